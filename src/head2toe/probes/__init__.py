@@ -1,0 +1,7 @@
+"""Rows -> scores -> kept features -> head. Torch and numpy only."""
+
+from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
+from head2toe.probes.heads import LinearHead
+from head2toe.probes.search import SearchResult, SearchSettings, search
+
+__all__ = ["LINEAR_VIEW", "Block", "Columns", "LinearHead", "SearchResult", "SearchSettings", "search"]

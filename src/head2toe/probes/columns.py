@@ -1,0 +1,63 @@
+"""What the columns of a feature matrix mean: blocks of one layer and one pooling, and the views made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LINEAR_VIEW = "linear"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns ``start:stop`` of the feature matrix: one layer, pooled by one operation."""
+
+    layer: str
+    operation: str
+    start: int
+    stop: int
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The blocks of a feature matrix and its views.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        Disjoint column ranges.
+    views : dict of str to tuple of int
+        Each view is a set of block numbers: one way to describe an image (one target size, say). The view
+        ``"linear"`` holds the penultimate features, which the linear probe uses.
+    """
+
+    blocks: tuple[Block, ...]
+    views: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def plain(d: int, groups: Sequence[tuple[int, int]] | None = None) -> Columns:
+        """Columns of a plain matrix with d columns: one view ``"all"``, whose linear probe uses every column."""
+        spans = groups or [(0, d)]
+        blocks = tuple(Block(f"group{i}", "identity", start, stop) for i, (start, stop) in enumerate(spans))
+        everything = tuple(range(len(blocks)))
+        return Columns(blocks, {"all": everything, LINEAR_VIEW: everything})
+
+    def candidate_views(self) -> tuple[str, ...]:
+        """Names of the views Head2Toe chooses among, in order."""
+        return tuple(name for name in self.views if name != LINEAR_VIEW)
+
+    def width(self, view: str) -> int:
+        """Number of columns of a view."""
+        return sum(self.blocks[b].width for b in self.views[view])
+
+    def indices(self, view: str) -> np.ndarray:
+        """Column numbers of a view, int64, in the order of its blocks."""
+        spans = [np.arange(self.blocks[b].start, self.blocks[b].stop) for b in self.views[view]]
+        return np.concatenate(spans) if spans else np.empty(0, np.int64)

@@ -1,0 +1,50 @@
+"""Held-out predictions of one candidate over all folds, and the figures they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+TEMPERATURES = tuple(np.geomspace(0.5, 200, 40))
+
+
+@dataclass
+class Evidence:
+    """Held-out logits of one configuration, gathered fold by fold.
+
+    Attributes
+    ----------
+    rows : list of int64 arrays
+        Held-out row numbers of each fold.
+    logits : list of Tensor (v, c) float64
+    """
+
+    rows: list[np.ndarray] = field(default_factory=list)
+    logits: list[torch.Tensor] = field(default_factory=list)
+
+    def add(self, held_out: np.ndarray, logits: torch.Tensor) -> None:
+        """Append one fold."""
+        self.rows.append(held_out)
+        self.logits.append(logits)
+
+    def accuracy(self, y: torch.Tensor, weight: torch.Tensor) -> float:
+        """Weighted share of held-out rows whose largest logit is the right class, in [0, 1]."""
+        rows, logits = self._stacked()
+        hit = (logits.argmax(dim=1) == y[rows]).double()
+        return float((weight[rows] * hit).sum() / weight[rows].sum())
+
+    def log_loss(self, y: torch.Tensor, weight: torch.Tensor, scale: float = 1.0) -> float:
+        """Weighted mean cross-entropy of ``softmax(scale * logits)``, in nats."""
+        rows, logits = self._stacked()
+        losses = torch.nn.functional.cross_entropy(scale * logits, y[rows], reduction="none")
+        return float((weight[rows] * losses).sum() / weight[rows].sum())
+
+    def calibration(self, y: torch.Tensor, weight: torch.Tensor) -> float:
+        """The factor on the logits with the smallest held-out log loss (temperature scaling, Guo et al. 2017)."""
+        losses = [self.log_loss(y, weight, scale) for scale in TEMPERATURES]
+        return float(TEMPERATURES[int(np.argmin(losses))])
+
+    def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits)

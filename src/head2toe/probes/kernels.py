@@ -1,0 +1,54 @@
+"""Small dense algebra on n x n Gram matrices: centring on some rows, and the kernel seen by a fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class FoldKernel:
+    """What a kernel method may see of one fold, scaled to a mean diagonal of one on the training rows.
+
+    Attributes
+    ----------
+    train : Tensor (m, m) float64
+        Gram matrix of the training rows, centred in feature space on their (weighted) mean.
+    held_out : Tensor (v, m) float64
+        Inner products of the held-out rows with the training rows, centred on the same mean.
+    unit : float
+        The mean diagonal before scaling: kernel in feature units = `unit` x `train`.
+    """
+
+    train: torch.Tensor
+    held_out: torch.Tensor
+    unit: float
+
+
+def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: torch.Tensor) -> FoldKernel:
+    """Centre a Gram matrix on the weighted mean of its training rows.
+
+    With m = sum_i p_i phi_i, p the normalised weights of the training rows:
+    ``<phi_a - m, phi_b - m> = G_ab - (G p)_a - (G p)_b + p' G p``.
+
+    Parameters
+    ----------
+    gram : Tensor (n, n)
+    train, held_out : int64 arrays
+        Row numbers; `held_out` may be empty.
+    weight : Tensor (m,) float64
+        Positive weights of the training rows.
+    """
+    rows = torch.from_numpy(train)
+    inner = gram[rows][:, rows].double()
+    cross = gram[torch.from_numpy(held_out)][:, rows].double()
+    p = weight / weight.sum()
+    inner_mean, cross_mean = inner @ p, cross @ p
+    total = p @ inner_mean
+    inner = inner - inner_mean[:, None] - inner_mean[None, :] + total
+    cross = cross - cross_mean[:, None] - inner_mean[None, :] + total
+    unit = float(inner.diagonal().mean())
+    unit = unit if unit > 0 else 1.0
+    return FoldKernel(inner / unit, cross / unit, unit)
