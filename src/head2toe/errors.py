@@ -1,0 +1,101 @@
+"""One class for each mistake a user can make. Messages are one line: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class Head2ToeError(Exception):
+    """Base of all errors that a user can cause and cure; the command line prints the message and exits with 2."""
+
+    exit_code = 2
+
+
+class DataError(Head2ToeError, ValueError):
+    """Images, labels or features that cannot be used as they are."""
+
+
+class EmptyDataError(DataError):
+    """No image was found."""
+
+
+class OneClassError(DataError):
+    """All labels are the same."""
+
+
+class ClassTooSmallError(DataError):
+    """A class has fewer images than cross-validation needs."""
+
+
+class TooFewImagesError(DataError):
+    """Fewer images than folds."""
+
+
+class MissingLabelError(DataError):
+    """An image without a label, or a table without a label column."""
+
+
+class DataFormatError(DataError):
+    """Data in a form that is not read: wrong columns, shape, type or file."""
+
+
+class UnreadableImageError(DataError):
+    """An image that cannot be decoded."""
+
+
+class NotFiniteError(DataError):
+    """NaN or infinity among the features."""
+
+
+class ConstantFeaturesError(DataError):
+    """Features that are the same for every image."""
+
+
+class ParameterError(Head2ToeError, ValueError):
+    """A parameter outside the values it may take."""
+
+
+class UnknownBackboneError(Head2ToeError, ValueError):
+    """A backbone specification that nothing answers to."""
+
+
+class PreprocessingError(Head2ToeError, ValueError):
+    """A backbone whose preprocessing is missing or cannot be used."""
+
+
+class WeightsMismatchError(Head2ToeError):
+    """Weights that do not fit the network, or are not those a probe or store was made with."""
+
+
+class HubUnreachableError(Head2ToeError):
+    """Weights that are not on this machine, with no network to get them."""
+
+
+class MissingDependencyError(Head2ToeError, ImportError):
+    """An optional package that this backbone or command needs."""
+
+
+class NoLayerError(Head2ToeError, ValueError):
+    """A network in which nothing can be tapped."""
+
+
+class LayerPatternError(NoLayerError):
+    """A layer pattern that matches nothing."""
+
+
+class StoreMismatchError(Head2ToeError):
+    """A feature store made from another backbone, plan or data."""
+
+
+class StoreFormatError(Head2ToeError):
+    """A feature store that cannot be read."""
+
+
+class DiskFullError(Head2ToeError, OSError):
+    """Not enough room on the disk."""
+
+
+class OutputExistsError(Head2ToeError):
+    """An output that is already there."""
+
+
+class ProbeFormatError(Head2ToeError):
+    """A probe folder that cannot be read."""
