@@ -1,0 +1,29 @@
+"""Where benchmarks leave their numbers: benchmarks/results/NAME.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def write(name: str, numbers: Any) -> Path:
+    """Write a benchmark's numbers, with the machine and the versions they were measured on, as JSON."""
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    FOLDER.mkdir(exist_ok=True)
+    path, part = FOLDER / f"{name}.json", FOLDER / f"{name}.json.part"
+    part.write_text(json.dumps({"machine": machine, "numbers": numbers}, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+    return path

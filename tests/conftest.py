@@ -1,0 +1,21 @@
+"""What all tests share: one thread a process, and the folder of real data where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+torch.set_num_threads(1)  # tests run in parallel processes; more threads each would fight over the cores
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the checkout, with real data and weights that are not part of the project."""
+    folder = CHECKOUT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("no folder 'shared' with data and weights beside the checkout")
+    return folder
