@@ -1,0 +1,65 @@
+"""A frozen network together with all that its rows depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from head2toe.backbones.preprocessing import AnyPreprocessing
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen network with its own preprocessing.
+
+    Attributes
+    ----------
+    spec : str
+        What the user wrote: "embedded", "timm/resnet50.a1_in1k", ...; "module/ClassName" for a user's own module.
+    module : torch.nn.Module
+        In eval mode, without gradients, float32, on the CPU.
+    preprocessing : Preprocessing or TransformPreprocessing
+    classifier : str or None
+        Name of the submodule that makes the logits; its input is the penultimate features.
+    revision : str or None
+        The hub's commit or the checkpoint's tag, where there is one.
+    """
+
+    spec: str
+    module: torch.nn.Module
+    preprocessing: AnyPreprocessing
+    classifier: str | None = None
+    revision: str | None = None
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order."""
+        digest = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes of the parameters and buffers, as loaded."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.module.state_dict().values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """What identifies the rows this backbone makes, as a JSON object."""
+        return {
+            "spec": self.spec,
+            "revision": self.revision,
+            "weights_sha256": self.weights_sha256,
+            "classifier": self.classifier,
+            "preprocessing": self.preprocessing.to_dict(),
+        }
+
+
+def freeze(module: torch.nn.Module) -> torch.nn.Module:
+    """Put a module into eval mode and switch its gradients off; returns it."""
+    return module.eval().requires_grad_(False)

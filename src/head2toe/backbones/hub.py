@@ -1,0 +1,71 @@
+"""The Hugging Face hub: files already on this machine first, then the network, and a quick word when there is none."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from head2toe.errors import HubUnreachableError
+
+T = TypeVar("T")
+PATIENCE = 3.0  # seconds to open one connection; the hub client itself would retry for three quarters of a minute
+
+
+def local_first(make: Callable[[], T], name: str) -> T:
+    """Call `make` with the hub switched off, and again with it on if files are missing here.
+
+    Raises
+    ------
+    HubUnreachableError
+        The files are not on this machine and the hub cannot be reached.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    missing = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError)
+    try:
+        with hub_switched_off():
+            return make()
+    except missing as error:
+        if not reachable():
+            raise _unreachable(name, error) from error
+    try:
+        return make()
+    except missing as error:
+        raise _unreachable(name, error) from error
+
+
+@contextmanager
+def hub_switched_off() -> Iterator[None]:
+    """Make the hub client use its cache alone, in this process, for as long as the context lasts."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def reachable() -> bool:
+    """Whether a connection to the hub opens within `PATIENCE` seconds, and offline mode is not wanted."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((address.hostname, address.port or 443), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _unreachable(name: str, error: BaseException) -> HubUnreachableError:
+    return HubUnreachableError(
+        f"{name} is not on this machine and the hub cannot be reached ({type(error).__name__}): "
+        "use a local folder, --weights FILE.safetensors, or 'embedded', which needs no hub"
+    )

@@ -1,0 +1,83 @@
+"""From a specification to a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from head2toe.backbones.backbone import Backbone, freeze
+from head2toe.backbones.preprocessing import RESIZES, AnyPreprocessing, Preprocessing, TransformPreprocessing
+from head2toe.errors import ParameterError, PreprocessingError, UnknownBackboneError
+
+Transform = Callable[[Image.Image], torch.Tensor]
+
+
+def load(
+    spec: str | torch.nn.Module,
+    *,
+    weights: str | Path | None = None,
+    preprocessing: AnyPreprocessing | Transform | None = None,
+    resize: str = "whole",
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Parameters
+    ----------
+    spec : str or torch.nn.Module
+        "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; or a module of your own.
+    weights : path of a .safetensors file, optional
+        Weights for a timm architecture, loaded strictly.
+    preprocessing : Preprocessing or callable, optional
+        For your own module, which has none: a `Preprocessing`, or a callable from an RGB PIL image to a float tensor
+        (channels, H, W). Given with a string, it replaces the checkpoint's.
+    resize : "whole" or "crop"
+        Resize the whole image (the paper's way, the default), or the checkpoint's resize and centre crop.
+
+    Raises
+    ------
+    UnknownBackboneError
+        Nothing answers to `spec`; the message names what is nearest.
+    PreprocessingError
+        A module without preprocessing.
+    WeightsMismatchError, HubUnreachableError, MissingDependencyError
+    """
+    if resize not in RESIZES:
+        raise ParameterError(f"resize is {resize!r}: use 'whole' or 'crop'")
+    backbone = _from_module(spec) if isinstance(spec, torch.nn.Module) else _from_name(spec, weights, resize)
+    if preprocessing is None and backbone.preprocessing is None:
+        raise PreprocessingError(
+            f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, a callable from a PIL image to a tensor"
+        )
+    return backbone if preprocessing is None else _with(backbone, preprocessing)
+
+
+def _from_name(spec: str, weights: str | Path | None, resize: str) -> Backbone:
+    from head2toe.backbones.embedded import load_embedded
+    from head2toe.backbones.timm_zoo import load_timm
+
+    family, _, name = str(spec).partition("/")
+    if family == "timm" and name:
+        return load_timm(name, weights=weights, resize=resize)
+    if weights is not None:
+        raise ParameterError(f"weights= goes with timm/NAME, not with {spec!r}")
+    if spec == "embedded":
+        return load_embedded(resize)
+    raise UnknownBackboneError(f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}' or a torch.nn.Module")
+
+
+def _from_module(module: torch.nn.Module) -> Backbone:
+    # The type checker cannot see that a missing preprocessing is replaced or refused before the backbone is returned.
+    return Backbone(f"module/{type(module).__name__}", freeze(module), preprocessing=None)  # type: ignore[arg-type]
+
+
+def _with(backbone: Backbone, preprocessing: AnyPreprocessing | Transform) -> Backbone:
+    from dataclasses import replace
+
+    if not isinstance(preprocessing, Preprocessing | TransformPreprocessing):
+        if not callable(preprocessing):
+            raise PreprocessingError("preprocessing must be a Preprocessing or a callable from a PIL image to a tensor")
+        preprocessing = TransformPreprocessing(preprocessing)
+    return replace(backbone, preprocessing=preprocessing)

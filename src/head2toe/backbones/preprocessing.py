@@ -1,0 +1,177 @@
+"""From a picture to the network's input: resize and crop in the reader's threads, scaling on the whole batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from head2toe.errors import PreprocessingError
+
+RESIZES = ("whole", "crop")
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+
+
+class AnyPreprocessing(Protocol):
+    """What a backbone needs of its preprocessing."""
+
+    def image(self, image: Image.Image) -> Any:
+        """One RGB picture to an array or tensor; called from several threads."""
+        ...
+
+    def batch(self, images: Sequence[Any]) -> torch.Tensor:
+        """What `image` returned, B times, to a float32 network input (B, channels, H, W)."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON description that identifies the preprocessing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A checkpoint's own preprocessing.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Height and width of the input in pixels.
+    mean, std : tuple of float
+        Per channel, of pixels scaled to [0, 1]; their length is the number of input channels (3, or 1 for grey).
+    interpolation : str
+        Name of Pillow's filter.
+    resize : "whole" or "crop"
+        "whole": the whole picture is resized to `size`, whatever its aspect ratio (the paper's choice: nothing at the
+        border is lost). "crop": the checkpoint's evaluation transform: shorter side to ``size / crop_pct``, centre crop.
+    crop_pct : float
+    crop_mode : "center", "squash" or "border"
+        As timm names them; used by "crop" alone.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bilinear"
+    resize: str = "whole"
+    crop_pct: float = 1.0
+    crop_mode: str = "center"
+    _crop: Callable[[Image.Image], Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise PreprocessingError(f"unknown interpolation {self.interpolation!r}: use one of {', '.join(_FILTERS)}")
+        if self.resize not in RESIZES:
+            raise PreprocessingError(f"unknown resize {self.resize!r}: use 'whole' or 'crop'")
+        if self.resize == "crop":
+            object.__setattr__(self, "_crop", self._checkpoint_transform())
+
+    def _checkpoint_transform(self) -> Callable[[Image.Image], Any]:
+        from head2toe.backbones.torchvision_ops import declare_missing_operators
+
+        declare_missing_operators()
+        from timm.data.transforms_factory import transforms_imagenet_eval
+
+        return transforms_imagenet_eval(
+            img_size=self.size,
+            crop_pct=self.crop_pct,
+            crop_mode=self.crop_mode,
+            interpolation=self.interpolation,
+            use_prefetcher=True,  # ends in a uint8 array: scaling is done on the batch
+        )  # type: ignore[return-value]
+
+    def image(self, image: Image.Image) -> np.ndarray:
+        """Resize (and crop) one RGB picture: uint8 (H, W, channels)."""
+        if self._crop is not None:
+            return self._grey(np.ascontiguousarray(np.asarray(self._crop(image)).transpose(1, 2, 0)))
+        height, width = self.size
+        if image.size != (width, height):
+            image = image.resize((width, height), _FILTERS[self.interpolation])
+        return self._grey(np.asarray(image))
+
+    def _grey(self, pixels: np.ndarray) -> np.ndarray:
+        if len(self.mean) == pixels.shape[-1]:
+            return pixels
+        return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+    def batch(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Scale B pictures: float32 (B, channels, H, W), channels last in memory."""
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        scale = torch.tensor([1 / (255 * s) for s in self.std]).view(1, -1, 1, 1)
+        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)]).view(1, -1, 1, 1)
+        return torch.addcmul(shift, pixels.float(), scale)
+
+    def with_size(self, size: int | tuple[int, int]) -> Preprocessing:
+        """The same preprocessing at another input size."""
+        from dataclasses import replace
+
+        return replace(self, size=(size, size) if isinstance(size, int) else tuple(size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object that `from_dict` turns back."""
+        return {name: _plain(value) for name, value in asdict(self).items() if not name.startswith("_")}
+
+    @staticmethod
+    def from_dict(description: dict[str, Any]) -> Preprocessing:
+        """Inverse of `to_dict`."""
+        known = {name: tuple(v) if isinstance(v, list) else v for name, v in description.items()}
+        return Preprocessing(**known)
+
+    @staticmethod
+    def from_timm(config: dict[str, Any], resize: str) -> Preprocessing:
+        """From timm's resolved data configuration."""
+        channels, height, width = config["input_size"]
+        mean, std = (tuple(float(v) for v in config[key]) for key in ("mean", "std"))
+        if channels not in (1, 3) or len(mean) != len(std) or len(mean) not in (1, channels):
+            raise PreprocessingError(f"the checkpoint wants {channels} input channels: pass a transform with preprocessing=")
+        interpolation = config["interpolation"]
+        return Preprocessing(
+            size=(height, width),
+            mean=mean if len(mean) == channels else mean * channels,
+            std=std if len(std) == channels else std * channels,
+            interpolation="bilinear" if interpolation == "random" else interpolation,
+            resize=resize,
+            crop_pct=float(config["crop_pct"]),
+            crop_mode=config["crop_mode"],
+        )
+
+
+@dataclass(frozen=True)
+class TransformPreprocessing:
+    """A user's own transform: a callable from an RGB picture to a float tensor (channels, H, W)."""
+
+    transform: Callable[[Image.Image], torch.Tensor]
+
+    def image(self, image: Image.Image) -> torch.Tensor:
+        """What the user's transform makes of one picture."""
+        tensor = self.transform(image)
+        if not isinstance(tensor, torch.Tensor) or not math.prod(tensor.shape):
+            kind = type(tensor).__name__
+            raise PreprocessingError(f"the transform returned {kind}, not a tensor: end it with ToTensor() or the like")
+        return tensor
+
+    def batch(self, images: Sequence[torch.Tensor]) -> torch.Tensor:
+        """B tensors of one shape, stacked as float32."""
+        shapes = {tuple(image.shape) for image in images}
+        if len(shapes) > 1:
+            raise PreprocessingError(f"the transform returned tensors of several shapes {sorted(shapes)}: resize in it")
+        return torch.stack(list(images)).float()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The transform's printed form: it identifies, but cannot be turned back."""
+        return {"transform": repr(self.transform)}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

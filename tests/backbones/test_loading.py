@@ -1,0 +1,132 @@
+"""From a specification to a frozen network, or to an error with the cure in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from head2toe.backbones import Preprocessing, hub, load
+from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.errors import (
+    Head2ToeError,
+    HubUnreachableError,
+    ParameterError,
+    PreprocessingError,
+    UnknownBackboneError,
+    WeightsMismatchError,
+)
+
+declare_missing_operators()
+import timm  # noqa: E402
+
+NAME = "test_resnet"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with random weights in timm's hub layout."""
+    path = tmp_path_factory.mktemp("hub") / "tiny"
+    path.mkdir()
+    torch.manual_seed(0)
+    model = timm.create_model(NAME)
+    save_file(model.state_dict(), path / "model.safetensors")
+    config = {"input_size": [3, 96, 80], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bicubic", "crop_pct": 0.8}
+    description = {"architecture": NAME, "num_classes": 1000, "pretrained_cfg": {**config, "classifier": "fc", "num_classes": 1000}}
+    (path / "config.json").write_text(json.dumps(description))
+    return path
+
+
+def test_local_folder_brings_its_own_preprocessing_and_weights(folder: Path) -> None:
+    backbone = load(f"timm/local-dir:{folder}")
+    torch.manual_seed(0)
+    expected = timm.create_model(NAME).state_dict()
+    assert all(torch.equal(value, backbone.module.state_dict()[name]) for name, value in expected.items())
+    assert backbone.preprocessing == Preprocessing((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", "whole", 0.8)
+    assert not backbone.module.training and not any(p.requires_grad for p in backbone.module.parameters())
+    assert backbone.classifier == "fc"
+
+
+def test_hash_tells_weights_apart_and_nothing_else(folder: Path) -> None:
+    one, same = load(f"timm/local-dir:{folder}"), load(f"timm/local-dir:{folder}", resize="crop")
+    assert one.weights_sha256 == same.weights_sha256
+    assert one.to_dict() != same.to_dict()
+    other = load(f"timm/local-dir:{folder}")
+    next(other.module.parameters()).data[0] += 1e-3
+    assert other.weights_sha256 != one.weights_sha256
+
+
+def test_weights_file_is_loaded_strictly(folder: Path, tmp_path: Path) -> None:
+    by_file = load(f"timm/{NAME}", weights=folder / "model.safetensors")
+    assert by_file.weights_sha256 == load(f"timm/local-dir:{folder}").weights_sha256
+    state = dict(by_file.module.state_dict())
+    state.pop("fc.bias")
+    save_file(state, tmp_path / "short.safetensors")
+    with pytest.raises(WeightsMismatchError, match=r"misses 1 keys: fc\.bias"):
+        load(f"timm/{NAME}", weights=tmp_path / "short.safetensors")
+    state["fc.bias"] = torch.zeros(7)
+    save_file(state, tmp_path / "shape.safetensors")
+    with pytest.raises(WeightsMismatchError, match=r"wrong shapes for 1 keys: fc\.bias"):
+        load(f"timm/{NAME}", weights=tmp_path / "shape.safetensors")
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    with pytest.raises(WeightsMismatchError, match="not a safetensors file"):
+        load(f"timm/{NAME}", weights=tmp_path / "junk.safetensors")
+
+
+def test_local_folder_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architecture": "test_vit"}))
+    with pytest.raises(WeightsMismatchError, match="cannot be loaded"):
+        load(f"timm/local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("resnet50", "timm/resnet50"),
+        ("timm/resnot50", "resnet50"),
+        ("timm/local-dir:/no/such/folder", "config.json"),
+    ],
+)
+def test_unknown_backbones_name_what_is_near(spec: str, hint: str) -> None:
+    with pytest.raises(UnknownBackboneError, match=hint) as caught:
+        load(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_hub_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    with pytest.raises(HubUnreachableError, match="embedded"):
+        load(f"timm/{NAME}")
+
+
+def test_own_module_needs_a_transform() -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    with pytest.raises(PreprocessingError, match="preprocessing="):
+        load(module)
+    backbone = load(module, preprocessing=lambda image: torch.zeros(3, 8, 8))
+    assert backbone.spec == "module/Sequential" and backbone.classifier is None
+
+
+@pytest.mark.parametrize("wrong", [{"resize": "fit"}, {"weights": "x.safetensors"}])
+def test_parameters_that_do_not_apply(wrong: dict[str, str]) -> None:
+    with pytest.raises(ParameterError):
+        load("embedded", **wrong)
+
+
+def test_embedded_is_the_pretrained_network() -> None:
+    backbone = load("embedded")
+    assert backbone.preprocessing == Preprocessing((224, 224), (0.5,) * 3, (0.5,) * 3, "bicubic", "whole", 0.875)
+    assert sum(p.numel() for p in backbone.module.parameters()) == pytest.approx(4.65e6, rel=0.01)
+    # Trained weights, not the random initialisation: running variances have moved away from one.
+    assert backbone.module.get_buffer("bn1.running_var").std() > 0.01
+
+
+def test_every_error_is_one_a_user_can_catch() -> None:
+    assert issubclass(HubUnreachableError, Head2ToeError) and Head2ToeError.exit_code == 2

@@ -1,0 +1,76 @@
+"""Preprocessing equals the checkpoint's own, and describes itself exactly."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from head2toe.backbones import Preprocessing, TransformPreprocessing
+from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.errors import PreprocessingError
+
+declare_missing_operators()
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def picture(width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(80, 50), (50, 80), (64, 64), (20, 17)])
+def test_crop_equals_timm(crop_mode: str, interpolation: str, size: tuple[int, int]) -> None:
+    from timm.data.transforms_factory import create_transform
+
+    image = picture(*size)
+    ours = Preprocessing((32, 32), MEAN, STD, interpolation, "crop", 0.9, crop_mode)
+    theirs = create_transform((3, 32, 32), mean=MEAN, std=STD, interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode)
+    torch.testing.assert_close(ours.batch([ours.image(image)])[0], theirs(image), atol=2e-6, rtol=0)
+
+
+def test_whole_keeps_every_border() -> None:
+    image = Image.new("RGB", (200, 50), "black")
+    image.paste("white", (0, 0, 25, 50))
+    image.paste("white", (175, 0, 200, 50))
+    pixels = Preprocessing((16, 16), (0.0,) * 3, (1.0,) * 3, "bilinear", "whole").image(image)
+    assert pixels.shape == (16, 16, 3)
+    assert pixels[:, 0].min() > 250 and pixels[:, -1].min() > 250 and pixels[:, 8].max() < 5
+
+
+def test_scaling_is_the_definition_and_channels_last() -> None:
+    p = Preprocessing((8, 8), MEAN, STD)
+    pixels = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
+    batch = p.batch(list(pixels))
+    expected = (torch.from_numpy(pixels) / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
+    torch.testing.assert_close(batch, expected.permute(0, 3, 1, 2), atol=1e-6, rtol=1e-6)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_grey_checkpoints_get_one_channel() -> None:
+    p = Preprocessing((8, 8), (0.5,), (0.5,))
+    assert p.batch([p.image(picture(9, 9))]).shape == (1, 1, 8, 8)
+
+
+def test_description_survives_json() -> None:
+    p = Preprocessing((8, 9), MEAN, STD, "bicubic", "crop", 0.875)
+    assert Preprocessing.from_dict(json.loads(json.dumps(p.to_dict()))) == p
+
+
+@pytest.mark.parametrize("wrong", [{"interpolation": "sinc"}, {"resize": "stretch"}])
+def test_unknown_settings_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(PreprocessingError, match="use"):
+        Preprocessing((8, 8), MEAN, STD, **wrong)
+
+
+def test_own_transform_must_return_tensors_of_one_shape() -> None:
+    p = TransformPreprocessing(lambda image: torch.zeros(3, image.height, 4))
+    with pytest.raises(PreprocessingError, match="several shapes"):
+        p.batch([p.image(picture(4, 5)), p.image(picture(4, 6))])
+    with pytest.raises(PreprocessingError, match="not a tensor"):
+        TransformPreprocessing(lambda image: image).image(picture(4, 5))
