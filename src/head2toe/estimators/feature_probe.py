@@ -1,0 +1,227 @@
+"""The probe over plain arrays: rows of features in, classes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
+from head2toe.estimators.labels import Target, check_folds, row_weights
+from head2toe.estimators.progress import search_bar
+from head2toe.probes import Columns, LinearHead, SearchSettings, search
+
+_CHUNK = 4096  # columns looked at together by the checks
+
+
+class FeatureProbe(ClassifierMixin, BaseEstimator):
+    """Select the useful columns of a feature matrix and fit one linear head on them, all by cross-validation.
+
+    Parameters
+    ----------
+    columns : head2toe.probes.Columns, optional
+        What the columns mean: blocks (one layer, one pooling) and views (sets of blocks to choose among). None: all
+        columns are one view, and the linear probe uses all of them.
+    fractions : sequence of float in (0, 1], optional
+        Shares of a view's features that may be kept.
+    strengths : sequence of positive float, optional
+        Ridge strengths of the logistic head, relative to a kernel of mean diagonal one.
+    cv : int
+        Number of stratified folds, at least 2.
+    class_weight : None, "balanced" or dict of label to weight
+        Used in every fit and in every cross-validated figure: with "balanced", `cv_accuracy_` is balanced accuracy.
+    random_state : int, RandomState or None
+        Seeds the folds.
+    verbose : bool
+        Show a progress bar on standard error.
+
+    Attributes
+    ----------
+    classes_ : array (c,)
+    n_features_in_ : int
+    columns_ : Columns
+    choice_ : dict
+        The chosen row of `search_table_`.
+    search_table_ : list of dict
+        One row a candidate, best first: view, fraction, features, head, strength, cv_accuracy, cv_log_loss.
+    cv_accuracy_, linear_cv_accuracy_ : float
+        Cross-validated accuracy in [0, 1] of the choice and of the linear probe.
+    head_, linear_head_ : LinearHead
+        What is kept of the two: column numbers, standardisation and coefficients.
+    """
+
+    classes_: np.ndarray
+    n_features_in_: int
+
+    def __init__(
+        self,
+        columns: Columns | None = None,
+        *,
+        fractions: Sequence[float] | None = None,
+        strengths: Sequence[float] | None = None,
+        cv: int = 5,
+        class_weight: Mapping[Any, float] | str | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.columns = columns
+        self.fractions = fractions
+        self.strengths = strengths
+        self.cv = cv
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Choose and fit the probe.
+
+        1. Check the parameters, the features and the labels.
+        2. Multiply class and sample weights; rows of weight zero leave.
+        3. Search view, fraction, head and strength by cross-validation, and fit the best on all rows.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Read in column chunks: a float32 memmap may be larger than memory.
+        y : array of shape (n,)
+            Strings, whole numbers or booleans.
+        sample_weight : array of shape (n,), optional
+            Non-negative.
+
+        Returns
+        -------
+        FeatureProbe
+            Itself.
+
+        Raises
+        ------
+        OneClassError, ClassTooSmallError, TooFewImagesError, NotFiniteError, ConstantFeaturesError, ParameterError
+        """
+        settings = self._settings()
+        X, y = validate_data(self, X, y, dtype=np.float32, ensure_all_finite=False)
+        _check_finite(X)
+        target, rows, weight = self._weighted(X, y, sample_weight, settings.folds)
+        _check_varies(rows)
+        self.columns_ = self._columns(X.shape[1])
+        with search_bar(shown=self.verbose) as progress:
+            found = search(rows, target.y, self.columns_, settings=settings, sample_weight=weight, progress=progress)
+        self.classes_ = target.classes
+        self.head_, self.linear_head_ = found.head, found.linear
+        self.choice_, self.search_table_ = found.choice, found.table
+        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        return self
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        return decision(self._logits(X, "head_"))
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Softmax of the logits, float64 (n, c)."""
+        return probabilities(self._logits(X, "head_"))
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The class of the largest logit, (n,)."""
+        logits = self._logits(X, "head_")
+        return self.classes_[logits.argmax(axis=1)]
+
+    def linear_predict(self, X: ArrayLike) -> np.ndarray:
+        """What the linear probe fitted beside it says, (n,)."""
+        logits = self._logits(X, "linear_head_")
+        return self.classes_[logits.argmax(axis=1)]
+
+    def linear_score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Accuracy of the linear probe in [0, 1]."""
+        return float(np.mean(self.linear_predict(X) == np.asarray(y)))
+
+    def _settings(self) -> SearchSettings:
+        for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
+            if value is not None and not (len(value) and all(0 < v < np.inf for v in value)):
+                raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
+        if self.fractions is not None and max(self.fractions) > 1:
+            raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
+        return SearchSettings(
+            fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
+            strengths=None if self.strengths is None else tuple(float(s) for s in self.strengths),
+            folds=check_folds(self.cv),
+            random_state=_seed(self.random_state),
+        )
+
+    def _weighted(
+        self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, folds: int
+    ) -> tuple[Target, np.ndarray, np.ndarray]:
+        """Target, rows and weights of the rows that count."""
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ParameterError("all sample weights are zero: at least two classes need a positive weight")
+        target = Target.of(y)
+        weight = row_weights(target, self.class_weight, weight)
+        counts = weight > 0
+        if not counts.all():
+            # One copy, and only here: with all weights positive a memmap is never read as a whole.
+            X, weight, target = X[counts], weight[counts], Target.of(target.classes[target.y[counts]])
+        target.check(folds)
+        return target, X, weight
+
+    def _columns(self, d: int) -> Columns:
+        if self.columns is None:
+            return Columns.plain(d)
+        described = max(block.stop for block in self.columns.blocks)
+        if described != d:
+            raise DataFormatError(f"X has {d} columns, but columns= describes {described}")
+        return self.columns
+
+    def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, reset=False)
+        _check_finite(X)
+        head: LinearHead = getattr(self, which)
+        return head_logits(head, X)
+
+
+def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:
+    """Logits of full rows, float32 (n, c)."""
+    kept = np.take(rows, head.indices.numpy(), axis=1)
+    return head.logits(torch.from_numpy(kept)).numpy()
+
+
+def decision(logits: np.ndarray) -> np.ndarray:
+    """What scikit-learn calls the decision function of c logits: one number a row where there are two classes."""
+    z = logits.astype(np.float64)
+    return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax, float64 (n, c)."""
+    z = logits.astype(np.float64)
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)
+
+
+def _seed(random_state: int | np.random.RandomState | None) -> int:
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def _check_finite(X: np.ndarray) -> None:
+    """Raise for NaN and infinity; one sum over everything is enough to know that there is none."""
+    if np.isfinite(X.sum(dtype=np.float64)):
+        return
+    bad = [first for first in range(0, X.shape[1], _CHUNK) if not np.isfinite(X[:, first : first + _CHUNK]).all()]
+    row, column = np.argwhere(~np.isfinite(X[:, bad[0] : bad[0] + _CHUNK]))[0]
+    raise NotFiniteError(f"NaN or infinity (inf) among the features, first in row {row}, column {bad[0] + column}")
+
+
+def _check_varies(X: np.ndarray) -> None:
+    """Raise where every column is constant; usually the first few columns settle it."""
+    for first in range(0, X.shape[1], _CHUNK):
+        part = X[:, first : first + _CHUNK]
+        if (part != part[0]).any():
+            return
+    raise ConstantFeaturesError(f"all {X.shape[1]} features are the same for every image: there is nothing to learn from")

@@ -1,0 +1,123 @@
+"""Labels and weights as the probes want them, and the checks that come before any long work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from head2toe.errors import (
+    ClassTooSmallError,
+    DataFormatError,
+    MissingLabelError,
+    OneClassError,
+    ParameterError,
+    TooFewImagesError,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Labels as class numbers.
+
+    Attributes
+    ----------
+    classes : array (c,)
+        The distinct labels, sorted.
+    y : int64 array (n,)
+        Positions in `classes`.
+    """
+
+    classes: np.ndarray
+    y: np.ndarray
+
+    @staticmethod
+    def of(labels: ArrayLike) -> Target:
+        """Encode n labels: strings, whole numbers or booleans.
+
+        Raises
+        ------
+        MissingLabelError
+            A label is None or NaN.
+        DataFormatError
+            The labels have more than one axis.
+        ValueError
+            The labels are continuous (scikit-learn's message).
+        """
+        values = column_or_1d(_as_array(labels), warn=True)
+        missing = [i for i, label in enumerate(values) if label is None or label != label]  # noqa: PLR0124 - NaN
+        if missing:
+            raise MissingLabelError(f"{len(missing)} of {len(values)} labels are None or NaN, the first at {missing[0]}")
+        check_classification_targets(values)
+        classes, y = np.unique(values, return_inverse=True)
+        return Target(classes, y.astype(np.int64))
+
+    def check(self, folds: int) -> None:
+        """Refuse labels that cannot be cross-validated.
+
+        Raises
+        ------
+        OneClassError, ClassTooSmallError, TooFewImagesError
+        """
+        if len(self.classes) < 2:
+            raise OneClassError(f"all labels are {_shown(self.classes)}: 1 class, and a probe needs at least 2 classes")
+        counts = np.bincount(self.y, minlength=len(self.classes))
+        if counts.min() < 2:
+            alone = _shown(self.classes[counts < 2])
+            raise ClassTooSmallError(f"only one sample of class {alone}: cross-validation needs 2; add images or drop it")
+        if len(self.y) < folds:
+            raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
+
+
+def row_weights(target: Target, class_weight: Mapping[Any, float] | str | None, sample_weight: np.ndarray) -> np.ndarray:
+    """Weights of rows, float64 (n,): the sample weights times the weights of the classes.
+
+    ``"balanced"`` gives every class the same total weight, sample weights counted.
+    """
+    if class_weight == "balanced":
+        totals = np.bincount(target.y, weights=sample_weight, minlength=len(target.classes))
+        factors = totals.sum() / (len(target.classes) * totals)
+    else:
+        factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
+    return sample_weight * factors[target.y]
+
+
+def check_folds(cv: Any) -> int:
+    """The number of folds, as an int.
+
+    Raises
+    ------
+    ParameterError
+        Not a whole number of at least 2.
+    """
+    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
+        shown = repr(cv) if isinstance(cv, int | float | str) else f"a {type(cv).__name__}"
+        raise ParameterError(f"cv is {shown}: use a whole number of folds, at least 2")
+    return int(cv)
+
+
+def _as_array(labels: ArrayLike) -> np.ndarray:
+    try:
+        array = np.asarray(labels)
+    except (TypeError, ValueError) as error:
+        raise DataFormatError(f"labels are not one value an image: {error}") from error
+    if array.ndim == 0:
+        raise DataFormatError("labels are a single value: pass one label an image")
+    mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))
+    # numpy would print None and NaN into strings: keep what was given, so that they are found.
+    return np.array(_listed(labels), dtype=object) if mixed else array
+
+
+def _listed(labels: ArrayLike) -> list[Any]:
+    return list(labels)  # type: ignore[arg-type]
+
+
+def _shown(labels: np.ndarray, most: int = 5) -> str:
+    names = [repr(label) for label in labels[:most].tolist()]
+    return ", ".join(names) + (f" and {len(labels) - most} more" if len(labels) > most else "")
