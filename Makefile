@@ -4,8 +4,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-# Two processes with one thread each are far quicker than two with two on small machines.
-export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test slow lint types format bench clean
@@ -19,6 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/head2toe demo
+
+# Two test processes with one thread each are far quicker than two with two.
+test slow: export OMP_NUM_THREADS := 1
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -q

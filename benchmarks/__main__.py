@@ -1,7 +1,7 @@
 """Runs every benchmark, or those named: `python -m benchmarks [NAME ...]`.
 
 A benchmark is a module `bench_NAME.py` in this folder with a function `main()` that prints a table and writes its
-numbers as JSON with `benchmarks.results.write`.
+numbers as JSON with `benchmarks.records.write`.
 """
 
 from __future__ import annotations
