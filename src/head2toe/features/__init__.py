@@ -1,0 +1,57 @@
+"""Images to rows: readers, taps, pooling, the one extraction loop, the store."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from head2toe.features.cache import Cache
+    from head2toe.features.data import LabelledImages, read_data
+    from head2toe.features.extractor import Extractor, extract
+    from head2toe.features.images import Images, as_images
+    from head2toe.features.plan import LINEAR, Block, Plan
+    from head2toe.features.reader import Skipped
+    from head2toe.features.store import FeatureStore
+    from head2toe.features.taps import Layer, layers
+
+# Name -> module; loaded on first use, because most of them bring in PyTorch.
+_HOMES = {
+    "Block": "plan",
+    "Cache": "cache",
+    "Extractor": "extractor",
+    "FeatureStore": "store",
+    "Images": "images",
+    "LINEAR": "plan",
+    "LabelledImages": "data",
+    "Layer": "taps",
+    "Plan": "plan",
+    "Skipped": "reader",
+    "as_images": "images",
+    "extract": "extractor",
+    "layers": "taps",
+    "read_data": "data",
+}
+
+__all__ = [
+    "LINEAR",
+    "Block",
+    "Cache",
+    "Extractor",
+    "FeatureStore",
+    "Images",
+    "LabelledImages",
+    "Layer",
+    "Plan",
+    "Skipped",
+    "as_images",
+    "extract",
+    "layers",
+    "read_data",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,80 @@
+"""How many images go through the network at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from head2toe.errors import ParameterError
+from head2toe.features.dtype import Prepared
+from head2toe.features.hooks import first_tensor, run, watch
+
+# On a CPU larger batches bring nothing; on a GPU they fill it.
+_LARGEST = {"cpu": 32, "mps": 64, "cuda": 256}
+# Share of the free memory a batch may take, and how many of its largest tensors are alive at once (input, output,
+# residual, workspace of a convolution).
+_SHARE = 0.25
+_ALIVE = 6
+
+
+def choose_batch_size(requested: int | str, prepared: Prepared, image: torch.Tensor, columns: int) -> int:
+    """Return the batch size.
+
+    "auto" runs one image, takes the largest tensor met, and keeps what a batch needs under a quarter of the free
+    memory; 32 images at most on a CPU, 256 on a GPU.
+
+    Parameters
+    ----------
+    requested
+        A number or "auto".
+    prepared
+        The network.
+    image
+        (1, channels, H, W) as `prepared.batch` made it.
+    columns
+        Numbers of a row.
+
+    Raises
+    ------
+    ParameterError
+        A number below 1, or another word.
+    """
+    if requested == "auto":
+        per_image = _ALIVE * _largest_tensor(prepared, image) + 3 * 4 * columns
+        return max(1, min(_LARGEST.get(prepared.device.type, 64), int(_SHARE * _free(prepared.device) / per_image)))
+    if isinstance(requested, bool) or not isinstance(requested, int) or requested < 1:
+        raise ParameterError(f"batch_size is {requested!r}: use 'auto' or a whole number of at least 1")
+    return requested
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a batch was too large for the memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
+    largest = image.nbytes
+
+    def see(_name: str, _where: str, _call: int, value: Any) -> None:
+        nonlocal largest
+        tensor = first_tensor(value)
+        if tensor is not None:
+            largest = max(largest, math.prod(tensor.shape) * 4)
+
+    with prepared.context(), watch(prepared.module, _leaves(prepared.module), see):
+        run(prepared.module, image)
+    return largest
+
+
+def _leaves(module: nn.Module) -> list[tuple[str, str]]:
+    return [(name, "output") for name, child in module.named_modules() if not any(True for _ in child.children())]
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available

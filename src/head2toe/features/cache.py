@@ -1,0 +1,141 @@
+"""The cache: stores in one folder, named by what they hold, the least recently used out first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+
+log = logging.getLogger(__name__)
+
+DEFAULT_LIMIT = 10_000_000_000
+"""Bytes: 10 GB."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One store in the cache: its name, folder, bytes, time of last use (seconds since 1970), backbone and images."""
+
+    key: str
+    folder: Path
+    bytes: int
+    used: float
+    backbone: str
+    n: int
+    complete: bool
+
+
+class Cache:
+    """A folder of feature stores with a limit on its size.
+
+    Parameters
+    ----------
+    folder
+        By default `features` in the user's cache folder for head2toe.
+    limit
+        Bytes. Before a new store is begun, the least recently used ones are deleted until it fits; never one in use,
+        by this or another process.
+    """
+
+    def __init__(self, folder: str | Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = Path(folder) if folder is not None else platformdirs.user_cache_path("head2toe") / "features"
+        self.limit = limit
+
+    def entries(self) -> list[Entry]:
+        """List the stores, least recently used first."""
+        if not self.folder.is_dir():
+            return []
+        found = [_entry(path) for path in self.folder.iterdir() if (path / "manifest.json").exists()]
+        return sorted((entry for entry in found if entry is not None), key=lambda entry: entry.used)
+
+    def bytes(self) -> int:
+        """Return the bytes of all stores."""
+        return sum(entry.bytes for entry in self.entries())
+
+    def clear(self) -> list[Entry]:
+        """Delete all stores that are not in use; return those deleted."""
+        return [entry for entry in self.entries() if self._delete(entry)]
+
+    @contextmanager
+    def use(self, request: dict[str, Any], needed: int) -> Iterator[Path]:
+        """Reserve the folder for a request, and room for its bytes; hold it while the context is open.
+
+        Parameters
+        ----------
+        request
+            What identifies the rows.
+        needed
+            Bytes of the finished store.
+
+        Notes
+        -----
+        A second process that asks for the same rows waits, and then finds them finished.
+        """
+        key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock(key):
+            folder = self.folder / key
+            self._make_room(key, needed)
+            try:
+                yield folder
+            finally:
+                if (folder / "manifest.json").exists():
+                    os.utime(folder / "manifest.json")
+
+    def _lock(self, key: str) -> filelock.BaseFileLock:
+        return filelock.FileLock(self.folder / f"{key}.lock")
+
+    def _make_room(self, key: str, needed: int) -> None:
+        others = [entry for entry in self.entries() if entry.key != key]
+        excess = sum(entry.bytes for entry in others) + needed - self.limit
+        for entry in others:
+            if excess <= 0:
+                return
+            if self._delete(entry):
+                log.info("cache: deleted %s (%s, %d images) to make room", entry.key, entry.backbone, entry.n)
+                excess -= entry.bytes
+        if excess > 0:
+            log.warning(
+                "cache: these rows take %.1f GB, more than the limit of %.1f GB allows: kept all the same",
+                needed / 1e9,
+                self.limit / 1e9,
+            )
+
+    def _delete(self, entry: Entry) -> bool:
+        """Delete a store; False where it is in use."""
+        try:
+            with self._lock(entry.key).acquire(timeout=0):
+                # The manifest goes first: half a store is then no store.
+                (entry.folder / "manifest.json").unlink()
+                shutil.rmtree(entry.folder)
+        except (filelock.Timeout, OSError):
+            return False
+        return True
+
+
+def _entry(folder: Path) -> Entry | None:
+    """Describe a store; None where it has just been deleted or is damaged beyond reading."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        return Entry(
+            key=folder.name,
+            folder=folder,
+            bytes=sum(path.stat().st_size for path in folder.iterdir()),
+            used=(folder / "manifest.json").stat().st_mtime,
+            backbone=str(manifest["backbone"]["spec"]),
+            n=int(manifest["data"]["n"]),
+            complete=bool(progress["complete"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,170 @@
+"""The number format a network runs in: tried out on a CPU, by capability elsewhere."""
+
+from __future__ import annotations
+
+import copy
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from head2toe.errors import ParameterError
+from head2toe.features.hooks import run
+from head2toe.features.taps import noise_batch
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+# bfloat16 has to pay for its fewer digits.
+_WORTH_IT = 1.1
+_TRIAL_IMAGES = 8
+_TRIAL_SECONDS = 1.0
+
+# Verdicts of this process: the same network on the same device is tried once.
+_verdicts: dict[tuple[str, str, int], tuple[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The number format of a run, and why.
+
+    Attributes
+    ----------
+    dtype
+        "float32", "bfloat16" or "float16".
+    autocast
+        The weights stay float32 and `torch.autocast` chooses per operation (on a GPU).
+    reason
+        One sentence for the log.
+    """
+
+    dtype: str
+    autocast: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network ready to run on a device."""
+
+    module: nn.Module
+    device: torch.device
+    precision: Precision
+
+    def batch(self, images: Tensor) -> Tensor:
+        """Bring float32 (B, channels, H, W) to the device, the dtype and channels last."""
+        dtype = torch.float32 if self.precision.autocast else getattr(torch, self.precision.dtype)
+        layout = torch.channels_last if images.ndim == 4 else torch.preserve_format
+        return images.to(self.device, dtype, memory_format=layout)
+
+    def context(self) -> AbstractContextManager[Any]:
+        """What surrounds a forward pass."""
+        if not self.precision.autocast:
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision.dtype))
+
+
+def find_device(device: str) -> torch.device:
+    """Return the device; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    ParameterError
+        PyTorch does not know the device or this machine has none.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ParameterError(f"device {device!r} is not usable here ({reason}): try 'auto'") from error
+    return found
+
+
+def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Prepared:
+    """Copy the network into the number format and onto the device it is to run on; the backbone stays as it is.
+
+    Parameters
+    ----------
+    backbone
+        In float32 on the CPU.
+    device
+        "auto", "cpu", "cuda", "mps", ...
+    dtype
+        "float32", "bfloat16", "float16" (not on a CPU), or "auto": on a CPU a trial of about a second decides between
+        bfloat16 and float32; on a GPU autocast in bfloat16 where it is supported, else float16.
+
+    Raises
+    ------
+    ParameterError
+        Unknown dtype or device, or float16 on a CPU.
+    """
+    if dtype not in DTYPES:
+        raise ParameterError(f"dtype is {dtype!r}: use one of {', '.join(DTYPES)}")
+    where = find_device(device)
+    if where.type != "cpu":
+        return Prepared(_moved(backbone.module, where), where, _for_accelerator(where, dtype))
+    if dtype == "float16":
+        raise ParameterError("dtype 'float16' is slow and unsafe on a CPU: use 'bfloat16', 'float32' or 'auto'")
+    if dtype == "auto":
+        dtype, reason = _trial(backbone)
+    else:
+        reason = "asked for"
+    module = backbone.module if dtype == "float32" else _in_bfloat16(backbone.module)
+    return Prepared(module, where, Precision(dtype, autocast=False, reason=reason))
+
+
+def _for_accelerator(device: torch.device, dtype: str) -> Precision:
+    if dtype == "float32":
+        return Precision("float32", autocast=False, reason="asked for")
+    if dtype != "auto":
+        return Precision(dtype, autocast=True, reason="asked for")
+    supported = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    chosen = "bfloat16" if supported and device.type != "mps" else "float16"
+    return Precision(chosen, autocast=True, reason=f"what {device.type} computes fastest")
+
+
+def _moved(module: nn.Module, device: torch.device) -> nn.Module:
+    return copy.deepcopy(module).to(device)
+
+
+def _in_bfloat16(module: nn.Module) -> nn.Module:
+    return copy.deepcopy(module).to(torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _trial(backbone: Backbone) -> tuple[str, str]:
+    """Run both formats in turn for about a second, compare the best times."""
+    key = (backbone.weights_sha256, str(backbone.preprocessing.to_dict()), torch.get_num_threads())
+    if key not in _verdicts:
+        _verdicts[key] = _race(backbone)
+    return _verdicts[key]
+
+
+def _race(backbone: Backbone) -> tuple[str, str]:
+    images = noise_batch(backbone, _TRIAL_IMAGES).contiguous(memory_format=torch.channels_last)
+    runners = {"float32": (backbone.module, images)}
+    try:
+        half = _in_bfloat16(backbone.module), images.to(torch.bfloat16)
+        run(*half)
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        return "float32", f"bfloat16 does not run: {str(error).splitlines()[0]}"
+    runners["bfloat16"] = half
+    seconds = dict.fromkeys(runners, float("inf"))
+    start = time.perf_counter()
+    while time.perf_counter() - start < _TRIAL_SECONDS:
+        for name, (module, batch) in runners.items():
+            begin = time.perf_counter()
+            run(module, batch)
+            seconds[name] = min(seconds[name], time.perf_counter() - begin)
+    speeds = {name: _TRIAL_IMAGES / value for name, value in seconds.items()}
+    chosen = "bfloat16" if speeds["bfloat16"] > _WORTH_IT * speeds["float32"] else "float32"
+    return chosen, "trial: " + ", ".join(f"{name} {speed:.0f} images/s" for name, speed in speeds.items())

@@ -1,0 +1,270 @@
+"""The one loop: reader -> backbone -> rows. Fitting, predicting, resumed and in-memory runs all go through it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from head2toe.features.batch import choose_batch_size, is_out_of_memory
+from head2toe.features.cache import Cache
+from head2toe.features.dtype import Precision, prepare
+from head2toe.features.network import PooledNetwork
+from head2toe.features.plan import Plan
+from head2toe.features.reader import Picture, Skipped, read
+from head2toe.features.store import FeatureStore, Rows, Store, request_for
+from head2toe.features.taps import noise_batch
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+    from head2toe.features.images import Images
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one turn of the loop gives.
+
+    Attributes
+    ----------
+    indices
+        int64 (b,): positions of the images.
+    rows
+        float32 (b, d) or (b, len(columns)); overwritten in the next turn, so use or copy it now.
+    skipped
+        Images met in this turn that could not be read.
+    """
+
+    indices: npt.NDArray[np.int64]
+    rows: Rows
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class Extractor:
+    """A backbone, made ready to give rows.
+
+    Parameters
+    ----------
+    backbone
+        The frozen network.
+    plan
+        What a row holds.
+    columns
+        Column numbers of the plan, in any order: rows then hold these alone, only the layers that make them are pooled,
+        and the network stops after the last of them.
+    dtype, device
+        See `dtype.prepare`.
+    batch_size
+        A number or "auto".
+    workers
+        Threads that decode images; by default one a core.
+    strict
+        Raise for unreadable images instead of skipping them.
+    progress
+        Show a progress bar on standard error.
+
+    Attributes
+    ----------
+    precision
+        The dtype chosen, and why.
+    batch_size
+        The number chosen.
+    width
+        Numbers of a row.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        plan: Plan,
+        *,
+        columns: npt.ArrayLike | None = None,
+        dtype: str = "auto",
+        batch_size: int | str = "auto",
+        device: str = "auto",
+        workers: int | None = None,
+        strict: bool = False,
+        progress: bool = True,
+    ) -> None:
+        self._preprocessing = backbone.preprocessing
+        self._workers, self._strict, self._show = workers, strict, progress
+        self._columns: torch.Tensor | None = None
+        if columns is not None:
+            plan, local = plan.restrict(columns)
+            self._columns = torch.from_numpy(local)
+        self.width = plan.d if self._columns is None else len(self._columns)
+        self._prepared = prepare(backbone, device, dtype)
+        self._network = PooledNetwork(self._prepared.module, plan, context=self._prepared.context)
+        self.batch_size = choose_batch_size(
+            batch_size, self._prepared, self._prepared.batch(noise_batch(backbone, 1)), plan.d
+        )
+        log.info("%s, %s; batches of %d", self.precision.dtype, self.precision.reason, self.batch_size)
+
+    @property
+    def precision(self) -> Precision:
+        """The dtype chosen, and why."""
+        return self._prepared.precision
+
+    def stream(self, images: Images, start: int = 0) -> Iterator[Batch]:
+        """Yield the rows of the images from `start` on, batch by batch, in order.
+
+        Memory does not grow with the number of images.
+
+        Raises
+        ------
+        UnreadableImageError
+            With `strict`, at the first image that cannot be decoded.
+        NotFiniteError
+            A layer gave NaN or infinity.
+        """
+        pictures = read(
+            images,
+            self._preprocessing.image,
+            start=start,
+            ahead=2 * self.batch_size,
+            workers=self._workers,
+            strict=self._strict,
+        )
+        bar = tqdm(total=len(images), initial=start, unit=" images", disable=not self._show, desc="features")
+        try:
+            with bar:
+                for group, skipped in _in_batches(pictures, self.batch_size):
+                    yield self._batch(group, skipped)
+                    bar.update(len(group) + len(skipped))
+        finally:
+            pictures.close()
+
+    def _batch(self, group: list[Picture], skipped: list[Skipped]) -> Batch:
+        indices = np.array([picture.index for picture in group], np.int64)
+        return Batch(indices, self._rows([picture.pixels for picture in group]), skipped)
+
+    def _rows(self, pixels: list[Any]) -> Rows:
+        """Run a batch; one that does not fit into memory is halved, and so are those after it."""
+        if not pixels:
+            return np.empty((0, self.width), np.float32)
+        try:
+            rows = self._network.rows(self._prepared.batch(self._preprocessing.batch(pixels)))
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(pixels) == 1:
+                raise
+        else:
+            return (rows if self._columns is None else rows[:, self._columns.to(rows.device)]).cpu().numpy()
+        # Outside the handler: the error holds on to the failed pass's memory.
+        half = len(pixels) // 2
+        self.batch_size = max(1, min(self.batch_size, half))
+        log.warning("out of memory: batches of %d from here on", self.batch_size)
+        first = self._rows(pixels[:half]).copy()
+        return np.concatenate([first, self._rows(pixels[half:])])
+
+
+def extract(
+    backbone: Backbone,
+    images: Images,
+    plan: Plan,
+    *,
+    store: str | Path | Cache | None = None,
+    columns: npt.ArrayLike | None = None,
+    dtype: str = "auto",
+    **options: Any,
+) -> FeatureStore:
+    """Give every image its row.
+
+    Parameters
+    ----------
+    backbone
+        The frozen network.
+    images
+        n images, from `as_images` or `read_data`.
+    plan
+        What a row holds: d columns.
+    store
+        None for rows in memory; a folder, new or begun by the same request; or a `Cache`, which names the folder.
+    columns
+        Rows of these columns alone (in memory only).
+    dtype
+        "auto", "float32", "bfloat16" or "float16". A resumed run keeps the dtype it began with.
+    **options
+        `batch_size`, `device`, `workers`, `strict`, `progress`: see `Extractor`.
+
+    Returns
+    -------
+    FeatureStore
+        `.rows` float32 (m, d) for the m readable images, `.kept` their positions, `.skipped` the others.
+
+    Raises
+    ------
+    StoreMismatchError, StoreFormatError, DiskFullError
+        See `Store`.
+    UnreadableImageError, NotFiniteError, ParameterError
+        See `Extractor`.
+    """
+    if store is None:
+        return _in_memory(Extractor(backbone, plan, columns=columns, dtype=dtype, **options), images, plan)
+    if columns is not None:
+        raise TypeError("columns are for rows in memory: pass store=None")
+    request = request_for(backbone, images, plan, dtype)
+    if isinstance(store, Cache):
+        with store.use(request, plan.bytes(len(images))) as folder:
+            return _in_store(folder, request, backbone, images, plan, dtype, options)
+    return _in_store(Path(store), request, backbone, images, plan, dtype, options)
+
+
+def _in_memory(extractor: Extractor, images: Images, plan: Plan) -> FeatureStore:
+    rows = np.empty((len(images), extractor.width), np.float32)
+    kept: list[npt.NDArray[np.int64]] = [np.empty(0, np.int64)]
+    skipped: list[Skipped] = []
+    done = 0
+    for batch in extractor.stream(images):
+        rows[done : done + len(batch.rows)] = batch.rows
+        done += len(batch.rows)
+        kept.append(batch.indices)
+        skipped += batch.skipped
+    precision = extractor.precision
+    return FeatureStore(rows[:done], plan, np.concatenate(kept), tuple(skipped), precision.dtype, precision.reason)
+
+
+def _in_store(
+    folder: Path,
+    request: dict[str, Any],
+    backbone: Backbone,
+    images: Images,
+    plan: Plan,
+    dtype: str,
+    options: dict[str, Any],
+) -> FeatureStore:
+    store = Store(folder, request, len(images), plan.d)
+    if store.complete:
+        log.info("cache hit: %s has these rows already", folder)
+        return store.features(plan, cached=True)
+    if store.read:
+        log.info("resuming %s after %d of %d images", folder, store.read, len(images))
+    extractor = Extractor(backbone, plan, dtype=store.dtype or dtype, **options)
+    store.describe_run(extractor.precision.dtype, extractor.precision.reason)
+    for batch in extractor.stream(images, store.read):
+        store.append(batch.rows, batch.skipped)
+    store.finish()
+    return store.features(plan, cached=False)
+
+
+def _in_batches(pictures: Iterator[Picture], size: int) -> Iterator[tuple[list[Picture], list[Skipped]]]:
+    """Group pictures; the unreadable ones go with the batch during which they were met."""
+    group: list[Picture] = []
+    skipped: list[Skipped] = []
+    for picture in pictures:
+        if picture.skipped is not None:
+            skipped.append(picture.skipped)
+        else:
+            group.append(picture)
+        if len(group) + len(skipped) >= size:
+            yield group, skipped
+            group, skipped = [], []
+    if group or skipped:
+        yield group, skipped

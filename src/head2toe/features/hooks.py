@@ -1,0 +1,92 @@
+"""Watching a network run: forward hooks that see every call of a module and change nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+See = Callable[[str, str, int, Any], None]
+
+# What a dict-like output (Hugging Face's ModelOutput) is asked for, in this order.
+_OUTPUT_KEYS = ("logits", "pooler_output", "last_hidden_state")
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """Return the tensor a module's output stands for.
+
+    A tensor is itself; a tuple or list its element 0; a dict-like output its logits, pooler output, last hidden
+    state or first tensor. Anything else is None.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Mapping):
+        named = [value[key] for key in _OUTPUT_KEYS if isinstance(value.get(key), Tensor)]
+        rest = [item for item in value.values() if isinstance(item, Tensor)]
+        return next(iter(named + rest), None)
+    if isinstance(value, tuple | list) and value:
+        return first_tensor(value[0])
+    return None
+
+
+@contextmanager
+def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Iterator[None]:
+    """Call `see(name, where, call, value)` whenever a tapped module runs, while the context is open.
+
+    Parameters
+    ----------
+    module
+        The network; the name of the network itself is the empty string.
+    taps
+        Pairs (module name, "output" or "input"). The value of an input is the first positional argument.
+    see
+        Called inside the forward pass, in order of execution. `call` counts the runs of that module within one
+        forward pass from 0. It must use the value at once: a later in-place operation may overwrite it.
+
+    Notes
+    -----
+    The hooks return None, so the network's output is bit-identical with and without them.
+    """
+    calls: Counter[tuple[str, str]] = Counter()
+
+    def on_output(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            call = calls[name, "output"]
+            calls[name, "output"] += 1
+            see(name, "output", call, output)
+
+        return hook
+
+    def on_input(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
+            call = calls[name, "input"]
+            calls[name, "input"] += 1
+            see(name, "input", call, args[0] if args else next(iter(kwargs.values()), None))
+
+        return hook
+
+    def on_start(_module: nn.Module, _args: Any) -> None:
+        calls.clear()
+
+    modules = dict(module.named_modules())
+    handles = [module.register_forward_pre_hook(on_start)]
+    try:
+        for name, where in taps:
+            if where == "input":
+                handles.append(modules[name].register_forward_pre_hook(on_input(name), with_kwargs=True))
+            else:
+                handles.append(modules[name].register_forward_hook(on_output(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def run(module: nn.Module, batch: Tensor) -> Any:
+    """Run the network without gradients."""
+    with torch.inference_mode():
+        return module(batch)

@@ -1,0 +1,140 @@
+"""A network whose layers are pooled while it runs: batch in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from head2toe.errors import NotFiniteError
+from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.plan import Plan
+from head2toe.features.pooling import Operation, operation
+from head2toe.features.taps import Layer
+
+# Outputs are cast to float32 in pieces of this many numbers (2 MB): they stay in the processor's cache, where several
+# poolings of the same piece cost little. Casting whole outputs costs ten times as much in page faults alone.
+_PIECE = 1 << 19
+
+
+class _Stop(BaseException):
+    """Ends a forward pass when all that is needed has been seen; no `except Exception` on the way may swallow it."""
+
+
+class PooledNetwork:
+    """Pool every layer of a plan inside the forward pass.
+
+    Parameters
+    ----------
+    module
+        The network in the dtype, memory format and device it is to run in.
+    plan
+        What to pool. Its blocks become the columns of the rows.
+    context
+        Makes what is entered around every forward pass, such as `torch.autocast`.
+    stop_early
+        End the forward pass after the last layer that the plan needs.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        plan: Plan,
+        *,
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        stop_early: bool = True,
+    ) -> None:
+        self.module = module
+        self.plan = plan
+        self.context = context
+        self.stop_early = stop_early
+        self._work: dict[tuple[str, str, int], tuple[Layer, list[tuple[Operation, slice]]]] = {
+            layer.key: (layer, []) for layer in plan.layers
+        }
+        for block in plan.blocks:
+            work = self._work[plan.by_name[block.layer].key]
+            work[1].append((operation(block.operation), slice(block.start, block.stop)))
+        self._work = {key: work for key, work in self._work.items() if work[1]}
+        self._buffer = torch.empty(0, plan.d)
+        self._scratch = torch.empty(0)
+        self._rows = self._buffer
+        self._waiting: set[tuple[str, str, int]] = set()
+
+    def rows(self, batch: Tensor) -> Tensor:
+        """Return the rows of a batch.
+
+        Parameters
+        ----------
+        batch
+            What the network takes: (B, 3, H, W) on its device, in its dtype.
+
+        Returns
+        -------
+        float32 (B, d), on the device of the batch. The memory belongs to this object and is overwritten by the next
+        call.
+
+        Raises
+        ------
+        NotFiniteError
+            A layer gave NaN or infinity.
+        """
+        self._rows = self._room(len(batch), batch.device)
+        self._waiting = set(self._work)
+        try:
+            with self.context(), watch(self.module, {key[:2] for key in self._work}, self._see):
+                run(self.module, batch)
+        except _Stop:
+            pass
+        if self._waiting:
+            names = sorted(self._work[key][0].name for key in self._waiting)
+            raise RuntimeError(f"These layers did not run, though they did when the network was listed: {names}")
+        self._check_finite()
+        return self._rows
+
+    def _see(self, name: str, where: str, call: int, value: Any) -> None:
+        key = (name, where, call)
+        if key not in self._waiting:
+            return
+        layer, blocks = self._work[key]
+        tensor = first_tensor(value)
+        assert tensor is not None, f"{layer.name} gave no tensor"
+        self._pool(layer.canonical(tensor), blocks)
+        self._waiting.discard(key)
+        if not self._waiting and self.stop_early:
+            raise _Stop
+
+    def _pool(self, tensor: Tensor, blocks: list[tuple[Operation, slice]]) -> None:
+        step = max(1, _PIECE // tensor[0].numel()) if tensor.device.type == "cpu" else len(tensor)
+        for start in range(0, len(tensor), step):
+            piece = self._as_float32(tensor[start : start + step])
+            rows = self._rows[start : start + step]
+            for pooling, columns in blocks:
+                rows[:, columns].copy_(pooling.apply(piece))
+
+    def _as_float32(self, piece: Tensor) -> Tensor:
+        if piece.dtype == torch.float32 and piece.is_contiguous():
+            return piece
+        if piece.device.type != "cpu":
+            return piece.float().contiguous()
+        if self._scratch.numel() < piece.numel():
+            self._scratch = torch.empty(piece.numel())
+        return self._scratch[: piece.numel()].view(piece.shape).copy_(piece)
+
+    def _room(self, count: int, device: torch.device) -> Tensor:
+        if len(self._buffer) < count or self._buffer.device != device:
+            self._buffer = torch.empty(count, self.plan.d, device=device)
+        return self._buffer[:count]
+
+    def _check_finite(self) -> None:
+        """Raise for NaN and infinity. One sum over everything is enough to know that there is none."""
+        if torch.isfinite(self._rows.sum()):
+            return
+        for block in self.plan.blocks:
+            if not torch.isfinite(self._rows[:, block.start : block.stop]).all():
+                raise NotFiniteError(
+                    f"Layer {block.layer!r} gave NaN or infinity ({block.operation}). "
+                    "Try dtype='float32', or leave the layer out with a pattern."
+                )

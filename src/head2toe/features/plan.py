@@ -1,0 +1,188 @@
+"""The plan: which column of a row holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from head2toe.errors import ParameterError
+from head2toe.features.pooling import CLASS_TOKEN_OPTIONS, operation, operations
+from head2toe.features.taps import Layer
+
+LINEAR = "linear"
+"""Name of the view that holds the input of the classifier."""
+
+_BYTES = 4  # rows are float32
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns `start` to `stop` of a row: one operation on one layer."""
+
+    layer: str
+    operation: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The columns of a row, in blocks, and the views that choose among them.
+
+    Attributes
+    ----------
+    layers
+        The layers that are pooled, in order of execution.
+    blocks
+        In order of their columns. Every (layer, operation) pair stands once.
+    views
+        Target size as a string -> numbers of its blocks, ascending by layer; and `linear`.
+    """
+
+    layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+    views: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def build(cls, layers: Sequence[Layer], target_sizes: Iterable[int], cls_token: str = "with") -> Plan:
+        """Lay out the columns for some target sizes.
+
+        The columns of the first target size come first, in order of execution; each further size adds the blocks it
+        does not share with those before. So one view is read in few long pieces.
+
+        Parameters
+        ----------
+        layers
+            From `layers(backbone)`.
+        target_sizes
+            One or several target sizes N (numbers per layer, approximated).
+        cls_token
+            "with", "alone" or "beside": see `pooling.operations`.
+
+        Raises
+        ------
+        ParameterError
+            No layer, no target size, a target size below 1, or an unknown `cls_token`.
+        """
+        sizes = list(dict.fromkeys(int(size) for size in target_sizes))
+        _check(layers, sizes, cls_token)
+        builder = _Builder()
+        views: dict[str, tuple[int, ...]] = {}
+        for size in sizes:
+            views[str(size)] = tuple(
+                builder.block(layer, text)
+                for layer in layers
+                if layer.selected
+                for text in operations(layer.kind, layer.shape, size, prefix=layer.prefix, cls_token=cls_token)
+            )
+        views[LINEAR] = tuple(builder.block(layer, _linear_operation(layer)) for layer in layers if layer.penultimate)
+        return cls(tuple(layers), tuple(builder.blocks), views)
+
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+        return self.blocks[-1].stop if self.blocks else 0
+
+    def bytes(self, n: int) -> int:
+        """Return the bytes of n stored rows."""
+        return n * self.d * _BYTES
+
+    def columns(self, view: str) -> npt.NDArray[np.int64]:
+        """Return the column numbers of a view, block by block.
+
+        Raises
+        ------
+        KeyError
+            The plan has no such view.
+        """
+        pieces = [np.arange(self.blocks[i].start, self.blocks[i].stop) for i in self.views[view]]
+        return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
+
+    @cached_property
+    def by_name(self) -> dict[str, Layer]:
+        """Layers by name."""
+        return {layer.name: layer for layer in self.layers}
+
+    def restrict(self, columns: npt.ArrayLike) -> tuple[Plan, npt.NDArray[np.int64]]:
+        """Return the smallest plan that still makes some columns, and where they stand in it.
+
+        Parameters
+        ----------
+        columns
+            Column numbers of this plan, in any order.
+
+        Returns
+        -------
+        The plan of the blocks and layers that are needed (without views), and for each of `columns` its column there.
+
+        Raises
+        ------
+        IndexError
+            A column number is below 0 or not below d.
+        """
+        wanted = np.asarray(columns, dtype=np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.d):
+            raise IndexError(f"Columns run from 0 to {self.d - 1}, not from {wanted.min()} to {wanted.max()}.")
+        owner = np.searchsorted([block.stop for block in self.blocks], wanted, side="right")
+        offsets = np.zeros(len(self.blocks), np.int64)
+        builder = _Builder()
+        for i in np.unique(owner):
+            number = builder.block(self.by_name[self.blocks[i].layer], self.blocks[i].operation)
+            offsets[i] = builder.blocks[number].start - self.blocks[i].start
+        needed = {block.layer for block in builder.blocks}
+        kept = tuple(layer for layer in self.layers if layer.name in needed)
+        return Plan(kept, tuple(builder.blocks), {}), wanted + offsets[owner]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain JSON data."""
+        return {
+            "layers": [{**asdict(layer), "shape": list(layer.shape)} for layer in self.layers],
+            "blocks": [asdict(block) for block in self.blocks],
+            "views": {name: list(numbers) for name, numbers in self.views.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Plan:
+        """Return the plan that `to_dict` wrote."""
+        return cls(
+            tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in data["layers"]),
+            tuple(Block(**block) for block in data["blocks"]),
+            {name: tuple(numbers) for name, numbers in data["views"].items()},
+        )
+
+
+class _Builder:
+    """Hands out columns, once for each (layer, operation) pair."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def block(self, layer: Layer, text: str) -> int:
+        key = (layer.name, text)
+        if key not in self._numbers:
+            start = self.blocks[-1].stop if self.blocks else 0
+            self._numbers[key] = len(self.blocks)
+            self.blocks.append(Block(layer.name, text, start, start + operation(text).size(layer.shape)))
+        return self._numbers[key]
+
+
+def _linear_operation(layer: Layer) -> str:
+    """What a linear probe reads: vectors as they are, the class token where there is one, else the mean."""
+    if layer.kind == "vector":
+        return "identity"
+    return "cls" if layer.prefix else "mean"
+
+
+def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str) -> None:
+    if not any(layer.selected for layer in layers):
+        raise ParameterError("A plan needs at least one layer.")
+    if not sizes or min(sizes) < 1:
+        raise ParameterError(f"Target sizes are whole numbers of at least 1, not {sizes}.")
+    if cls_token not in CLASS_TOKEN_OPTIONS:
+        raise ParameterError(f"cls_token is one of {', '.join(CLASS_TOKEN_OPTIONS)}, not {cls_token!r}.")

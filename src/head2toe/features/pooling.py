@@ -1,0 +1,239 @@
+"""Pooling: a layer's output becomes a few numbers. Pure functions, named by strings.
+
+The string of an operation (`mean`, `avg:4`, `rest-avg:3,1`) is the identity of what it computes: two target sizes for
+which a layer pools alike have the same string and share the column block. To add a statistic, write a frozen dataclass
+with `size` and `apply` and register it.
+
+Tensors here are float32 with the channels last: maps (b, H, W, C), tokens (b, T, C), vectors (b, C). Shapes of layers
+follow the field's habit: (C, H, W), (T, C), (C,). Flattened, a map runs over height, width, channel, as in the
+reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+Shape = tuple[int, ...]
+
+CLASS_TOKEN_OPTIONS = ("with", "alone", "beside")
+"""Pool the class token with the rest, keep it alone, or keep it beside the pooled rest."""
+
+
+class Operation(Protocol):
+    """What a pooled block computes from one layer."""
+
+    def size(self, shape: Shape) -> int:
+        """Return how many numbers an image gets from a layer of this shape."""
+        ...
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        """Return (b, size) from a float32 tensor with channels last; the result may be a view of it."""
+        ...
+
+
+Maker = TypeVar("Maker", bound=Callable[..., Operation])
+
+_MAKERS: dict[str, Callable[..., Operation]] = {}
+
+
+def register(name: str) -> Callable[[Maker], Maker]:
+    """Give an operation its name; its integer arguments follow a colon, separated by commas."""
+
+    def add(maker: Maker) -> Maker:
+        _MAKERS[name] = maker
+        return maker
+
+    return add
+
+
+def operation(text: str) -> Operation:
+    """Return the operation a string names.
+
+    Raises
+    ------
+    ValueError
+        The name is not registered or its arguments are no integers.
+    """
+    name, _, arguments = text.partition(":")
+    if name not in _MAKERS:
+        raise ValueError(f"Unknown pooling operation {text!r}; known are {', '.join(sorted(_MAKERS))}.")
+    return _MAKERS[name](*(int(argument) for argument in arguments.split(",") if argument))
+
+
+@register("identity")
+@dataclass(frozen=True)
+class Identity:
+    """Everything, flattened."""
+
+    def size(self, shape: Shape) -> int:
+        return math.prod(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return tensor.flatten(1)
+
+
+@register("mean")
+@dataclass(frozen=True)
+class Mean:
+    """The mean of each channel over all places or all tokens."""
+
+    def size(self, shape: Shape) -> int:
+        return _channels(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return tensor.flatten(1, -2).mean(1)
+
+
+@register("avg")
+@dataclass(frozen=True)
+class GridAverage:
+    """Averages over windows of k x k, stride k, no padding; places beyond the last whole window are left out."""
+
+    k: int
+
+    def _window(self, height: int, width: int) -> tuple[int, int]:
+        return min(self.k, height), min(self.k, width)
+
+    def size(self, shape: Shape) -> int:
+        channels, height, width = shape
+        rows, columns = self._window(height, width)
+        return channels * (height // rows) * (width // columns)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        window = self._window(tensor.shape[1], tensor.shape[2])
+        pooled = F.avg_pool2d(tensor.permute(0, 3, 1, 2), window)
+        return pooled.permute(0, 2, 3, 1).flatten(1)
+
+
+@register("tokens-avg")
+@dataclass(frozen=True)
+class TokenAverage:
+    """Averages over k consecutive tokens, stride k; tokens beyond the last whole window are left out."""
+
+    k: int
+
+    def size(self, shape: Shape) -> int:
+        tokens, channels = shape
+        return channels * (tokens // self.k)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        windows = tensor.shape[1] // self.k
+        return tensor[:, : windows * self.k].unflatten(1, (windows, self.k)).mean(2).flatten(1)
+
+
+@register("cls")
+@dataclass(frozen=True)
+class ClassToken:
+    """The first token."""
+
+    def size(self, shape: Shape) -> int:
+        return shape[1]
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return tensor[:, 0]
+
+
+@register("rest-mean")
+@dataclass(frozen=True)
+class RestMean:
+    """The mean over the tokens after the prefix (class and register tokens)."""
+
+    prefix: int
+
+    def size(self, shape: Shape) -> int:
+        return shape[1]
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return tensor[:, self.prefix :].mean(1)
+
+
+@register("rest-avg")
+@dataclass(frozen=True)
+class RestAverage:
+    """Averages over k consecutive tokens, counted after the prefix."""
+
+    k: int
+    prefix: int
+
+    def size(self, shape: Shape) -> int:
+        return TokenAverage(self.k).size((shape[0] - self.prefix, shape[1]))
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return TokenAverage(self.k).apply(tensor[:, self.prefix :])
+
+
+def map_window(shape: Shape, target: int) -> int | None:
+    """Return the window k for a map (C, H, W) and a target size N; None stands for the global average.
+
+    The official code's arithmetic: C >= N gives the global average, else `k = W // int(sqrt(N // C))`. Where that is 0
+    (the map has fewer columns than asked for) the map is kept as it is: k = 1.
+    """
+    channels, _, width = shape
+    if channels >= target:
+        return None
+    return max(1, width // int(math.sqrt(target // channels)))
+
+
+def token_window(shape: Shape, target: int) -> int | None:
+    """Return the window k for tokens (T, C) and a target size N; None stands for the mean over all tokens.
+
+    The official code's arithmetic: C >= N gives the mean, else `k = int(T / (N / C))`; 0 becomes 1.
+    """
+    tokens, channels = shape
+    if channels >= target:
+        return None
+    return max(1, int(tokens / (target / channels)))
+
+
+def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_token: str = "with") -> tuple[str, ...]:
+    """Return the operations that bring one layer to about N numbers, by the reference's rule.
+
+    Parameters
+    ----------
+    kind
+        "map", "tokens" or "vector".
+    shape
+        (C, H, W), (T, C) or (C,).
+    target
+        The target size N, approximated, not met.
+    prefix
+        Number of class and register tokens at the front of the tokens.
+    cls_token
+        "with": the class token is pooled with the rest; "alone": only the class token; "beside": the class token and,
+        beside it, the pooled tokens after the prefix. Layers without a class token are pooled whole.
+    """
+    if kind == "vector":
+        return ("identity",)
+    if kind == "map":
+        return (_map_operation(shape, target),)
+    if cls_token == "with" or not prefix:
+        return (_token_operation(shape, target),)
+    if cls_token == "alone":
+        return ("cls",)
+    rest = (shape[0] - prefix, shape[1])
+    window = token_window(rest, target)
+    return ("cls", f"rest-mean:{prefix}" if window is None else f"rest-avg:{window},{prefix}")
+
+
+def _map_operation(shape: Shape, target: int) -> str:
+    window = map_window(shape, target)
+    if window is None or window >= max(shape[1:]):
+        return "mean"
+    return "identity" if window == 1 else f"avg:{window}"
+
+
+def _token_operation(shape: Shape, target: int) -> str:
+    window = token_window(shape, target)
+    if window is None or window >= shape[0]:
+        return "mean"
+    return "identity" if window == 1 else f"tokens-avg:{window}"
+
+
+def _channels(shape: Shape) -> int:
+    return shape[0] if len(shape) == 3 else shape[-1]

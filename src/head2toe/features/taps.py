@@ -1,0 +1,331 @@
+"""Taps: which tensors of a network are looked at, found by one tiny forward pass, in order of execution."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
+
+from head2toe.errors import LayerPatternError, NoLayerError
+from head2toe.features.hooks import first_tensor, run, watch
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+
+# Three images tell the batch axis from most other axes; one is enough to compare values.
+_PROBE_IMAGES = 3
+
+_NO_ACTIVATION = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin")
+_ACTIVATIONS = tuple(
+    getattr(nn.modules.activation, name) for name in nn.modules.activation.__all__ if name not in _NO_ACTIVATION
+)
+_ACTIVATION_HOMES = ("timm.layers.activations", "transformers.activations")
+_EMBEDDING = re.compile(r"Embed(der|ding|dings)?$|Patch(ify|Embed)")
+_EMBEDDING_NAMES = frozenset(
+    {"patch_embed", "patch_embedding", "patch_embeddings", "embeddings", "pos_drop", "norm_pre"}
+)
+_ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
+_ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
+_POOL = re.compile(r"Pool")
+_PREFIX_PARAMETERS = frozenset(
+    {"cls_token", "class_token", "dist_token", "distillation_token", "reg_token", "register_tokens", "storage_tokens"}
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One tapped tensor.
+
+    Attributes
+    ----------
+    name
+        Unique. The module's name; `NAME:input` for its input; `NAME#k` for its run k = 1, 2, ... of one forward pass.
+        The network's own output is called `output`.
+    module, where, call
+        Where the tensor is met: module name, "output" or "input", number of the run from 0.
+    kind, shape
+        "map" (C, H, W), "tokens" (T, C) or "vector" (C,); maps of 1 x 1 and single tokens are vectors.
+    prefix
+        Number of class and register tokens at the front of the tokens.
+    channels_last
+        The module makes its map as (B, H, W, C).
+    penultimate
+        The input of the classifier: what a linear probe uses.
+    selected
+        False for a penultimate layer that the caller's pattern did not ask for: it serves the linear probe alone.
+    """
+
+    name: str
+    module: str
+    where: str
+    call: int
+    kind: str
+    shape: tuple[int, ...]
+    prefix: int = 0
+    channels_last: bool = False
+    penultimate: bool = False
+    selected: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Where the tensor is met."""
+        return self.module, self.where, self.call
+
+    def canonical(self, tensor: Tensor) -> Tensor:
+        """Return a view with channels last: (B, H, W, C), (B, T, C) or (B, C)."""
+        if self.kind == "vector":
+            return tensor.flatten(1)
+        if self.kind == "map" and not self.channels_last:
+            return tensor.permute(0, 2, 3, 1)
+        return tensor
+
+
+def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
+    """List what is tapped, in order of execution.
+
+    By default: the output of every activation module, of every block (a child with children of its own in a
+    `Sequential` or `ModuleList`), of patch embeddings, attentions and MLPs; pooled features; the logits; and the input
+    of the classifier. One forward pass on three images of noise finds shapes and order. Tensors with the same values as
+    an earlier tap (a `Sequential` around its last block, dropout) are left out; of those that equal the classifier's
+    input, that input stays. Tensors whose first axis is not the batch (attention windows) are left out too.
+
+    Parameters
+    ----------
+    backbone
+        The frozen network.
+    pattern
+        A glob over layer names (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of either. The
+        classifier's input always stays, marked `selected=False` where the pattern does not ask for it, because the
+        linear probe needs it.
+
+    Raises
+    ------
+    LayerPatternError
+        A pattern matches no layer.
+    NoLayerError
+        The network gives no tensor that could be tapped.
+    """
+    found = _without_repeats(list(_seen(backbone)))
+    if not found:
+        raise NoLayerError(f"{backbone.spec}: no layer gives a float tensor with a row an image, so none can be tapped")
+    return found if pattern is None else _narrowed(found, [pattern] if isinstance(pattern, str) else list(pattern))
+
+
+def _narrowed(found: tuple[Layer, ...], patterns: list[str]) -> tuple[Layer, ...]:
+    names = [layer.name for layer in found]
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in names if _matches(pattern, name)}
+        if not matches:
+            near = difflib.get_close_matches(pattern.removeprefix("re:"), names, n=4, cutoff=0.0)
+            raise LayerPatternError(
+                f"No layer matches {pattern!r}; the nearest names are {', '.join(near)}. "
+                "`head2toe layers` lists all of them."
+            )
+        chosen |= matches
+    kept = (replace(layer, selected=layer.name in chosen) for layer in found)
+    return tuple(layer for layer in kept if layer.selected or layer.penultimate)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if not pattern.startswith("re:"):
+        return fnmatch.fnmatchcase(name, pattern)
+    try:
+        return re.search(pattern.removeprefix("re:"), name) is not None
+    except re.error as error:
+        raise LayerPatternError(f"{pattern!r} is no regular expression: {error}.") from error
+
+
+def noise_batch(backbone: Backbone, count: int) -> Tensor:
+    """Return `count` images of noise as the network takes them, (count, channels, H, W), always the same."""
+    size = getattr(backbone.preprocessing, "size", (256, 256))
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+    pictures = [backbone.preprocessing.image(Image.fromarray(array)) for array in pixels]
+    return backbone.preprocessing.batch(pictures)
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    layer: Layer
+    digest: bytes | None  # of the values; None where they are all the same and prove nothing
+
+
+def _seen(backbone: Backbone) -> Iterator[_Sighting]:
+    """Run the network once on noise and yield every usable tap, the penultimate one marked."""
+    wanted = _candidates(backbone.module, backbone.classifier)
+    noise = noise_batch(backbone, _PROBE_IMAGES)
+    sightings: list[_Sighting] = []
+    layout = _Layout(noise.shape[-2], noise.shape[-1])
+
+    def see(name: str, where: str, call: int, value: Any) -> None:
+        tensor = first_tensor(value)
+        if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2 or len(tensor) != _PROBE_IMAGES:
+            return
+        described = layout.describe(name, where, call, tensor)
+        if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
+            return
+        sightings.append(_Sighting(described, _digest(described.canonical(tensor))))
+
+    with watch(backbone.module, wanted, see):
+        run(backbone.module, noise)
+    prefix = _PrefixTokens(backbone.module)
+    penultimate = _penultimate(sightings, backbone)
+    for sighting in sightings:
+        layer = replace(sighting.layer, prefix=prefix.of(sighting.layer), penultimate=sighting is penultimate)
+        linear_input = wanted[layer.module, layer.where] == "linear"
+        if layer.penultimate or not linear_input:
+            yield replace(sighting, layer=layer)
+
+
+def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, str], str]:
+    """Return the taps to watch: (module name, where) -> "any", "vector" (only if it is one) or "linear" (an input)."""
+    names = {id(child): name for name, child in module.named_modules()}
+    blocks = {
+        names[id(child)]
+        for parent in module.modules()
+        if isinstance(parent, nn.Sequential | nn.ModuleList)
+        for child in parent.children()
+        if any(True for _ in child.children())
+    }
+    taps: dict[tuple[str, str], str] = {}
+    for name, child in module.named_modules():
+        if classifier is None and isinstance(child, nn.Linear):
+            taps[name, "input"] = "linear"
+        if name in blocks or _is_activation(child) or _is_part(name, child):
+            taps[name, "output"] = "any"
+        elif _POOL.search(type(child).__name__):
+            taps[name, "output"] = "vector"
+    if classifier is not None:
+        taps[classifier, "input"] = taps[classifier, "output"] = "any"
+    taps["", "output"] = "any"
+    return taps
+
+
+def _is_activation(module: nn.Module) -> bool:
+    if type(module).__name__ in _NO_ACTIVATION:
+        return False
+    return isinstance(module, _ACTIVATIONS) or type(module).__module__.startswith(_ACTIVATION_HOMES)
+
+
+def _is_part(name: str, module: nn.Module) -> bool:
+    """Tell patch embeddings, attentions and MLPs by their class or by their name."""
+    kind, leaf = type(module).__name__, name.rpartition(".")[2]
+    embedding = bool(_EMBEDDING.search(kind)) or leaf in _EMBEDDING_NAMES
+    return embedding or bool(_ATTENTION_OR_MLP.search(kind)) or leaf in _ATTENTION_OR_MLP_NAMES
+
+
+def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | None:
+    """Find the classifier's input.
+
+    Without a named classifier it is the input of the last `Linear` that ran, provided that layer makes the network's
+    output (a vector) from a vector; otherwise the network has no classifier and its output is the features.
+    """
+    inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
+    output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
+    if not inputs or (backbone.classifier is None and not _makes(output, inputs[-1].layer, backbone.module)):
+        return output
+    return inputs[-1]
+
+
+def _makes(output: _Sighting | None, entry: Layer, module: nn.Module) -> bool:
+    """Tell whether the `Linear` whose input is `entry` makes the network's output."""
+    linear = module.get_submodule(entry.module)
+    if output is None or not isinstance(linear, nn.Linear):
+        return False
+    return output.layer.kind == entry.kind == "vector" and output.layer.shape == (linear.out_features,)
+
+
+def _without_repeats(sightings: list[_Sighting]) -> tuple[Layer, ...]:
+    taken = {sighting.digest for sighting in sightings if sighting.layer.penultimate} - {None}
+    kept: list[Layer] = []
+    for sighting in sightings:
+        if sighting.digest in taken and not sighting.layer.penultimate:
+            continue
+        if sighting.digest is not None:
+            taken.add(sighting.digest)
+        kept.append(sighting.layer)
+    return tuple(kept)
+
+
+def _digest(tensor: Tensor) -> bytes | None:
+    values = tensor.float().contiguous()
+    if bool((values == values.flatten()[0]).all()):
+        return None
+    return hashlib.sha256(values.numpy().tobytes() + str(values.shape[-1]).encode()).digest()
+
+
+class _Layout:
+    """Tell the axes of an output apart.
+
+    Of a 4-D output, the two axes that are scaled alike from the input's height and width are the places. Where both
+    readings fit (C = H = W), the layout of the last map that was clear decides, channels first to begin with.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height = height
+        self.width = width
+        self.channels_last = False
+
+    def describe(self, name: str, where: str, call: int, tensor: Tensor) -> Layer | None:
+        shape = tuple(tensor.shape[1:])
+        label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
+        if math.prod(shape) == 0:
+            return None
+        if len(shape) == 1 or math.prod(shape) == max(shape):
+            return Layer(label, name, where, call, "vector", (math.prod(shape),)) if len(shape) < 4 else None
+        if len(shape) == 2:
+            return Layer(label, name, where, call, "tokens", shape)
+        if len(shape) != 3:
+            return None
+        last = self._is_channels_last(shape)
+        chw = (shape[2], shape[0], shape[1]) if last else shape
+        return Layer(label, name, where, call, "map", chw, channels_last=last)
+
+    def _is_channels_last(self, shape: tuple[int, ...]) -> bool:
+        first = self._distortion(shape[1], shape[2])
+        last = self._distortion(shape[0], shape[1])
+        if not math.isclose(first, last, abs_tol=1e-9):
+            self.channels_last = last < first
+        return self.channels_last
+
+    def _distortion(self, rows: int, columns: int) -> float:
+        return abs(math.log((self.height / rows) / (self.width / columns)))
+
+
+class _PrefixTokens:
+    """Count the class and register tokens of a network, and tell which of its layers carry them."""
+
+    def __init__(self, module: nn.Module) -> None:
+        counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
+        patches = [count for part in module.modules() if (count := _count(part, "num_patches")) is not None]
+        tokens = [
+            parameter.shape[1]
+            for name, parameter in module.named_parameters()
+            if name.rpartition(".")[2] in _PREFIX_PARAMETERS and parameter.ndim == 3
+        ]
+        self.count = counts[0] if counts else sum(tokens)
+        self.patches = patches[0] if patches else None
+
+    def of(self, layer: Layer) -> int:
+        """Tokens carry the prefix when what remains is the grid of patches (a square where the grid is unknown)."""
+        if layer.kind != "tokens" or not self.count:
+            return 0
+        rest = layer.shape[0] - self.count
+        if rest < 1:
+            return 0
+        whole = rest == self.patches if self.patches is not None else math.isqrt(rest) ** 2 == rest
+        return self.count if whole else 0
+
+
+def _count(module: nn.Module, name: str) -> int | None:
+    value = getattr(module, name, None)
+    return value if isinstance(value, int) else None
