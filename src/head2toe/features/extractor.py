@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +136,7 @@ class Extractor:
         bar = tqdm(total=len(images), initial=start, unit=" images", disable=not self._show, desc="features")
         try:
             with bar:
-                for group, skipped in _in_batches(pictures, self.batch_size):
+                for group, skipped in _in_batches(pictures, lambda: self.batch_size):
                     yield self._batch(group, skipped)
                     bar.update(len(group) + len(skipped))
         finally:
@@ -254,7 +254,7 @@ def _in_store(
     return store.features(plan, cached=False)
 
 
-def _in_batches(pictures: Iterator[Picture], size: int) -> Iterator[tuple[list[Picture], list[Skipped]]]:
+def _in_batches(pictures: Iterator[Picture], size: Callable[[], int]) -> Iterator[tuple[list[Picture], list[Skipped]]]:
     """Group pictures; the unreadable ones go with the batch during which they were met."""
     group: list[Picture] = []
     skipped: list[Skipped] = []
@@ -263,7 +263,7 @@ def _in_batches(pictures: Iterator[Picture], size: int) -> Iterator[tuple[list[P
             skipped.append(picture.skipped)
         else:
             group.append(picture)
-        if len(group) + len(skipped) >= size:
+        if len(group) + len(skipped) >= size():
             yield group, skipped
             group, skipped = [], []
     if group or skipped:

@@ -164,13 +164,13 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     wanted = _candidates(backbone.module, backbone.classifier)
     noise = noise_batch(backbone, _PROBE_IMAGES)
     sightings: list[_Sighting] = []
-    layout = _Layout(noise.shape[-2], noise.shape[-1])
+    size = (noise.shape[-2], noise.shape[-1])
 
     def see(name: str, where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value)
         if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2 or len(tensor) != _PROBE_IMAGES:
             return
-        described = layout.describe(name, where, call, tensor)
+        described = _described(name, where, call, tensor, size)
         if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
             return
         sightings.append(_Sighting(described, _digest(described.canonical(tensor))))
@@ -263,42 +263,35 @@ def _digest(tensor: Tensor) -> bytes | None:
     return hashlib.sha256(values.numpy().tobytes() + str(values.shape[-1]).encode()).digest()
 
 
-class _Layout:
-    """Tell the axes of an output apart.
+def _described(name: str, where: str, call: int, tensor: Tensor, size: tuple[int, int]) -> Layer | None:
+    """Tell the axes of an output apart; None for what is no map, tokens or vector. `size` is the input's."""
+    shape: tuple[int, ...] = tuple(tensor.shape[1:])
+    label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
+    if math.prod(shape) == 0 or len(shape) > 3:
+        return None
+    if math.prod(shape) == max(shape):
+        return Layer(label, name, where, call, "vector", (math.prod(shape),))
+    if len(shape) == 2:
+        return Layer(label, name, where, call, "tokens", shape)
+    last = _is_channels_last(tensor, size)
+    chw = (*shape[2:], *shape[:2]) if last else shape
+    return Layer(label, name, where, call, "map", chw, channels_last=last)
 
-    Of a 4-D output, the two axes that are scaled alike from the input's height and width are the places. Where both
-    readings fit (C = H = W), the layout of the last map that was clear decides, channels first to begin with.
+
+def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
+    """Tell (B, H, W, C) from (B, C, H, W).
+
+    The two axes that are scaled alike from the input's height and width are the places. Where both readings fit
+    (C = H = W) the values decide: noise looks the same at every place, so means over all else differ most along the
+    channels.
     """
-
-    def __init__(self, height: int, width: int) -> None:
-        self.height = height
-        self.width = width
-        self.channels_last = False
-
-    def describe(self, name: str, where: str, call: int, tensor: Tensor) -> Layer | None:
-        shape = tuple(tensor.shape[1:])
-        label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
-        if math.prod(shape) == 0:
-            return None
-        if len(shape) == 1 or math.prod(shape) == max(shape):
-            return Layer(label, name, where, call, "vector", (math.prod(shape),)) if len(shape) < 4 else None
-        if len(shape) == 2:
-            return Layer(label, name, where, call, "tokens", shape)
-        if len(shape) != 3:
-            return None
-        last = self._is_channels_last(shape)
-        chw = (shape[2], shape[0], shape[1]) if last else shape
-        return Layer(label, name, where, call, "map", chw, channels_last=last)
-
-    def _is_channels_last(self, shape: tuple[int, ...]) -> bool:
-        first = self._distortion(shape[1], shape[2])
-        last = self._distortion(shape[0], shape[1])
-        if not math.isclose(first, last, abs_tol=1e-9):
-            self.channels_last = last < first
-        return self.channels_last
-
-    def _distortion(self, rows: int, columns: int) -> float:
-        return abs(math.log((self.height / rows) / (self.width / columns)))
+    first, second, third = tensor.shape[1:]
+    distortion_first = abs(math.log((size[0] / second) / (size[1] / third)))
+    distortion_last = abs(math.log((size[0] / first) / (size[1] / second)))
+    if not math.isclose(distortion_first, distortion_last, abs_tol=1e-9):
+        return distortion_last < distortion_first
+    values = tensor.float()
+    return bool(values.mean((0, 1, 2)).var() > values.mean((0, 2, 3)).var())
 
 
 class _PrefixTokens:

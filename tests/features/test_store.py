@@ -1,0 +1,176 @@
+"""The store and the cache: nothing is half-written, mixed up, computed twice or thrown away while in use."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import logging
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from head2toe.errors import DiskFullError, StoreFormatError, StoreMismatchError
+from head2toe.features import store as store_module
+from head2toe.features.cache import Cache
+from head2toe.features.extractor import extract
+from head2toe.features.plan import Plan
+from head2toe.features.taps import layers
+
+QUIET = {"dtype": "float32", "batch_size": 4, "device": "cpu", "progress": False}
+
+
+@pytest.fixture
+def plan(small):
+    return Plan.build(layers(small), [16, 64])
+
+
+def test_rows_on_disk_are_the_rows_in_memory(small, pictures, plan, tmp_path):
+    memory = extract(small, pictures(10, broken=[3]), plan, **QUIET)
+    disk = extract(small, pictures(10, broken=[3]), plan, store=tmp_path / "rows", **QUIET)
+    assert isinstance(disk.rows, np.memmap)
+    np.testing.assert_array_equal(disk.rows, memory.rows)
+    np.testing.assert_array_equal(disk.kept, memory.kept)
+    assert disk.skipped == memory.skipped
+    plain = np.load(tmp_path / "rows" / "rows.npy")
+    assert plain.shape == (9, plan.d)
+    assert plain.dtype == np.float32
+    assert (tmp_path / "rows" / "rows.npy").stat().st_size == 128 + plan.bytes(9)
+
+
+def test_the_same_request_is_a_hit_and_says_so(small, pictures, plan, tmp_path, caplog):
+    first = extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+    images = pictures(5)
+    with caplog.at_level(logging.INFO, "head2toe"):
+        again = extract(small, images, plan, store=tmp_path / "rows", **QUIET)
+    assert images.reads == 0
+    assert (first.cached, again.cached) == (False, True)
+    assert "cache hit" in caplog.text
+    np.testing.assert_array_equal(first.rows, again.rows)
+
+
+def test_an_interrupted_run_resumes(small, pictures, plan, tmp_path):
+    whole = extract(small, pictures(23, broken=[1, 9]), plan, **QUIET)
+    with pytest.raises(KeyboardInterrupt):
+        extract(small, pictures(23, broken=[1, 9], stop_at=14), plan, store=tmp_path / "rows", **QUIET)
+    progress = json.loads((tmp_path / "rows" / "progress.json").read_text())
+    assert 4 <= progress["read"] <= 14
+    images = pictures(23, broken=[1, 9])
+    resumed = extract(small, images, plan, store=tmp_path / "rows", **QUIET)
+    assert images.reads == 23 - progress["read"]
+    np.testing.assert_allclose(resumed.rows, whole.rows, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(resumed.kept, whole.kept)
+    assert resumed.skipped == whole.skipped
+
+
+def test_a_resumed_run_keeps_its_dtype(small, pictures, plan, tmp_path, monkeypatch):
+    auto = {**QUIET, "dtype": "auto"}
+    monkeypatch.setattr("head2toe.features.dtype._trial", lambda backbone: ("bfloat16", "so it was"))
+    with pytest.raises(KeyboardInterrupt):
+        extract(small, pictures(9, stop_at=8), plan, store=tmp_path / "rows", **auto)
+    monkeypatch.setattr("head2toe.features.dtype._trial", lambda backbone: ("float32", "the wind has turned"))
+    assert extract(small, pictures(9), plan, store=tmp_path / "rows", **auto).dtype == "bfloat16"
+
+
+def test_a_store_of_something_else_is_refused(small, pictures, plan, tmp_path):
+    folder = tmp_path / "rows"
+    extract(small, pictures(5), plan, store=folder, **QUIET)
+    other_transform = dataclasses.replace(small, preprocessing=dataclasses.replace(small.preprocessing, mean=(0, 0, 0)))
+    other_weights = dataclasses.replace(small)
+    other_weights.__dict__["weights_sha256"] = "0" * 64
+    for backbone, images, asked, dtype, words in [
+        (other_transform, pictures(5), plan, "float32", "different: the preprocessing"),
+        (other_weights, pictures(5), plan, "float32", "different: the backbone's weights"),
+        (small, pictures(6), plan, "float32", "different: the number of images, the images"),
+        (small, pictures(5), Plan.build(layers(small), [16]), "float32", "target sizes"),
+        (small, pictures(5), Plan.build(layers(small, "blocks.*"), [16, 64]), "float32", "the layers"),
+        (small, pictures(5), plan, "bfloat16", "different: the dtype"),
+    ]:
+        with pytest.raises(StoreMismatchError, match=words):
+            extract(backbone, images, asked, store=folder, **{**QUIET, "dtype": dtype})
+    assert extract(small, pictures(5), plan, store=folder, **QUIET).cached
+
+
+def test_a_folder_of_other_things_is_refused(small, pictures, plan, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(StoreFormatError, match="no feature store"):
+        extract(small, pictures(5), plan, store=tmp_path, **QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json", "rows.npy"])
+def test_damaged_files_are_named(small, pictures, plan, tmp_path, name):
+    extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+    (tmp_path / "rows" / name).write_text("[1")
+    with pytest.raises(StoreFormatError, match="rows"):
+        extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+
+
+def test_too_little_disk_is_known_before_the_first_image(small, pictures, plan, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=plan.bytes(5) - 1))
+    images = pictures(5)
+    with pytest.raises(DiskFullError, match="GB free"):
+        extract(small, images, plan, store=tmp_path / "rows", **QUIET)
+    assert images.reads == 0
+    assert not (tmp_path / "rows").exists()
+    extract(small, pictures(4), plan, store=tmp_path / "rows", **QUIET)
+
+
+def test_a_disk_that_fills_leaves_a_store_that_resumes(small, pictures, plan, tmp_path, monkeypatch):
+    write = store_module._write_all
+    calls = []
+
+    def full(file, rows):
+        calls.append(1)
+        if len(calls) == 3:
+            write(file, rows[:1])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(file, rows)
+
+    monkeypatch.setattr(store_module, "_write_all", full)
+    with pytest.raises(DiskFullError, match="after 8 of 14"):
+        extract(small, pictures(14), plan, store=tmp_path / "rows", **QUIET)
+    images = pictures(14)
+    resumed = extract(small, images, plan, store=tmp_path / "rows", **QUIET)
+    assert images.reads == 6
+    np.testing.assert_allclose(resumed.rows, extract(small, pictures(14), plan, **QUIET).rows, rtol=1e-5, atol=1e-6)
+
+
+def test_cache_hits_by_what_is_asked(small, pictures, plan, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    assert cache.entries() == []
+    assert not extract(small, pictures(5), plan, store=cache, **QUIET).cached
+    assert extract(small, pictures(5), plan, store=cache, **QUIET).cached
+    assert not extract(small, pictures(6), plan, store=cache, **QUIET).cached
+    assert not extract(small, pictures(5), plan, store=cache, **{**QUIET, "dtype": "bfloat16"}).cached
+    assert [entry.n for entry in cache.entries()] == [5, 6, 5]
+    assert cache.bytes() >= plan.bytes(16)
+    assert len(cache.clear()) == 3
+    assert cache.entries() == []
+
+
+def test_cache_drops_the_least_recently_used(small, pictures, plan, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    for n in (3, 4):
+        extract(small, pictures(n), plan, store=cache, **QUIET)
+    old = {entry.n: entry.folder / "manifest.json" for entry in cache.entries()}
+    os.utime(old[4], (1, 1))
+    os.utime(old[3], (0, 0))
+    extract(small, pictures(3), plan, store=cache, **QUIET)  # used again: now the younger one
+    cache.limit = cache.entries()[-1].bytes + plan.bytes(5)
+    extract(small, pictures(5), plan, store=cache, **QUIET)
+    assert sorted(entry.n for entry in cache.entries()) == [3, 5]
+
+
+def test_cache_keeps_what_is_in_use(small, pictures, plan, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    extract(small, pictures(3), plan, store=cache, **QUIET)
+    request = json.loads((cache.entries()[0].folder / "manifest.json").read_text())
+    with cache.use(request, plan.bytes(3)):
+        assert Cache(tmp_path / "cache").clear() == []
+        Cache(tmp_path / "cache", limit=1)._make_room("another", 10)
+        assert len(cache.entries()) == 1
+    assert len(cache.clear()) == 1

@@ -1,0 +1,162 @@
+"""Taps: what is found, in which order, of which kind; and that looking changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from head2toe.errors import LayerPatternError
+from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.taps import layers, noise_batch
+
+# Residual networks, transformers, channels-last maps, several runs of a module, class attention, gates, hybrid ones.
+ARCHITECTURES = [
+    "test_resnet",
+    "test_vit",
+    "test_vit2",
+    "test_vit_relpos",
+    "test_convnext",
+    "test_efficientnet",
+    "test_byobnet",
+    "test_mambaout",
+    "test_nfnet",
+    "test_maxvit",
+    "test_coatnet",
+]
+
+
+def test_small_network_in_order_of_execution(small):
+    found = layers(small)
+    assert [(layer.name, layer.kind, layer.shape) for layer in found] == [
+        ("act", "map", (8, 16, 16)),
+        ("blocks.0.act", "map", (8, 16, 16)),
+        ("blocks.0", "map", (8, 16, 16)),
+        ("blocks.1.act", "map", (8, 16, 16)),
+        ("blocks.1", "map", (8, 16, 16)),
+        # `blocks`, `drop` and `drop.0` repeat `blocks.1`; `attn` is named like an attention and gives a tuple.
+        ("attn", "map", (8, 16, 16)),
+        ("act#1", "map", (8, 16, 16)),
+        # The pooled map is the classifier's input once more.
+        ("fc:input", "vector", (8,)),
+        ("output", "vector", (5,)),
+    ]
+    assert [layer.name for layer in found if layer.penultimate] == ["fc:input"]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures(timm_backbone, name):
+    backbone = timm_backbone(name, num_classes=11)
+    batch = noise_batch(backbone, 2)
+    before = run(backbone.module, batch)
+    found = layers(backbone)
+    assert found == layers(backbone)
+    assert len({layer.name for layer in found}) == len(found)
+    assert sum(layer.penultimate for layer in found) == 1
+    assert found[-1].shape == (11,)
+    penultimate = next(layer for layer in found if layer.penultimate)
+    assert penultimate.kind == "vector"
+    assert penultimate.shape == (backbone.module.head_hidden_size,)
+
+    seen = {}
+
+    def see(module, where, call, value):
+        tensor = first_tensor(value)
+        if tensor is not None:
+            seen[module, where, call] = tensor.shape
+
+    with watch(backbone.module, {layer.key[:2] for layer in found}, see):
+        during = run(backbone.module, batch)
+    assert torch.equal(before, during)
+    assert torch.equal(before, run(backbone.module, batch))
+    for layer in found:
+        tensor = torch.empty(seen[layer.key])
+        canonical = tuple(layer.canonical(tensor).shape)
+        expected = (layer.shape[1], layer.shape[2], layer.shape[0]) if layer.kind == "map" else layer.shape
+        assert canonical == (2, *expected)
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_mambaout", "test_maxvit", "test_resnet", "test_byobnet"])
+def test_places_are_told_from_channels(timm_backbone, name):
+    """At another input size the places change and the channels do not."""
+    small, large = (
+        (layers(timm_backbone(name, size)) for size in (128, 192))
+        if name != "test_maxvit"
+        else (layers(timm_backbone(name, size, img_size=size)) for size in (128, 192))
+    )
+    assert [layer.name for layer in small] == [layer.name for layer in large]
+    maps = [(a, b) for a, b in zip(small, large, strict=True) if b.kind == "map" and a.kind == "map"]
+    assert len(maps) > 5
+    for a, b in maps:
+        assert a.shape[0] == b.shape[0]
+        assert a.shape[1] < b.shape[1]
+        assert a.channels_last == b.channels_last
+
+
+def test_class_tokens_are_counted(timm_backbone):
+    backbone = timm_backbone("test_vit", reg_tokens=4, class_token=True)
+    found = {layer.name: layer for layer in layers(backbone)}
+    assert found["blocks.0"].prefix == 5
+    assert found["blocks.0"].shape[0] == 105
+    assert found["patch_embed"].prefix == 0
+
+
+def test_network_without_classifier_gives_its_output_as_features(timm_backbone):
+    backbone = timm_backbone("test_resnet", num_classes=0)
+    (penultimate,) = (layer for layer in layers(backbone) if layer.penultimate)
+    assert (penultimate.name, penultimate.shape) == ("output", (96,))
+
+
+def test_first_tensor_of_outputs():
+    tensor = torch.ones(1)
+    assert first_tensor((tensor, None)) is tensor
+    assert first_tensor([(tensor,), 3]) is tensor
+    assert first_tensor({"hidden_states": (tensor,), "last_hidden_state": tensor, "x": torch.zeros(2)}) is tensor
+    assert first_tensor({"loss": None}) is None
+    assert first_tensor(7) is None
+
+
+def test_dict_outputs_are_tapped(own):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.Flatten()
+            self.head = nn.Linear(3 * 32 * 32, 4)
+
+        def forward(self, x):
+            return {"logits": self.head(self.attention(x)), "extra": x}
+
+    found = layers(own(Wrapped()))
+    assert [(layer.name, layer.shape) for layer in found] == [("head:input", (3072,)), ("output", (4,))]
+
+
+def test_patterns_narrow(small):
+    names = [layer.name for layer in layers(small, "blocks.*")]
+    assert names == ["blocks.0.act", "blocks.0", "blocks.1.act", "blocks.1", "fc:input"]
+    assert [layer.name for layer in layers(small, "blocks.*") if not layer.selected] == ["fc:input"]
+    assert [layer.name for layer in layers(small, ["act", r"re:^act#\d$"]) if layer.selected] == ["act", "act#1"]
+    assert all(layer.selected for layer in layers(small, "*"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("block.1", "blocks.1"), (["act", "re:^zzz"], "zzz"), ("re:(", "no regular")]
+)
+def test_a_pattern_that_matches_nothing_is_refused(small, pattern, message):
+    with pytest.raises(LayerPatternError, match=message):
+        layers(small, pattern)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_cube_is_told_by_its_values(own, channels_last):
+    class Cube(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 16, 3, padding=1, stride=2)
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.act(x.permute(0, 2, 3, 1) if channels_last else x).flatten(1)
+
+    torch.manual_seed(0)
+    assert layers(own(Cube()))[0].channels_last == channels_last
