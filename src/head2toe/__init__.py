@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from head2toe.estimators import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
 
+    __version__: str
+
 __all__ = ["AllLayerFeatures", "FeatureProbe", "Head2ToeClassifier", "__version__"]
 
 

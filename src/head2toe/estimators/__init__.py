@@ -1,5 +1,8 @@
 """The scikit-learn face: images or rows in, classes out."""
 
+from head2toe.estimators.all_layer_features import AllLayerFeatures
+from head2toe.estimators.classifier import Head2ToeClassifier
 from head2toe.estimators.feature_probe import FeatureProbe
+from head2toe.estimators.outputs import Outputs
 
-__all__ = ["FeatureProbe"]
+__all__ = ["AllLayerFeatures", "FeatureProbe", "Head2ToeClassifier", "Outputs"]

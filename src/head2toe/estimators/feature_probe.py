@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
-from head2toe.estimators.labels import Target, check_folds, row_weights
+from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights
 from head2toe.estimators.progress import search_bar
-from head2toe.probes import Columns, LinearHead, SearchSettings, search
+from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 
 _CHUNK = 4096  # columns looked at together by the checks
 
@@ -103,19 +103,14 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         ------
         OneClassError, ClassTooSmallError, TooFewImagesError, NotFiniteError, ConstantFeaturesError, ParameterError
         """
-        settings = self._settings()
-        X, y = validate_data(self, X, y, dtype=np.float32, ensure_all_finite=False)
-        _check_finite(X)
-        target, rows, weight = self._weighted(X, y, sample_weight, settings.folds)
+        settings = self.settings()
+        rows, labels = self._validated(X, y if y is None else as_labels(y))
+        target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
         _check_varies(rows)
-        self.columns_ = self._columns(X.shape[1])
+        columns = self._columns(rows.shape[1])
         with search_bar(shown=self.verbose) as progress:
-            found = search(rows, target.y, self.columns_, settings=settings, sample_weight=weight, progress=progress)
-        self.classes_ = target.classes
-        self.head_, self.linear_head_ = found.head, found.linear
-        self.choice_, self.search_table_ = found.choice, found.table
-        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
-        return self
+            found = search(rows, target.y, columns, settings=settings, sample_weight=weight, progress=progress)
+        return self.assume(found, target.classes, columns, rows.shape[1])
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
@@ -139,7 +134,23 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         """Accuracy of the linear probe in [0, 1]."""
         return float(np.mean(self.linear_predict(X) == np.asarray(y)))
 
-    def _settings(self) -> SearchSettings:
+    def assume(self, found: SearchResult, classes: np.ndarray, columns: Columns, d: int) -> Self:
+        """Become the fitted probe that a search over d columns found; `fit` ends here, and so does loading."""
+        self.classes_ = classes
+        self.columns_ = columns
+        self.n_features_in_ = d
+        self.head_, self.linear_head_ = found.head, found.linear
+        self.choice_, self.search_table_ = found.choice, found.table
+        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        return self
+
+    def settings(self) -> SearchSettings:
+        """The parameters, checked.
+
+        Raises
+        ------
+        ParameterError
+        """
         for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
             if value is not None and not (len(value) and all(0 < v < np.inf for v in value)):
                 raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
@@ -178,10 +189,18 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, ensure_all_finite=False, reset=False)
-        _check_finite(X)
         head: LinearHead = getattr(self, which)
-        return head_logits(head, X)
+        return head_logits(head, self._validated(X)[0])
+
+    def _validated(self, X: ArrayLike, *y: ArrayLike) -> list[np.ndarray]:
+        """Features as float32, and the labels that came with them; without labels, the width must be the fitted one."""
+        # scikit-learn has no types, and the checker reads its defaults as such.
+        found: Any = validate_data(
+            self, cast("Any", X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
+        )
+        arrays = list(found) if y else [found]
+        _check_finite(arrays[0])
+        return arrays
 
 
 def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:
@@ -224,4 +243,6 @@ def _check_varies(X: np.ndarray) -> None:
         part = X[:, first : first + _CHUNK]
         if (part != part[0]).any():
             return
-    raise ConstantFeaturesError(f"all {X.shape[1]} features are the same for every image: there is nothing to learn from")
+    raise ConstantFeaturesError(
+        f"all {X.shape[1]} features are the same for every image: there is nothing to learn from"
+    )

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from head2toe.errors import (
     ClassTooSmallError,
@@ -50,10 +52,7 @@ class Target:
         ValueError
             The labels are continuous (scikit-learn's message).
         """
-        values = column_or_1d(_as_array(labels), warn=True)
-        missing = [i for i, label in enumerate(values) if label is None or label != label]  # noqa: PLR0124 - NaN
-        if missing:
-            raise MissingLabelError(f"{len(missing)} of {len(values)} labels are None or NaN, the first at {missing[0]}")
+        values = column_or_1d(as_labels(labels), warn=True)
         check_classification_targets(values)
         classes, y = np.unique(values, return_inverse=True)
         return Target(classes, y.astype(np.int64))
@@ -70,12 +69,47 @@ class Target:
         counts = np.bincount(self.y, minlength=len(self.classes))
         if counts.min() < 2:
             alone = _shown(self.classes[counts < 2])
-            raise ClassTooSmallError(f"only one sample of class {alone}: cross-validation needs 2; add images or drop it")
+            raise ClassTooSmallError(
+                f"only one sample of class {alone}: cross-validation needs 2; add images or drop it"
+            )
         if len(self.y) < folds:
             raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
 
 
-def row_weights(target: Target, class_weight: Mapping[Any, float] | str | None, sample_weight: np.ndarray) -> np.ndarray:
+def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
+    """The labels given, else those that the images bring: `LabelledImages`, or a dataset of (image, label) pairs.
+
+    Raises
+    ------
+    MissingLabelError
+        There are none.
+    """
+    if labels is not None:
+        return labels
+    brought = getattr(images, "labels", None)
+    if brought is None and isinstance(images, Dataset):
+        brought = _labels_of_dataset(images)
+    if brought is None:
+        raise MissingLabelError("there are no labels: pass them after the images, or a dataset of (image, label) pairs")
+    return brought
+
+
+def _labels_of_dataset(dataset: Any) -> list[Any]:
+    targets = getattr(dataset, "targets", None)
+    if targets is not None and getattr(dataset, "target_transform", None) is None and len(targets) == len(dataset):
+        return [_plain(label) for label in targets]  # torchvision's way: no image is decoded
+    items = (dataset[i] for i in range(len(dataset)))
+    pairs = [item if isinstance(item, tuple | list) and len(item) == 2 else (item, None) for item in items]
+    return [_plain(label) for _, label in pairs]
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, Tensor) and label.numel() == 1 else label
+
+
+def row_weights(
+    target: Target, class_weight: Mapping[Any, float] | str | None, sample_weight: np.ndarray
+) -> np.ndarray:
     """Weights of rows, float64 (n,): the sample weights times the weights of the classes.
 
     ``"balanced"`` gives every class the same total weight, sample weights counted.
@@ -102,16 +136,29 @@ def check_folds(cv: Any) -> int:
     return int(cv)
 
 
-def _as_array(labels: ArrayLike) -> np.ndarray:
+def as_labels(labels: ArrayLike) -> np.ndarray:
+    """Labels as an array in which nothing missing hides as a string.
+
+    Raises
+    ------
+    MissingLabelError
+        A label is None or NaN.
+    DataFormatError
+        They are not one value an image.
+    """
     try:
         array = np.asarray(labels)
+        mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))
     except (TypeError, ValueError) as error:
         raise DataFormatError(f"labels are not one value an image: {error}") from error
     if array.ndim == 0:
         raise DataFormatError("labels are a single value: pass one label an image")
-    mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))
-    # numpy would print None and NaN into strings: keep what was given, so that they are found.
-    return np.array(_listed(labels), dtype=object) if mixed else array
+    # numpy prints None and NaN into strings: look at what was given.
+    given = _listed(labels) if mixed else array.ravel() if array.dtype.kind in "fO" else ()
+    missing = [i for i, label in enumerate(given) if label is None or label != label]  # noqa: PLR0124 - NaN
+    if missing:
+        raise MissingLabelError(f"{len(missing)} of {len(array)} labels are None or NaN, the first at {missing[0]}")
+    return array
 
 
 def _listed(labels: ArrayLike) -> list[Any]:

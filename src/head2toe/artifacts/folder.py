@@ -1,0 +1,109 @@
+"""A probe folder: written beside its place and renamed into it, so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import uuid
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from head2toe.artifacts.saved_probe import SavedProbe
+from head2toe.errors import DiskFullError, OutputExistsError, ProbeFormatError
+
+DESCRIPTION, TENSORS = "probe.json", "probe.safetensors"
+
+
+def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False) -> Path:
+    """Write `probe.json` and `probe.safetensors`.
+
+    Parameters
+    ----------
+    folder : path
+        Made, with its parents.
+    probe : SavedProbe
+    overwrite : bool
+        Replace a probe that is there already; other files in its folder stay. A folder that holds other things and no
+        probe is never replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    OutputExistsError
+        The folder is there, and `overwrite` is not set or it holds no probe.
+    DiskFullError
+        Nothing is left behind then, and a probe that was there is as it was.
+    """
+    target = Path(folder).expanduser().resolve()
+    _check_free(target, folder, overwrite)
+    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
+    beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        beside.mkdir(parents=True)
+        (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
+        save_file(probe.tensors(), beside / TENSORS, metadata={"format": "pt"})
+        _put(beside, target)
+    except (OSError, SafetensorError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise DiskFullError(f"no room on the disk for the probe at {folder}: nothing was written") from error
+        raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def load_probe(folder: str | Path) -> SavedProbe:
+    """Read a probe folder; nothing in it is run.
+
+    Raises
+    ------
+    ProbeFormatError
+        There is no probe, it is damaged, or a newer head2toe wrote it.
+    """
+    path = Path(folder).expanduser()
+    if not (path / DESCRIPTION).is_file() or not (path / TENSORS).is_file():
+        raise ProbeFormatError(f"{folder} is not a probe folder: it has no {DESCRIPTION} and {TENSORS}")
+    try:
+        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        return SavedProbe.of(description, load_file(path / TENSORS))
+    except ProbeFormatError as error:
+        raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
+    except KeyError as error:
+        raise ProbeFormatError(f"{folder} cannot be read: {error} is missing from it") from error
+    except (ValueError, TypeError, AttributeError, SafetensorError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ProbeFormatError(f"{folder} is damaged: {reason}") from error
+
+
+def _check_free(target: Path, folder: str | Path, overwrite: bool) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not target.is_dir() or not (target / DESCRIPTION).is_file():
+        raise OutputExistsError(f"{folder} is there already and is no probe folder: choose another folder")
+    if not overwrite:
+        raise OutputExistsError(f"{folder} is there already: choose another folder, or overwrite it")
+
+
+def _put(beside: Path, target: Path) -> None:
+    """Rename the finished folder into its place; a probe that was there comes back if that fails."""
+    if not target.exists():
+        beside.rename(target)
+        return
+    old = beside.with_name(beside.name + ".old")
+    target.rename(old)
+    try:
+        beside.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    for entry in old.iterdir():
+        if entry.name not in (DESCRIPTION, TENSORS):
+            entry.replace(target / entry.name)
+    shutil.rmtree(old, ignore_errors=True)

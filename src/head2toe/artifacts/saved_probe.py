@@ -1,0 +1,143 @@
+"""What a probe folder says: a JSON description and a few small tensors, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from head2toe.errors import DataFormatError, ProbeFormatError
+from head2toe.features.plan import Plan
+from head2toe.features.pooling import operation
+from head2toe.probes import LinearHead
+
+FORMAT = "head2toe probe"
+SCHEMA = 1
+_HEADS = ("head", "linear_head")
+_FIELDS = ("choice", "search_table", "cv_accuracy", "linear_cv_accuracy", "dtype", "backbone", "parameters")
+
+
+@dataclass(frozen=True)
+class SavedProbe:
+    """All that is needed to predict, and how it was chosen.
+
+    Attributes
+    ----------
+    classes : array (c,)
+        Labels: strings, whole numbers, floats or booleans.
+    backbone : dict
+        `Backbone.to_dict()`: specification, revision, hash of the weights, preprocessing.
+    plan : Plan
+        The kept layers and their blocks. Column i of the plan is number ``i - start`` of the block with
+        ``start <= i < stop``, which names its layer and operation.
+    head, linear_head : LinearHead
+        Their `indices` are columns of `plan`.
+    dtype : str
+        The number format the backbone ran in when the training rows were made.
+    choice : dict
+    search_table : list of dict
+    cv_accuracy, linear_cv_accuracy : float
+    parameters : dict
+        The estimator's constructor parameters, as far as they are JSON.
+    version : str
+        The head2toe version that wrote the folder.
+    """
+
+    classes: np.ndarray
+    backbone: dict[str, Any]
+    plan: Plan
+    head: LinearHead
+    linear_head: LinearHead
+    dtype: str
+    choice: dict[str, Any]
+    search_table: list[dict[str, Any]]
+    cv_accuracy: float
+    linear_cv_accuracy: float
+    parameters: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+
+    def description(self) -> dict[str, Any]:
+        """The JSON half.
+
+        Raises
+        ------
+        DataFormatError
+            Labels of a type that JSON cannot hold.
+        """
+        labels = self.classes.tolist()
+        if not all(isinstance(label, str | int | float) for label in labels):
+            raise DataFormatError("labels must be strings, numbers or booleans for a probe to be saved")
+        return {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "version": self.version,
+            "classes": {"dtype": self.classes.dtype.str, "labels": labels},
+            **{name: getattr(self, name) for name in _FIELDS},
+            "plan": self.plan.to_dict(),
+        }
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The other half: ``K c + c`` numbers, 2 K of standardisation and K int32 indices, for either head."""
+        found = {}
+        for name in _HEADS:
+            head: LinearHead = getattr(self, name)
+            found[f"{name}.indices"] = head.indices.to(torch.int32)
+            for part in ("mean", "scale", "coef", "intercept"):
+                found[f"{name}.{part}"] = getattr(head, part).contiguous()
+        return found
+
+    @staticmethod
+    def of(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> SavedProbe:
+        """Put the halves together.
+
+        Raises
+        ------
+        ProbeFormatError
+            They are not a probe, come from a newer head2toe, or do not fit each other. (Where a part is missing
+            altogether: KeyError, TypeError or ValueError, which `load_probe` turns into this one.)
+        """
+        _check_schema(description)
+        plan = Plan.from_dict(description["plan"])
+        _check_plan(plan)
+        classes = np.array(description["classes"]["labels"], dtype=np.dtype(description["classes"]["dtype"]))
+        heads = {name: _head(tensors, name, len(classes), plan.d) for name in _HEADS}
+        fields = {name: description[name] for name in _FIELDS}
+        return SavedProbe(classes=classes, plan=plan, version=description["version"], **heads, **fields)
+
+
+def _check_schema(description: Any) -> None:
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ProbeFormatError("its probe.json does not describe a head2toe probe")
+    schema = description.get("schema")
+    if not isinstance(schema, int) or schema < 1:
+        raise ProbeFormatError(f"its schema version is {schema!r}, not a number")
+    if schema > SCHEMA:
+        raise ProbeFormatError(
+            f"it was written by a newer head2toe ({description.get('version')}, schema {schema}; "
+            f"this one reads {SCHEMA}): upgrade head2toe"
+        )
+
+
+def _check_plan(plan: Plan) -> None:
+    """The blocks must be what their operations make of their layers, one after the other."""
+    stop = 0
+    for block in plan.blocks:
+        width = operation(block.operation).size(plan.by_name[block.layer].shape)
+        if (block.start, block.stop) != (stop, stop + width):
+            raise ProbeFormatError(f"its columns of layer {block.layer!r} do not fit the layer's shape")
+        stop = block.stop
+
+
+def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> LinearHead:
+    indices = tensors[f"{name}.indices"].to(torch.int64)
+    parts = {part: tensors[f"{name}.{part}"].float() for part in ("mean", "scale", "coef", "intercept")}
+    k = len(indices)
+    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "intercept": (classes,)}
+    for part, shape in shapes.items():
+        if tuple(parts[part].shape) != shape:
+            raise ProbeFormatError(f"its {name}.{part} has shape {tuple(parts[part].shape)}, not {shape}")
+    if k and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
+        raise ProbeFormatError(f"its {name}.indices are not ascending columns below {d}")
+    return LinearHead(indices, **parts)

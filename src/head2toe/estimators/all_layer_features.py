@@ -1,0 +1,116 @@
+"""Images in, one row of all layers' features out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from head2toe import features
+from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
+
+
+class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
+    """Pool the activations of all layers of a frozen network into one row an image.
+
+    Parameters
+    ----------
+    backbone : str or torch.nn.Module
+        "embedded", "timm/NAME", ... or a module of your own: see `head2toe.backbones.load`.
+    layers : str or list of str, optional
+        A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
+    target_sizes : sequence of int
+        Numbers wanted from each layer, approximately; several sizes share what they can.
+    weights, preprocessing, resize
+        See `head2toe.backbones.load`.
+    cache : bool or path
+        True: rows are kept in the default cache folder, so that the same images pass the network once; a path: in that
+        folder; False: in memory only.
+    device : str
+        "auto", "cpu", "cuda", "mps", ...
+    dtype : str
+        "auto", "float32", "bfloat16" or "float16".
+    batch_size : int or "auto"
+    verbose : bool
+        Show a progress bar on standard error.
+
+    Attributes
+    ----------
+    plan_ : head2toe.features.Plan
+        What the d columns hold.
+    columns_ : head2toe.probes.Columns
+        The same for `FeatureProbe(columns=...)`.
+    """
+
+    def __init__(
+        self,
+        backbone: Any = "embedded",
+        *,
+        layers: str | Sequence[str] | None = None,
+        target_sizes: Sequence[int] = (512,),
+        weights: str | PathLike[str] | None = None,
+        preprocessing: Any = None,
+        resize: str = "whole",
+        cache: bool | str | PathLike[str] = True,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.layers = layers
+        self.target_sizes = target_sizes
+        self.weights = weights
+        self.preprocessing = preprocessing
+        self.resize = resize
+        self.cache = cache
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.verbose = verbose
+
+    def fit(self, images: Any = None, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Load the network and lay out the columns; images and labels play no part."""
+        self._backbone = self._load_backbone()
+        self.plan_ = self._lay_out(self._backbone)
+        self.columns_ = columns_of(self.plan_)
+        return self
+
+    def transform(self, images: Any) -> np.ndarray:
+        """The rows of n images, float32 (n, d).
+
+        Parameters
+        ----------
+        images
+            Paths, PIL images, uint8 arrays (n, h, w[, 3]), tensors (n, 3, h, w), a torch Dataset or
+            `head2toe.features.Images`.
+
+        Raises
+        ------
+        UnreadableImageError
+            An image cannot be decoded: every image must have its row.
+        """
+        check_is_fitted(self)
+        if getattr(self, "_backbone", None) is None:
+            self._backbone = self._load_backbone()
+        found = features.extract(
+            self._backbone,
+            features.as_images(images),
+            self.plan_,
+            store=self._cache(),
+            dtype=self.dtype,
+            strict=True,
+            **self._options(),
+        )
+        return np.asarray(found.rows)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002 - scikit-learn's signature
+        """Names of the d columns, such as `layer3.0.act2/avg:7[12]`: layer, operation, number within the block."""
+        check_is_fitted(self)
+        blocks = self.plan_.blocks
+        names = (f"{b.layer}/{b.operation}[{i}]" for b in blocks for i in range(b.stop - b.start))
+        return np.array(list(names), dtype=object)

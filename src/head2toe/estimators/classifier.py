@@ -1,0 +1,402 @@
+"""The classifier: images and labels in, a small probe out."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
+
+from head2toe import artifacts, features
+from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, WeightsMismatchError
+from head2toe.estimators.feature_probe import FeatureProbe, decision, probabilities
+from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
+from head2toe.estimators.labels import Target, labels_of
+from head2toe.estimators.outputs import Outputs
+from head2toe.estimators.saving import from_saved, to_saved
+from head2toe.probes import Columns, LinearHead, SearchResult
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+
+log = logging.getLogger(__name__)
+
+_IN_MEMORY = 2**30  # bytes of rows that stay in memory without a cache
+
+
+class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
+    """A probe on all layers of a frozen network (Evci et al., ICML 2022).
+
+    Parameters
+    ----------
+    backbone : str or torch.nn.Module
+        "embedded" (EfficientNet-Lite0, whose weights come with the package), "timm/NAME", ... or a module of your own:
+        see `head2toe.backbones.load`.
+    layers : str or list of str, optional
+        A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
+    target_sizes : sequence of int
+        Numbers wanted from each layer, approximately; cross-validation chooses one. All come from one forward pass.
+    fractions, strengths, cv, class_weight, random_state
+        See `FeatureProbe`.
+    weights, preprocessing, resize
+        See `head2toe.backbones.load`.
+    cache : bool or path
+        True: rows are kept in the default cache folder, so that the same images pass the network once; a path: in that
+        folder; False: in memory, or in a temporary folder when they are large.
+    strict : bool
+        Raise for an image that cannot be read. Otherwise `fit` leaves it out, with its label, and lists it in
+        `skipped_`. Predictions are always strict: each image has one.
+    device : str
+        "auto", "cpu", "cuda", "mps", ...
+    dtype : str
+        "auto", "float32", "bfloat16" or "float16". With "auto" `fit` chooses, and predictions keep its choice.
+    batch_size : int or "auto"
+    verbose : bool
+        Show progress bars on standard error.
+
+    Attributes
+    ----------
+    classes_ : array (c,)
+    choice_ : dict
+        The chosen row of `search_table_`.
+    search_table_ : list of dict
+        One row a candidate, best first.
+    cv_accuracy_, linear_cv_accuracy_ : float
+        Cross-validated accuracy in [0, 1] of the choice, and of the linear probe on the penultimate features.
+    skipped_ : tuple of Skipped
+        Training images that could not be read: index, name, reason.
+    plan_ : head2toe.features.Plan
+        The layers that kept a feature, and the columns that are made of them.
+    probe_ : FeatureProbe
+        The fitted probe over the columns of `plan_`.
+    backbone_ : dict
+        What the rows were made with: specification, revision, hash of the weights, preprocessing.
+    dtype_ : str
+        The number format the backbone ran in.
+    """
+
+    def __init__(
+        self,
+        backbone: Any = "embedded",
+        *,
+        layers: str | Sequence[str] | None = None,
+        target_sizes: Sequence[int] = (512, 2048),
+        fractions: Sequence[float] | None = None,
+        strengths: Sequence[float] | None = None,
+        cv: int = 5,
+        class_weight: Mapping[Any, float] | str | None = None,
+        weights: str | PathLike[str] | None = None,
+        resize: str = "whole",
+        preprocessing: Any = None,
+        cache: bool | str | PathLike[str] = True,
+        strict: bool = False,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.layers = layers
+        self.target_sizes = target_sizes
+        self.fractions = fractions
+        self.strengths = strengths
+        self.cv = cv
+        self.class_weight = class_weight
+        self.weights = weights
+        self.resize = resize
+        self.preprocessing = preprocessing
+        self.cache = cache
+        self.strict = strict
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the probe.
+
+        1. Check the parameters, the images' number and the labels, before any long work.
+        2. Load the backbone, list its layers and lay out the columns of a row.
+        3. Run the images through the backbone once; those that cannot be read leave with their labels.
+        4. Search view, fraction, head and strength by cross-validation, and fit the best on all rows.
+        5. Keep the columns, and the layers, that predictions need.
+
+        Parameters
+        ----------
+        images
+            n paths, PIL images, uint8 arrays (n, h, w[, 3]), tensors (n, 3, h, w), a torch Dataset of (image, label)
+            pairs, or what `head2toe.features.read_data` returns.
+        labels : array of shape (n,), optional
+            Strings, whole numbers or booleans; not needed where the images bring theirs.
+        sample_weight : array of shape (n,), optional
+            Non-negative.
+
+        Returns
+        -------
+        Head2ToeClassifier
+            Itself.
+
+        Raises
+        ------
+        EmptyDataError, MissingLabelError, OneClassError, ClassTooSmallError, TooFewImagesError, DataFormatError
+            The data cannot be learned from.
+        ParameterError, UnknownBackboneError, WeightsMismatchError, LayerPatternError, ...
+            The backbone or a parameter is wrong.
+        UnreadableImageError
+            With `strict`.
+        DiskFullError
+            The cache has no room for the rows; known before the first image.
+        """
+        pictures, labels, weight = self._checked(images, labels, sample_weight)
+        backbone = self._load_backbone()
+        plan = self._lay_out(backbone)
+        with self._rows(backbone, pictures, plan) as found:
+            self._note_skipped(found, len(pictures))
+            probe = self._search(found, plan, labels, weight)
+        return self._keep(probe, plan, backbone, found.dtype)
+
+    def decision_function(self, images: Any) -> np.ndarray:
+        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        return decision(self.outputs(images).logits)
+
+    def predict_proba(self, images: Any) -> np.ndarray:
+        """Probabilities, float64 (n, c), in the order of `classes_`."""
+        return probabilities(self.outputs(images).logits)
+
+    def predict(self, images: Any) -> np.ndarray:
+        """The most probable class of each image, (n,).
+
+        Only the layers that kept a feature are pooled, and the network stops after the last of them.
+
+        Raises
+        ------
+        UnreadableImageError
+            An image cannot be decoded.
+        WeightsMismatchError
+            The backbone's weights are not those that the probe was made with.
+        """
+        return self.outputs(images).labels
+
+    def score(  # pyright: ignore[reportIncompatibleMethodOverride] - images are no X, and may bring their labels
+        self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Accuracy in [0, 1]."""
+        return float(accuracy_score(labels_of(images, labels), self.predict(images), sample_weight=sample_weight))
+
+    def linear_predict(self, images: Any) -> np.ndarray:
+        """What the linear probe on the penultimate features says, (n,)."""
+        (logits,), _, _ = self._run(images, ("linear_head_",), strict=True)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def linear_score(self, images: Any, labels: ArrayLike | None = None) -> float:
+        """Accuracy of the linear probe in [0, 1]."""
+        return float(accuracy_score(labels_of(images, labels), self.linear_predict(images)))
+
+    def outputs(self, images: Any, *, linear: bool = False, strict: bool = True) -> Outputs:
+        """Logits, with the images that could not be read.
+
+        Parameters
+        ----------
+        images
+            As for `fit`.
+        linear : bool
+            Also those of the linear probe, from the same pass.
+        strict : bool
+            Raise for an image that cannot be read, instead of leaving it out.
+        """
+        heads = ("head_", "linear_head_") if linear else ("head_",)
+        logits, kept, skipped = self._run(images, heads, strict=strict)
+        return Outputs(self.classes_, logits[0], logits[1] if linear else None, kept, skipped)
+
+    def save(self, folder: str | PathLike[str], overwrite: bool = False) -> Path:
+        """Write the probe into a folder: safetensors and JSON; the backbone stays where it is.
+
+        Raises
+        ------
+        OutputExistsError
+            The folder is there already.
+        """
+        check_is_fitted(self)
+        return artifacts.save_probe(Path(folder), to_saved(self), overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls, folder: str | PathLike[str], *, backbone: Any = None, preprocessing: Any = None, **options: Any
+    ) -> Self:
+        """Read a probe. Its backbone is loaded on the first prediction, and refused if its weights are others.
+
+        Parameters
+        ----------
+        folder : path
+        backbone, preprocessing
+            Where the backbone is to be had now; needed for a module of your own.
+        **options
+            Other parameters to set, such as `device`.
+
+        Raises
+        ------
+        ProbeFormatError
+        """
+        return from_saved(cls, artifacts.load_probe(Path(folder)), backbone, preprocessing, options)
+
+    def assume(
+        self, found: SearchResult, classes: np.ndarray, plan: features.Plan, backbone: dict[str, Any], dtype: str
+    ) -> Self:
+        """Become the fitted classifier over the columns of a plan; `fit` ends here, and so does loading."""
+        self.classes_ = classes
+        self.plan_ = plan
+        self.backbone_ = backbone
+        self.dtype_ = dtype
+        self.probe_ = self._feature_probe(None).assume(found, classes, columns_of(plan), plan.d)
+        self.choice_, self.search_table_ = found.choice, found.table
+        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        self._extractor = None
+        return self
+
+    def _checked(
+        self, images: Any, labels: ArrayLike | None, sample_weight: ArrayLike | None
+    ) -> tuple[features.Images, np.ndarray, np.ndarray | None]:
+        """Images, labels (n,) and weights, after all checks that need no forward pass."""
+        settings = self._feature_probe(None).settings()
+        target = Target.of(labels_of(images, labels))
+        pictures = features.as_images(images)
+        if not len(pictures):
+            raise EmptyDataError("there are no images to learn from")
+        if len(pictures) != len(target.y):
+            raise DataFormatError(f"{len(pictures)} images but {len(target.y)} labels")
+        target.check(settings.folds)
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if weight is not None and weight.shape != target.y.shape:
+            raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
+        return pictures, target.classes[target.y], weight
+
+    @contextmanager
+    def _rows(
+        self, backbone: Backbone, images: features.Images, plan: features.Plan
+    ) -> Iterator[features.FeatureStore]:
+        """The rows, from the cache or into it, or where they do no harm."""
+        options = {"dtype": self.dtype, "strict": self.strict, **self._options()}
+        cache = self._cache()
+        if cache is not None or plan.bytes(len(images)) <= _IN_MEMORY:
+            yield features.extract(backbone, images, plan, store=cache, **options)
+            return
+        with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
+            yield features.extract(backbone, images, plan, store=Path(folder) / "rows", **options)
+
+    def _note_skipped(self, found: features.FeatureStore, n: int) -> None:
+        self.skipped_ = found.skipped
+        if len(found.skipped) == n:
+            first = found.skipped[0]
+            raise EmptyDataError(f"none of the {n} images can be read; the first, {first.name}: {first.reason}")
+        if found.skipped:
+            log.warning("%d of %d images cannot be read and are left out: see skipped_", len(found.skipped), n)
+
+    def _search(
+        self, found: features.FeatureStore, plan: features.Plan, labels: np.ndarray, weight: np.ndarray | None
+    ) -> FeatureProbe:
+        probe = self._feature_probe(columns_of(plan))
+        return probe.fit(found.rows, labels[found.kept], None if weight is None else weight[found.kept])
+
+    def _feature_probe(self, columns: Columns | None) -> FeatureProbe:
+        return FeatureProbe(
+            columns,
+            fractions=self.fractions,
+            strengths=self.strengths,
+            cv=self.cv,
+            class_weight=self.class_weight,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+
+    def _keep(self, probe: FeatureProbe, plan: features.Plan, backbone: Backbone, dtype: str) -> Self:
+        """Cut plan and heads down to the blocks that a head reads."""
+        columns = np.union1d(probe.head_.indices.numpy(), probe.linear_head_.indices.numpy())
+        kept, places = plan.restrict(columns)
+        head, linear = (_moved(head, columns, places) for head in (probe.head_, probe.linear_head_))
+        found = SearchResult(
+            head, linear, probe.choice_, probe.search_table_, probe.cv_accuracy_, probe.linear_cv_accuracy_
+        )
+        self.assume(found, probe.classes_, kept, backbone.to_dict(), dtype)
+        self._backbone = backbone
+        return self
+
+    def _run(
+        self, images: Any, heads: tuple[str, ...], *, strict: bool
+    ) -> tuple[list[np.ndarray], np.ndarray, tuple[features.Skipped, ...]]:
+        """Logits of each head, batch by batch: memory does not grow with the number of images but for the logits."""
+        check_is_fitted(self)
+        pictures = features.as_images(images)
+        chosen: list[LinearHead] = [getattr(self.probe_, name) for name in heads]
+        columns = np.unique(np.concatenate([head.indices.numpy() for head in chosen]))
+        places = [torch.from_numpy(np.searchsorted(columns, head.indices.numpy())) for head in chosen]
+        logits: list[list[np.ndarray]] = [[np.empty((0, len(self.classes_)), np.float32)] for _ in heads]
+        kept, skipped = [np.empty(0, np.int64)], []
+        for batch in self._ready(columns, heads, strict).stream(pictures):
+            rows = torch.from_numpy(batch.rows)
+            for head, place, gathered in zip(chosen, places, logits, strict=True):
+                gathered.append(head.logits(rows[:, place]).numpy())
+            kept.append(batch.indices)
+            skipped += batch.skipped
+        return [np.concatenate(parts) for parts in logits], np.concatenate(kept), tuple(skipped)
+
+    def _ready(self, columns: np.ndarray, heads: tuple[str, ...], strict: bool) -> features.Extractor:
+        """The network made ready for these heads; kept for the next call."""
+        dtype = self._dtype()
+        key = (heads, strict, dtype, self.device, self.batch_size, self.verbose)
+        ready = getattr(self, "_extractor", None)
+        if ready is None or ready[0] != key:
+            backbone = self._verified_backbone()
+            extractor = features.Extractor(
+                backbone, self.plan_, columns=columns, dtype=dtype, strict=strict, **self._options()
+            )
+            self._extractor = ready = (key, extractor)
+        return ready[1]
+
+    def _dtype(self) -> str:
+        """The number format of the training rows, unless the caller or the device wants another."""
+        if self.dtype != "auto":
+            return self.dtype
+        on_cpu = self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available())
+        return "auto" if self.dtype_ == "float16" and on_cpu else self.dtype_
+
+    def _verified_backbone(self) -> Backbone:
+        """The backbone, loaded if need be, with the weights that the probe was made with.
+
+        Raises
+        ------
+        WeightsMismatchError
+        """
+        if getattr(self, "_backbone", None) is None:
+            made_with = self.backbone_["spec"]
+            if self.backbone == made_with and made_with.startswith("module/"):
+                raise ParameterError(
+                    f"the probe was made with your own module {made_with.removeprefix('module/')}: "
+                    "pass it to load(folder, backbone=, preprocessing=)"
+                )
+            backbone = self._load_backbone()
+            if backbone.weights_sha256 != self.backbone_["weights_sha256"]:
+                raise WeightsMismatchError(
+                    f"the weights of {backbone.spec} are not those the probe was made with "
+                    f"({backbone.weights_sha256[:12]} instead of {self.backbone_['weights_sha256'][:12]}): "
+                    "use the same checkpoint, or fit again"
+                )
+            self._backbone = backbone
+        return self._backbone
+
+
+def _moved(head: LinearHead, columns: np.ndarray, places: np.ndarray) -> LinearHead:
+    """The head, reading column ``places[i]`` instead of ``columns[i]``."""
+    return replace(head, indices=torch.from_numpy(places[np.searchsorted(columns, head.indices.numpy())]))

@@ -1,0 +1,96 @@
+"""Between a fitted classifier and what is written down of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+import head2toe
+from head2toe.artifacts import SavedProbe
+from head2toe.backbones import Preprocessing
+from head2toe.probes import SearchResult
+
+if TYPE_CHECKING:
+    from head2toe.estimators.classifier import Head2ToeClassifier
+
+# The machine's and the moment's, not the probe's.
+_NOT_SAVED = ("backbone", "preprocessing", "cache", "device", "batch_size", "verbose")
+Classifier = TypeVar("Classifier", bound="Head2ToeClassifier")
+
+
+def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
+    """What is needed to predict, and how it was chosen."""
+    probe = classifier.probe_
+    return SavedProbe(
+        classes=classifier.classes_,
+        backbone=classifier.backbone_,
+        plan=classifier.plan_,
+        head=probe.head_,
+        linear_head=probe.linear_head_,
+        dtype=classifier.dtype_,
+        choice=classifier.choice_,
+        search_table=classifier.search_table_,
+        cv_accuracy=classifier.cv_accuracy_,
+        linear_cv_accuracy=classifier.linear_cv_accuracy_,
+        parameters=_parameters(classifier),
+        version=head2toe.__version__,
+    )
+
+
+def from_saved(
+    kind: type[Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
+) -> Classifier:
+    """The fitted classifier; no weights are loaded."""
+    written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
+    if preprocessing is None and "transform" not in saved.backbone["preprocessing"]:
+        preprocessing = Preprocessing.from_dict(saved.backbone["preprocessing"])
+    backbone = saved.backbone["spec"] if backbone is None else backbone
+    classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
+    classifier.skipped_ = ()
+    found = SearchResult(
+        saved.head,
+        saved.linear_head,
+        saved.choice,
+        saved.search_table,
+        saved.cv_accuracy,
+        saved.linear_cv_accuracy,
+    )
+    return classifier.assume(found, saved.classes, saved.plan, saved.backbone, saved.dtype)
+
+
+def _parameters(classifier: Head2ToeClassifier) -> dict[str, Any]:
+    """The constructor's parameters that JSON can hold."""
+    found = {}
+    for name, value in classifier.get_params(deep=False).items():
+        plain = _plain(value)
+        if name not in _NOT_SAVED and _is_json(plain):
+            found[name] = plain
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):  # of labels, which need not be strings
+        return {"pairs": [[_plain(label), _plain(weight)] for label, weight in value.items()]}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _from_plain(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict(value["pairs"])
+    return tuple(value) if isinstance(value, list) and name != "layers" else value
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""The probe over plain arrays: scikit-learn's own checks, and what a user may do wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from head2toe.errors import (
+    ClassTooSmallError,
+    ConstantFeaturesError,
+    DataFormatError,
+    MissingLabelError,
+    NotFiniteError,
+    OneClassError,
+    ParameterError,
+    TooFewImagesError,
+)
+from head2toe.estimators import FeatureProbe
+from head2toe.probes import Block, Columns
+
+QUICK = {"fractions": (0.5, 1.0), "strengths": (0.01,)}
+
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "cv is a number of folds, and the check wants folds of its own; moreover the relevance scores choose their "
+        "ridge strength by leave-one-out, where a row weighted twice and a row given twice differ: the copies of a "
+        "row predict each other."
+    ),
+}
+
+
+@parametrize_with_checks([FeatureProbe(**QUICK)], expected_failed_checks=lambda probe: EXPECTED)
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def problem(n=60, d=40, classes=3, seed=0):
+    """Classes shift two of the d columns; the others are noise."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    X = rng.normal(size=(n, d))
+    X[:, 7] += 3 * y
+    X[:, 31] -= 3 * (y == 1)
+    return X.astype(np.float32), np.array(["cat", "dog", "emu"])[y]
+
+
+def test_the_useful_columns_are_kept_and_predict_new_rows():
+    X, y = problem()
+    probe = FeatureProbe(fractions=(0.1,), strengths=(0.01,)).fit(X, y)
+    assert {7, 31} <= set(probe.head_.indices.tolist())
+    assert len(probe.head_.indices) == 4
+    fresh, truth = problem(n=300, seed=1)
+    assert probe.score(fresh, truth) > 0.9
+    assert probe.score(fresh, truth) > probe.linear_score(fresh, truth)
+
+
+def test_probabilities_are_the_softmax_of_the_decision_function_and_agree_with_labels():
+    X, y = problem()
+    probe = FeatureProbe(**QUICK).fit(X, y)
+    logits, proba = probe.decision_function(X), probe.predict_proba(X)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(proba, shares, rtol=1e-9)
+    assert (probe.classes_[proba.argmax(axis=1)] == probe.predict(X)).all()
+    assert probe.predict(X).dtype.kind == "U"
+
+
+def test_two_classes_give_one_decision():
+    X, y = problem(classes=2)
+    probe = FeatureProbe(**QUICK).fit(X, y)
+    z, proba = probe.decision_function(X), probe.predict_proba(X)
+    assert z.shape == (60,)
+    np.testing.assert_allclose(np.log(proba[:, 1] / proba[:, 0]), z, atol=1e-6)
+
+
+def test_float64_and_a_memmap_give_what_float32_gives(tmp_path):
+    X, y = problem()
+    expected = FeatureProbe(**QUICK).fit(X, y).decision_function(X)
+    np.save(tmp_path / "X.npy", X)
+    for same in (X.astype(np.float64), np.load(tmp_path / "X.npy", mmap_mode="r")):
+        np.testing.assert_array_equal(FeatureProbe(**QUICK).fit(same, y).decision_function(same), expected)
+
+
+def test_rows_of_weight_zero_count_for_nothing():
+    X, y = problem()
+    weight = np.ones(60)
+    weight[::4] = 0
+    wrong = y.copy()
+    wrong[::4] = "cat"
+    weighted = FeatureProbe(**QUICK).fit(X, wrong, sample_weight=weight)
+    without = FeatureProbe(**QUICK).fit(X[weight > 0], y[weight > 0])
+    np.testing.assert_array_equal(weighted.decision_function(X), without.decision_function(X))
+
+
+def test_balanced_class_weights_lift_the_rare_class():
+    rng = np.random.default_rng(3)
+    y = (np.arange(200) % 10 == 0).astype(int)
+    X = rng.normal(size=(200, 5)).astype(np.float32) + 0.8 * y[:, None]
+    plain = FeatureProbe(**QUICK).fit(X, y)
+    balanced = FeatureProbe(**QUICK, class_weight="balanced").fit(X, y)
+    by_hand = FeatureProbe(**QUICK, class_weight={0: 5 / 9, 1: 5}).fit(X, y)
+    assert balanced_accuracy_score(y, balanced.predict(X)) > balanced_accuracy_score(y, plain.predict(X)) + 0.05
+    assert accuracy_score(y, plain.predict(X)) > accuracy_score(y, balanced.predict(X))
+    np.testing.assert_allclose(balanced.decision_function(X), by_hand.decision_function(X), rtol=1e-4, atol=1e-4)
+
+
+def test_views_of_the_columns_are_the_candidates():
+    X, y = problem()
+    blocks = (Block("early", "mean", 0, 30), Block("late", "mean", 30, 40))
+    columns = Columns(blocks, {"both": (0, 1), "linear": (1,)})
+    probe = FeatureProbe(columns, fractions=(0.1, 1.0), strengths=(0.01,)).fit(X, y)
+    assert probe.choice_["view"] == "both"
+    assert probe.choice_ == probe.search_table_[0]
+    assert set(probe.linear_head_.indices.tolist()) <= set(range(30, 40))
+    assert probe.cv_accuracy_ > probe.linear_cv_accuracy_
+    with pytest.raises(DataFormatError, match="39 columns"):
+        clone(probe).fit(X[:, :39], y)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda X, y: (X, np.full(60, "cat")), OneClassError, "1 class"),
+        (lambda X, y: (X, np.append(y[:-1], "yak")), ClassTooSmallError, "'yak'"),
+        (lambda X, y: (X[[0, 1, 3, 4]], y[[0, 1, 3, 4]]), TooFewImagesError, "4 is fewer than 5 folds"),
+        (lambda X, y: (np.where(X == X[3, 5], np.nan, X), y), NotFiniteError, "row 3, column 5"),
+        (lambda X, y: (np.ones_like(X), y), ConstantFeaturesError, "all 40 features"),
+        (lambda X, y: (X, [None, *y[1:]]), MissingLabelError, "1 of 60 labels"),
+        (lambda X, y: (X, [float("nan"), *y[1:]]), MissingLabelError, "1 of 60 labels"),
+    ],
+)
+def test_data_that_cannot_be_learned_from(spoil, error, message):
+    with pytest.raises(error, match=message):
+        FeatureProbe(**QUICK).fit(*spoil(*problem()))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"cv": 1}, {"cv": 2.5}, {"cv": True}, {"fractions": ()}, {"fractions": (0.5, 2)}, {"strengths": (0, 1)}],
+)
+def test_parameters_out_of_range(parameters):
+    with pytest.raises(ParameterError, match=next(iter(parameters))):
+        FeatureProbe(**parameters).fit(*problem())
