@@ -119,13 +119,23 @@ def test_views_of_the_columns_are_the_candidates():
         clone(probe).fit(X[:, :39], y)
 
 
+def test_the_order_of_a_views_blocks_does_not_matter():
+    X, y = problem()
+    blocks = (Block("a", "mean", 0, 10), Block("b", "mean", 10, 30), Block("c", "mean", 30, 40))
+    logits = [
+        FeatureProbe(Columns(blocks, {"v": order, "linear": (2,)}), **QUICK).fit(X, y).decision_function(X)
+        for order in ((0, 2), (2, 0))
+    ]
+    np.testing.assert_array_equal(logits[0], logits[1])
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
         (lambda X, y: (X, np.full(60, "cat")), OneClassError, "1 class"),
         (lambda X, y: (X, np.append(y[:-1], "yak")), ClassTooSmallError, "'yak'"),
         (lambda X, y: (X[[0, 1, 3, 4]], y[[0, 1, 3, 4]]), TooFewImagesError, "4 is fewer than 5 folds"),
-        (lambda X, y: (np.where(X == X[3, 5], np.nan, X), y), NotFiniteError, "row 3, column 5"),
+        (lambda X, y: (np.where(X[3, 5] == X, np.nan, X), y), NotFiniteError, "row 3, column 5"),
         (lambda X, y: (np.ones_like(X), y), ConstantFeaturesError, "all 40 features"),
         (lambda X, y: (X, [None, *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [float("nan"), *y[1:]]), MissingLabelError, "1 of 60 labels"),

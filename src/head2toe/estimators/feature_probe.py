@@ -185,7 +185,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         described = max(block.stop for block in self.columns.blocks)
         if described != d:
             raise DataFormatError(f"X has {d} columns, but columns= describes {described}")
-        return self.columns
+        return _ascending(self.columns)
 
     def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
         check_is_fitted(self)
@@ -201,6 +201,14 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         arrays = list(found) if y else [found]
         _check_finite(arrays[0])
         return arrays
+
+
+def _ascending(columns: Columns) -> Columns:
+    """The same views, each with its blocks in the order of the matrix: the search reads columns in ascending order."""
+    views = {
+        name: tuple(sorted(numbers, key=lambda b: columns.blocks[b].start)) for name, numbers in columns.views.items()
+    }
+    return Columns(columns.blocks, views)
 
 
 def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,199 @@
+"""A probe on disk: what is written comes back, all or nothing is there, and what is damaged says so."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from head2toe.artifacts import SavedProbe, folder, load_probe, save_probe
+from head2toe.errors import DataFormatError, DiskFullError, OutputExistsError, ProbeFormatError
+from head2toe.features import Layer, Plan
+from head2toe.probes import LinearHead
+
+
+def head(indices, classes=3, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    k = len(indices)
+    return LinearHead(
+        torch.tensor(indices),
+        torch.randn(k, generator=g),
+        torch.rand(k, generator=g),
+        torch.randn(classes, k, generator=g),
+        torch.randn(classes, generator=g),
+    )
+
+
+def probe(classes=("ant", "bee", "fly")):
+    layers = (
+        Layer("stem", "stem", "output", 0, "map", (4, 6, 6)),
+        Layer("fc:input", "fc", "input", 0, "vector", (5,), penultimate=True),
+    )
+    plan = replace(Plan.build(layers, [16]), views={})
+    found = {"view": "16", "fraction": 0.1, "features": 3, "cv_accuracy": 0.9}
+    return SavedProbe(
+        classes=np.array(classes),
+        backbone={"spec": "embedded", "weights_sha256": "ab" * 32, "preprocessing": {"size": [6, 6]}},
+        plan=plan,
+        head=head([0, 2, 9]),
+        linear_head=head([plan.d - 2, plan.d - 1], seed=1),
+        dtype="float32",
+        choice=found,
+        search_table=[found],
+        cv_accuracy=0.9,
+        linear_cv_accuracy=0.8,
+        parameters={"cv": 5},
+        version="0.1.0",
+    )
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    return tmp_path / "deep" / "probe"
+
+
+def assert_equal(a: SavedProbe, b: SavedProbe):
+    assert a.description() == b.description()
+    ours, theirs = a.tensors(), b.tensors()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("classes", [("ä", "b c", ""), (3, 5, 9), (0.5, 1.0, 2.0), (False, True)])
+def test_what_is_written_comes_back(place, classes):
+    written = probe()
+    if len(classes) == 2:
+        written = replace(written, head=head([1], 2), linear_head=head([2], 2))
+    written = replace(written, classes=np.array(classes))
+    save_probe(place, written)
+    back = load_probe(place)
+    assert_equal(back, written)
+    assert back.classes.dtype == written.classes.dtype
+    assert back.plan == written.plan
+    assert back.head.indices.dtype == torch.int64
+
+
+def test_constant_columns_keep_their_infinite_scale(place):
+    written = probe()
+    written.head.scale[1] = torch.inf
+    save_probe(place, written)
+    assert load_probe(place).head.scale[1] == torch.inf
+
+
+def test_only_two_files_and_no_pickle(place):
+    save_probe(place, probe())
+    assert sorted(path.name for path in place.iterdir()) == ["probe.json", "probe.safetensors"]
+    assert load_file(place / "probe.safetensors")["head.indices"].dtype == torch.int32
+    assert [path.name for path in place.parent.iterdir()] == ["probe"]
+
+
+def test_labels_json_cannot_hold_are_refused_before_anything_is_written(place):
+    with pytest.raises(DataFormatError):
+        save_probe(place, replace(probe(), classes=np.array([b"a", b"b", b"c"])))
+    assert not place.exists()
+
+
+def test_a_probe_that_is_there_stays_unless_told(place):
+    save_probe(place, probe())
+    other = replace(probe(), cv_accuracy=0.5)
+    with pytest.raises(OutputExistsError, match="already"):
+        save_probe(place, other)
+    assert load_probe(place).cv_accuracy == 0.9
+    (place / "notes.txt").write_text("mine")
+    save_probe(place, other, overwrite=True)
+    assert load_probe(place).cv_accuracy == 0.5
+    assert (place / "notes.txt").read_text() == "mine"
+    assert [path.name for path in place.parent.iterdir()] == ["probe"]
+
+
+def test_a_folder_of_other_things_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError, match="no probe folder"):
+            save_probe(tmp_path, probe(), overwrite=overwrite)
+    with pytest.raises(OutputExistsError):
+        save_probe(tmp_path / "thesis.tex", probe(), overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_used(tmp_path):
+    (tmp_path / "probe").mkdir()
+    save_probe(tmp_path / "probe", probe())
+    assert_equal(load_probe(tmp_path / "probe"), probe())
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_full_disk_leaves_what_was_there(place, monkeypatch, before):
+    if before:
+        save_probe(place, probe())
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder, "save_file", full)
+    with pytest.raises(DiskFullError):
+        save_probe(place, replace(probe(), cv_accuracy=0.1), overwrite=True)
+    assert place.exists() == before
+    assert [path.name for path in place.parent.iterdir()] == ["probe"] * before
+    if before:
+        assert load_probe(place).cv_accuracy == 0.9
+
+
+def edit(place, change):
+    description = json.loads((place / "probe.json").read_text())
+    change(description)
+    (place / "probe.json").write_text(json.dumps(description))
+
+
+def rewrite(place, change):
+    tensors = load_file(place / "probe.safetensors")
+    change(tensors)
+    save_file(tensors, place / "probe.safetensors")
+
+
+DAMAGE = {
+    "no description": (lambda p: (p / "probe.json").unlink(), "not a probe folder"),
+    "no tensors": (lambda p: (p / "probe.safetensors").unlink(), "not a probe folder"),
+    "empty description": (lambda p: (p / "probe.json").write_text(""), "damaged"),
+    "binary description": (lambda p: (p / "probe.json").write_bytes(b"\xff\xfe\x00"), "damaged"),
+    "a list": (lambda p: (p / "probe.json").write_text("[]"), "does not describe"),
+    "foreign": (lambda p: edit(p, lambda d: d.update(format="other")), "does not describe"),
+    "newer": (lambda p: edit(p, lambda d: d.update(schema=99, version="9.9")), "newer head2toe .9.9"),
+    "no schema": (lambda p: edit(p, lambda d: d.pop("schema")), "schema version"),
+    "no backbone": (lambda p: edit(p, lambda d: d.pop("backbone")), "'backbone' is missing"),
+    "no plan": (lambda p: edit(p, lambda d: d.update(plan=None)), "damaged"),
+    "unknown pooling": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(operation="magic:1")), "magic"),
+    "wrong columns": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(stop=3)), "columns of layer 'stem'"),
+    "unknown layer": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(layer="x")), "'x' is missing"),
+    "classes": (lambda p: edit(p, lambda d: d["classes"]["labels"].append("yak")), "coef has shape"),
+    "truncated": (
+        lambda p: (p / "probe.safetensors").write_bytes((p / "probe.safetensors").read_bytes()[:99]),
+        "damaged",
+    ),
+    "missing tensor": (lambda p: rewrite(p, lambda t: t.pop("head.coef")), "'head.coef' is missing"),
+    "cut tensor": (lambda p: rewrite(p, lambda t: t.update({"head.mean": torch.ones(2)})), "head.mean has shape"),
+    "column too far": (lambda p: rewrite(p, lambda t: t["head.indices"].add_(10**6)), "not ascending columns below"),
+    "not ascending": (lambda p: rewrite(p, lambda t: t["head.indices"].fill_(1)), "not ascending"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_damaged_says_so_in_one_line(place, damage):
+    save_probe(place, probe())
+    spoil, message = DAMAGE[damage]
+    spoil(place)
+    with pytest.raises(ProbeFormatError, match=message) as caught:
+        load_probe(place)
+    assert "\n" not in str(caught.value)
+    assert str(place) in str(caught.value)
+
+
+def test_no_folder():
+    with pytest.raises(ProbeFormatError, match="not a probe folder"):
+        load_probe("nowhere/at/all")

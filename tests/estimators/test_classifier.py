@@ -1,0 +1,329 @@
+"""The classifier on images: fitting, predicting, saving, and scikit-learn's tools around it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from tiny import PREPROCESSING, pictures, tiny_network, write_local_dir
+
+from head2toe import Head2ToeClassifier, backbones
+from head2toe.errors import (
+    ClassTooSmallError,
+    DataFormatError,
+    EmptyDataError,
+    MissingLabelError,
+    OneClassError,
+    OutputExistsError,
+    ParameterError,
+    TooFewImagesError,
+    UnreadableImageError,
+    WeightsMismatchError,
+)
+
+QUICK = {
+    "target_sizes": (64, 256),
+    "fractions": (0.1, 1.0),
+    "strengths": (0.01,),
+    "cv": 3,
+    "cache": False,
+    "dtype": "float32",
+    "batch_size": 16,
+}
+
+
+def assert_same(actual, expected):
+    """Equal logits but for rounding: how a matrix product adds up depends on where its memory starts."""
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def fitted(local_dir):
+    return Head2ToeClassifier(local_dir, **QUICK).fit(*pictures())
+
+
+@pytest.fixture
+def no_loading(monkeypatch):
+    """Loading a backbone is an error."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a backbone was loaded")
+
+    monkeypatch.setattr(backbones, "load", refuse)
+
+
+def test_fit_learns_and_says_what_it_chose(fitted):
+    images, labels = pictures(seed=1)
+    assert fitted.score(images, labels) > 0.8
+    assert list(fitted.classes_) == ["left", "middle", "right"]
+    assert fitted.choice_ == fitted.search_table_[0]
+    assert fitted.cv_accuracy_ == fitted.choice_["cv_accuracy"] >= fitted.linear_cv_accuracy_
+    assert fitted.skipped_ == ()
+
+
+def test_probabilities_decisions_and_labels_agree(fitted):
+    images, _ = pictures(seed=1)
+    proba, logits = fitted.predict_proba(images), fitted.decision_function(images)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert (fitted.classes_[proba.argmax(axis=1)] == fitted.predict(images)).all()
+    assert (fitted.classes_[logits.argmax(axis=1)] == fitted.predict(images)).all()
+
+
+def test_a_cut_down_network_predicts_what_the_whole_row_says(local_dir):
+    """The kept columns, made by a network that stops early, against the probe on full rows."""
+    from head2toe import AllLayerFeatures, FeatureProbe
+
+    images, labels = pictures()
+    classifier = Head2ToeClassifier(local_dir, **QUICK).fit(images, labels)
+    features = AllLayerFeatures(local_dir, target_sizes=(64, 256), cache=False, dtype="float32", batch_size=16).fit()
+    rows = features.transform(images)
+    probe = FeatureProbe(features.columns_, fractions=(0.1, 1.0), strengths=(0.01,), cv=3).fit(rows, labels)
+    assert probe.choice_ == classifier.choice_
+    fresh = pictures(seed=1)[0]
+    expected = probe.decision_function(features.transform(fresh))
+    assert_same(classifier.decision_function(fresh), expected)
+    assert (classifier.linear_predict(fresh) == probe.linear_predict(features.transform(fresh))).all()
+
+
+def test_predict_pools_only_layers_that_kept_a_feature(local_dir):
+    images, labels = pictures()
+    early = Head2ToeClassifier(local_dir, **{**QUICK, "layers": "layer1.*", "target_sizes": (512,)}).fit(images, labels)
+    assert early.choice_["view"] == "512"
+    ran = []
+    module = early._verified_backbone().module
+    module.layer4.register_forward_hook(lambda *args: ran.append("layer4"))
+    early.predict(images)
+    assert ran == []
+    early.linear_predict(images)
+    assert ran
+
+
+def test_outputs_of_both_heads_come_from_one_pass(fitted):
+    images, _ = pictures(seed=1)
+    both = fitted.outputs(images, linear=True)
+    assert_same(both.logits, fitted.outputs(images).logits)
+    assert (both.linear_labels == fitted.linear_predict(images)).all()
+    assert fitted.outputs(images).linear_labels is None
+
+
+def test_all_kinds_of_images_give_the_same(fitted, files):
+    paths, _ = files
+    images, labels = pictures()
+    expected = fitted.decision_function(images)
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for same in (paths, [str(path) for path in paths], [Image.fromarray(image) for image in images], tensor):
+        assert_same(fitted.decision_function(same), expected)
+    assert fitted.score(tensor, labels) == fitted.score(images, labels)
+
+
+class Pairs(torch.utils.data.Dataset):
+    """What torchvision's data sets look like."""
+
+    def __init__(self, images, labels):
+        self.images, self.labels_of_mine = images, labels
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return Image.fromarray(self.images[i]), str(self.labels_of_mine[i])
+
+
+def test_a_dataset_of_pairs_brings_its_labels(local_dir, fitted, data):
+    from_pairs = Head2ToeClassifier(local_dir, **QUICK).fit(Pairs(*data))
+    assert_same(from_pairs.decision_function(data[0]), fitted.decision_function(data[0]))
+    assert from_pairs.score(Pairs(*data)) == fitted.score(*data)
+
+
+def test_constructing_cloning_printing_and_pickling_load_nothing(no_loading):
+    classifier = Head2ToeClassifier("timm/no_such_network_anywhere", layers="layer1.*", cv=3)
+    copy = pickle.loads(pickle.dumps(clone(classifier)))
+    assert repr(copy) == repr(classifier)
+    assert copy.get_params() == classifier.get_params()
+
+
+def test_a_pickle_holds_no_network(fitted, local_dir):
+    images, _ = pictures(seed=1)
+    expected = fitted.decision_function(images)
+    written = pickle.dumps(fitted)
+    backbone = fitted._verified_backbone()
+    assert len(written) < backbone.bytes / 2
+    assert_same(pickle.loads(written).decision_function(images), expected)
+
+
+def test_an_unpickled_classifier_loads_its_network_on_first_use_only(fitted, monkeypatch):
+    images, _ = pictures(seed=1)
+    loads = []
+    real = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *args, **kwargs: loads.append(1) or real(*args, **kwargs))
+    copy = pickle.loads(pickle.dumps(fitted))
+    assert loads == []
+    copy.predict(images)
+    copy.predict(images)
+    copy.linear_predict(images)
+    assert loads == [1]
+
+
+def test_a_saved_probe_predicts_the_same(fitted, tmp_path):
+    images, labels = pictures(seed=1)
+    fitted.save(tmp_path / "probe")
+    loaded = Head2ToeClassifier.load(tmp_path / "probe")
+    assert_same(loaded.decision_function(images), fitted.decision_function(images))
+    np.testing.assert_array_equal(loaded.predict(images), fitted.predict(images))
+    np.testing.assert_array_equal(loaded.linear_predict(images), fitted.linear_predict(images))
+    assert loaded.search_table_ == fitted.search_table_
+    assert loaded.cv_accuracy_ == fitted.cv_accuracy_
+    assert {name: loaded.get_params()[name] for name in ("backbone", "target_sizes", "fractions", "cv")} == {
+        name: fitted.get_params()[name] for name in ("backbone", "target_sizes", "fractions", "cv")
+    }
+    assert clone(loaded).fit(*pictures()).score(images, labels) == fitted.score(images, labels)
+
+
+def test_loading_a_probe_loads_no_network(fitted, tmp_path, no_loading):
+    fitted.save(tmp_path / "probe")
+    assert list(Head2ToeClassifier.load(tmp_path / "probe").classes_) == ["left", "middle", "right"]
+
+
+def test_a_probe_is_small_and_holds_no_pickle(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "probe")
+    assert sorted(path.name for path in folder.iterdir()) == ["probe.json", "probe.safetensors"]
+    heads = (fitted.probe_.head_, fitted.probe_.linear_head_)
+    numbers = sum(len(h.indices) * (3 + 1 + 2) + 3 for h in heads)  # 3 classes, an index, mean and scale
+    assert (folder / "probe.safetensors").stat().st_size < 4 * numbers + 2000
+
+
+def test_integer_labels_and_class_weights_survive_saving(local_dir, tmp_path, data):
+    images, labels = data
+    numbers = np.unique(labels, return_inverse=True)[1] + 5
+    classifier = Head2ToeClassifier(local_dir, **QUICK, class_weight={5: 1.0, 6: 2.0, 7: 1.0}).fit(images, numbers)
+    classifier.save(tmp_path / "probe")
+    loaded = Head2ToeClassifier.load(tmp_path / "probe")
+    assert loaded.class_weight == {5: 1.0, 6: 2.0, 7: 1.0}
+    assert loaded.predict(images).dtype == numbers.dtype
+    assert (loaded.predict(images) == classifier.predict(images)).all()
+
+
+def test_other_weights_are_refused(tmp_path, data):
+    spec = write_local_dir(tmp_path / "tiny", seed=0)
+    Head2ToeClassifier(spec, **QUICK).fit(*data).save(tmp_path / "probe")
+    write_local_dir(tmp_path / "tiny", seed=1)
+    with pytest.raises(WeightsMismatchError, match="not those the probe was made with"):
+        Head2ToeClassifier.load(tmp_path / "probe").predict(data[0])
+
+
+def test_a_probe_on_a_module_of_ones_own(tmp_path, module, data):
+    classifier = Head2ToeClassifier(module, preprocessing=PREPROCESSING, **QUICK).fit(*data)
+    classifier.save(tmp_path / "probe")
+    loaded = Head2ToeClassifier.load(tmp_path / "probe", backbone=tiny_network())
+    assert_same(loaded.decision_function(data[0]), classifier.decision_function(data[0]))
+    with pytest.raises(WeightsMismatchError):
+        Head2ToeClassifier.load(tmp_path / "probe", backbone=tiny_network(seed=1)).predict(data[0])
+    with pytest.raises(ParameterError, match="your own module"):
+        Head2ToeClassifier.load(tmp_path / "probe").predict(data[0])
+
+
+def test_a_probe_is_not_overwritten_unasked(fitted, tmp_path):
+    fitted.save(tmp_path / "probe")
+    with pytest.raises(OutputExistsError):
+        fitted.save(tmp_path / "probe")
+    fitted.save(tmp_path / "probe", overwrite=True)
+
+
+def test_cross_validation_and_grid_search(local_dir, tmp_path, data):
+    classifier = Head2ToeClassifier(local_dir, **{**QUICK, "cache": tmp_path})
+    scores = cross_val_score(classifier, *data, cv=2)
+    assert scores.shape == (2,)
+    assert scores.mean() > 0.6
+    search = GridSearchCV(classifier, {"layers": ["layer1.*", "layer3.*"]}, cv=2).fit(*data)
+    assert search.best_params_["layers"] in ("layer1.*", "layer3.*")
+    assert search.predict(data[0]).shape == (30,)
+
+
+def test_cross_validation_of_a_module_of_ones_own_and_a_list_of_paths(module, files):
+    paths, labels = files
+    classifier = Head2ToeClassifier(module, preprocessing=PREPROCESSING, **QUICK)
+    assert cross_val_score(classifier, paths, labels, cv=2).mean() > 0.6
+
+
+def test_the_cache_saves_the_forward_pass(local_dir, tmp_path, data, monkeypatch):
+    from head2toe.features.extractor import Extractor
+
+    first = Head2ToeClassifier(local_dir, **{**QUICK, "cache": tmp_path}).fit(*data)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network ran")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Extractor, "stream", refuse)
+        again = Head2ToeClassifier(local_dir, **{**QUICK, "cache": tmp_path}).fit(*data)
+    assert_same(again.decision_function(data[0]), first.decision_function(data[0]))
+
+
+def test_large_rows_without_a_cache_pass_through_a_temporary_folder(local_dir, fitted, data, monkeypatch):
+    monkeypatch.setattr("head2toe.estimators.classifier._IN_MEMORY", 0)
+    by_disk = Head2ToeClassifier(local_dir, **QUICK).fit(*data)
+    assert_same(by_disk.decision_function(data[0]), fitted.decision_function(data[0]))
+
+
+def test_unreadable_images_leave_with_their_labels(local_dir, files):
+    paths, labels = files
+    whole = Head2ToeClassifier(local_dir, **QUICK).fit(paths[2:], labels[2:])
+    paths[0].write_bytes(b"")
+    paths[1].write_bytes(b"no picture")
+    rest = Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels)
+    assert [skipped.index for skipped in rest.skipped_] == [0, 1]
+    assert_same(rest.decision_function(paths[2:]), whole.decision_function(paths[2:]))
+    with pytest.raises(UnreadableImageError):
+        Head2ToeClassifier(local_dir, **QUICK, strict=True).fit(paths, labels)
+    with pytest.raises(UnreadableImageError):
+        rest.predict(paths)
+    lenient = rest.outputs(paths, strict=False)
+    assert lenient.kept.tolist() == list(range(2, 30))
+    assert [skipped.index for skipped in lenient.skipped] == [0, 1]
+    assert (lenient.labels == rest.predict(paths[2:])).all()
+
+
+def test_no_readable_image_is_said_plainly(local_dir, files):
+    paths, labels = files
+    for path in paths:
+        path.write_bytes(b"")
+    with pytest.raises(EmptyDataError, match="none of the 30 images"):
+        Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda x, y: (x, np.full(30, "left")), OneClassError),
+        (lambda x, y: (x, np.append(y[:-1], "up")), ClassTooSmallError),
+        (lambda x, y: (x[:2], y[:1].repeat(2)), OneClassError),
+        (lambda x, y: (x[[0, 1, 3, 4]], y[[0, 1, 3, 4]]), TooFewImagesError),
+        (lambda x, y: (x, y[:-1]), DataFormatError),
+        (lambda x, y: (x, None), MissingLabelError),
+        (lambda x, y: (x, [*y[:-1], None]), MissingLabelError),
+        (lambda x, y: (x, y, np.ones(3)), DataFormatError),
+    ],
+)
+def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no_loading):
+    with pytest.raises(error):
+        Head2ToeClassifier("embedded", **{**QUICK, "cv": 5}).fit(*spoil(*data))
+
+
+def test_a_bad_parameter_is_refused_before_the_network_is_loaded(data, no_loading):
+    with pytest.raises(ParameterError, match="fractions"):
+        Head2ToeClassifier("embedded", fractions=(2,)).fit(*data)
+
+
+def test_the_description_names_layer_operation_and_offset_of_each_kept_column(fitted, tmp_path):
+    description = json.loads((fitted.save(tmp_path / "probe") / "probe.json").read_text())
+    blocks = description["plan"]["blocks"]
+    stops = [block["stop"] for block in blocks]
+    assert int(fitted.probe_.head_.indices.max()) < stops[-1]
+    assert {block["layer"] for block in blocks} == {layer["name"] for layer in description["plan"]["layers"]}
+    assert description["backbone"]["weights_sha256"] == fitted.backbone_["weights_sha256"]
