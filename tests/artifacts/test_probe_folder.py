@@ -173,10 +173,7 @@ DAMAGE = {
     "wrong columns": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(stop=3)), "columns of layer 'stem'"),
     "unknown layer": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(layer="x")), "'x' is missing"),
     "classes": (lambda p: edit(p, lambda d: d["classes"]["labels"].append("yak")), "coef has shape"),
-    "truncated": (
-        lambda p: (p / "probe.safetensors").write_bytes((p / "probe.safetensors").read_bytes()[:99]),
-        "damaged",
-    ),
+    "truncated": (lambda p: os.truncate(p / "probe.safetensors", 99), "damaged"),
     "missing tensor": (lambda p: rewrite(p, lambda t: t.pop("head.coef")), "'head.coef' is missing"),
     "cut tensor": (lambda p: rewrite(p, lambda t: t.update({"head.mean": torch.ones(2)})), "head.mean has shape"),
     "column too far": (lambda p: rewrite(p, lambda t: t["head.indices"].add_(10**6)), "not ascending columns below"),
