@@ -6,7 +6,6 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, WeightsMismatchError
-from head2toe.estimators.feature_probe import FeatureProbe, decision, probabilities
+from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.labels import Target, labels_of
 from head2toe.estimators.outputs import Outputs
@@ -325,7 +324,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """Cut plan and heads down to the blocks that a head reads."""
         columns = np.union1d(probe.head_.indices.numpy(), probe.linear_head_.indices.numpy())
         kept, places = plan.restrict(columns)
-        head, linear = (_moved(head, columns, places) for head in (probe.head_, probe.linear_head_))
+        head, linear = (moved(head, columns, places) for head in (probe.head_, probe.linear_head_))
         found = SearchResult(
             head, linear, probe.choice_, probe.search_table_, probe.cv_accuracy_, probe.linear_cv_accuracy_
         )
@@ -395,8 +394,3 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
                 )
             self._backbone = backbone
         return self._backbone
-
-
-def _moved(head: LinearHead, columns: np.ndarray, places: np.ndarray) -> LinearHead:
-    """The head, reading column ``places[i]`` instead of ``columns[i]``."""
-    return replace(head, indices=torch.from_numpy(places[np.searchsorted(columns, head.indices.numpy())]))

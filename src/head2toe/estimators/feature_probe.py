@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -215,6 +216,11 @@ def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:
     """Logits of full rows, float32 (n, c)."""
     kept = np.take(rows, head.indices.numpy(), axis=1)
     return head.logits(torch.from_numpy(kept)).numpy()
+
+
+def moved(head: LinearHead, columns: np.ndarray, places: np.ndarray) -> LinearHead:
+    """The head, reading column ``places[i]`` instead of ``columns[i]``."""
+    return replace(head, indices=torch.from_numpy(places[np.searchsorted(columns, head.indices.numpy())]))
 
 
 def decision(logits: np.ndarray) -> np.ndarray:
