@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -77,13 +78,13 @@ def _choose(total: int, n_train: int, n_test: int, random_state: int) -> tuple[n
 def _digits(n_train: int, n_test: int, random_state: int) -> EmbeddedTask:
     from sklearn.datasets import load_digits
 
-    data = load_digits()
+    data: Any = load_digits()  # a Bunch; scikit-learn declares no type
     train, test = _choose(len(data.images), n_train, n_test, random_state)
     images = np.stack([_enlarge(image) for image in data.images])
     return EmbeddedTask(
         name="digits",
         title="Handwritten digits",
-        source="scikit-learn's digits: 8 x 8 pixels, real handwriting, enlarged to 64 x 64",
+        source="The digits of scikit-learn: 8 x 8 pixels, real handwriting, enlarged to 64 x 64",
         train_images=images[train],
         train_labels=data.target[train].astype(np.int64),
         test_images=images[test],
@@ -120,7 +121,7 @@ def _sprites(factor: str, title: str, n_train: int, n_test: int, random_state: i
     return EmbeddedTask(
         name=f"sprites-{factor}",
         title=title,
-        source="drawn at run time with the factors of dSprites: shape, scale, orientation, position x and y",
+        source="Drawn at run time with the factors of dSprites: shape, scale, orientation, position x and y",
         train_images=train_images,
         train_labels=train_labels,
         test_images=test_images,
@@ -135,7 +136,7 @@ def _heart() -> np.ndarray:
     return np.stack([x, -y - 2.5], axis=1)
 
 
-# Outlines around the origin, y downwards, scaled to a radius of 1 below. None is mapped to itself by a turn, so that every
+# Outlines around the origin, y downwards, scaled to a radius of 1 below. None is mapped to itself by a turn, so every
 # orientation looks different (the square and the ellipse of dSprites make its orientation label ambiguous).
 SHAPES: dict[str, np.ndarray] = {
     "heart": _heart(),

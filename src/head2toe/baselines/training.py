@@ -1,0 +1,80 @@
+"""The one loop that trains a whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    Attributes
+    ----------
+    steps : int
+        Gradient steps.
+    learning_rate : float
+        At the first step; it decays to 0 along half a cosine.
+    batch_size : int
+        At most the number of images.
+    seed : int
+        Of the order of the images.
+    """
+
+    steps: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+
+
+def train(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    batch: Callable[[Tensor], Tensor],
+    schedule: Schedule,
+    told: Callable[[int], None],
+) -> nn.Module:
+    """Train `network` in place with SGD on cross-entropy.
+
+    Parameters
+    ----------
+    x : tensor (n, ...)
+        Images as the preprocessing's first step left them.
+    y : int64 tensor (n,)
+    batch : callable
+        Rows of `x` to the network's input, float32 (B, channels, H, W).
+    told : callable
+        Given the number of steps done, after each.
+    """
+    network.train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=schedule.learning_rate, momentum=MOMENTUM, nesterov=True)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(schedule.seed)  # dropout and stochastic depth, where a network has them
+        for step, rows in enumerate(_shuffled(len(x), schedule), start=1):
+            loss = cross_entropy(network(batch(x[rows])), y[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            decay.step()
+            told(step)
+    return network.eval()
+
+
+def _shuffled(n: int, schedule: Schedule) -> Iterator[Tensor]:
+    """Row numbers of each step's batch: every epoch a new order, batches run on across epochs, so all are full."""
+    generator = torch.Generator().manual_seed(schedule.seed)
+    left = torch.empty(0, dtype=torch.int64)
+    for _ in range(schedule.steps):
+        if len(left) < schedule.batch_size:
+            left = torch.cat([left, torch.randperm(n, generator=generator)])
+        yield left[: schedule.batch_size]
+        left = left[schedule.batch_size :]

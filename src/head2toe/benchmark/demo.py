@@ -1,0 +1,251 @@
+"""The demo: four ways to use one small backbone on three tasks, none of which needs a download."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from head2toe import Head2ToeClassifier, __version__, backbones, features
+from head2toe.backbones import Backbone, Preprocessing
+from head2toe.baselines import FineTuned
+from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
+from head2toe.probes import LinearHead
+
+Progress = Callable[[int, int, str], None]
+
+IMAGE_SIZE = 64  # pixels: what lets two cores fine-tune a whole network in a minute; the same for all methods
+N_TRAIN, N_TEST = 300, 500
+STEPS, LEARNING_RATES = 40, (0.1, 0.03)
+METHODS = ("Linear probe", "Head2Toe", "Fine-tuning", "From scratch")
+LEAD = (
+    "One ImageNet backbone (EfficientNet-Lite0), four ways to use it. The linear probe and Head2Toe leave it frozen; "
+    "fine-tuning and training from scratch change all of its weights, and store all of them for each task."
+)
+
+
+def run_demo(
+    out: str | os.PathLike[str] = "demo",
+    progress: Progress | None = None,
+    *,
+    tasks: tuple[str, ...] = TASKS,
+    n_train: int = N_TRAIN,
+    n_test: int = N_TEST,
+    image_size: int = IMAGE_SIZE,
+    steps: int = STEPS,
+) -> dict[str, Any]:
+    """Compare linear probe, Head2Toe, fine-tuning and training from scratch, and write a report.
+
+    Parameters
+    ----------
+    out : path
+        Folder for ``report.html``; made if it is not there.
+    progress : callable(done, total, text), optional
+        Told before each piece of work, and once at the end.
+    tasks : tuple of str
+        Names of embedded tasks.
+    n_train, n_test : int
+        Images of each task.
+    image_size : int
+        Pixels, the same for every method.
+    steps : int
+        Gradient steps of one run of fine-tuning or of training from scratch.
+
+    Returns
+    -------
+    dict
+        ``table`` (list of dict: task, method, accuracy, standard_error, seconds, stored_bytes, flops where counted),
+        ``report`` (path of the HTML file) and ``seconds``; JSON can hold it.
+
+    Raises
+    ------
+    ParameterError
+        Unknown task, or more images than a task has.
+    """
+    from head2toe.report import write_report
+
+    start = time.perf_counter()
+    told = _Steps(len(tasks) * len(METHODS), progress or (lambda done, total, text: None))
+    backbone = backbones.load("embedded")
+    preprocessing = cast("Preprocessing", backbone.preprocessing).with_size(image_size)
+    pages = []
+    for name in tasks:
+        task = embedded_task(name, n_train=n_train, n_test=n_test)
+        pages.append(_page(task, preprocessing, steps, told))
+    facts = _facts(backbone, preprocessing, steps)
+    title = "Head2Toe beside what one would do instead"
+    report = write_report(Path(out) / "report.html", title=title, lead=LEAD, tasks=pages, facts=facts)
+    told.done()
+    table = [{"task": page["name"], **result} for page in pages for result in page["results"]]
+    return {"table": table, "report": str(report), "seconds": time.perf_counter() - start}
+
+
+def table_text(table: list[dict[str, Any]]) -> str:
+    """The demo's table for a terminal."""
+    lines = [f"{'task':<20} {'method':<13} {'accuracy %':>12} {'training s':>11} {'stored kB':>10}"]
+    for row in table:
+        accuracy = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
+        stored = f"{row['stored_bytes'] / 1000:,.0f}"
+        lines.append(f"{row['task']:<20} {row['method']:<13} {accuracy:>12} {row['seconds']:>11.1f} {stored:>10}")
+    return "\n".join(lines)
+
+
+class _Steps:
+    """Counts pieces of work for the progress callback."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.total, self.progress, self.number = total, progress, 0
+
+    def next(self, text: str) -> None:
+        self.progress(self.number, self.total, text)
+        self.number += 1
+
+    def done(self) -> None:
+        self.progress(self.total, self.total, "done")
+
+
+def _page(task: EmbeddedTask, preprocessing: Preprocessing, steps: int, told: _Steps) -> dict[str, Any]:
+    """All methods on one task, as a page of the report."""
+    told.next(f"{task.name}: linear probe")
+    linear, linear_seconds = _timed_fit(_linear_probe(preprocessing), task)
+    told.next(f"{task.name}: Head2Toe")
+    probe, probe_seconds = _timed_fit(_classifier(preprocessing), task)
+    results = [
+        _result(
+            "Linear probe",
+            linear.linear_predict(task.test_images),
+            task,
+            linear_seconds,
+            _bytes(linear.probe_.linear_head_),
+        ),
+        {
+            **_result("Head2Toe", probe.predict(task.test_images), task, probe_seconds, _bytes(probe.probe_.head_)),
+            "lead": True,
+        },
+    ]
+    for method, pretrained in (("Fine-tuning", True), ("From scratch", False)):
+        told.next(f"{task.name}: {method.lower()}")
+        network = FineTuned(
+            preprocessing=preprocessing, pretrained=pretrained, steps=steps, learning_rates=LEARNING_RATES
+        ).fit(task.train_images, task.train_labels)
+        predicted = network.predict(task.test_images)
+        result = _result(method, predicted, task, network.seconds_, network.stored_bytes_)
+        results.append({**result, "flops": network.flops_})
+    return {
+        "name": task.name,
+        "title": task.title,
+        "source": task.source,
+        "splits": _splits(task),
+        "samples": list(task.train_images[:12]),
+        "results": results,
+        "search": _search(probe),
+        "kept": kept_features(probe, preprocessing),
+    }
+
+
+def _classifier(preprocessing: Preprocessing, **parameters: Any) -> Head2ToeClassifier:
+    return Head2ToeClassifier("embedded", preprocessing=preprocessing, cache=False, **parameters)
+
+
+def _linear_probe(preprocessing: Preprocessing) -> Head2ToeClassifier:
+    """A classifier that sees the penultimate features alone, so that its training time is a linear probe's."""
+    backbone = backbones.load("embedded", preprocessing=preprocessing)
+    penultimate = next(layer.name for layer in features.layers(backbone) if layer.penultimate)
+    return _classifier(preprocessing, layers=penultimate, target_sizes=(1,), fractions=(1.0,))
+
+
+def _timed_fit(classifier: Head2ToeClassifier, task: EmbeddedTask) -> tuple[Head2ToeClassifier, float]:
+    start = time.perf_counter()
+    classifier.fit(task.train_images, task.train_labels)
+    return classifier, time.perf_counter() - start
+
+
+def _bytes(head: LinearHead) -> int:
+    """Bytes of what must be kept for a task besides the backbone, which all tasks share."""
+    tensors = (head.indices, head.mean, head.scale, head.coef, head.intercept)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _result(method: str, predicted: np.ndarray, task: EmbeddedTask, seconds: float, stored: int) -> dict[str, Any]:
+    accuracy = float(np.mean(predicted == task.test_labels))
+    return {
+        "method": method,
+        "accuracy": accuracy,
+        "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(predicted))),
+        "seconds": seconds,
+        "stored_bytes": stored,
+        "lead": False,
+    }
+
+
+def _splits(task: EmbeddedTask) -> dict[str, str]:
+    classes = np.unique(task.train_labels)
+    counts = np.bincount(task.train_labels)[classes]
+    return {
+        "Training": f"{len(task.train_labels)} images, {counts.min()} to {counts.max()} a class",
+        "Test": f"{len(task.test_labels)} images, none of them among the training images",
+        "Classes": str(len(classes)),
+        "Drawn with": "random_state 0; every choice of a hyper-parameter uses training images alone",
+    }
+
+
+def _search(probe: Head2ToeClassifier) -> dict[str, Any]:
+    return {
+        "cv_accuracy": probe.cv_accuracy_,
+        "linear_cv_accuracy": probe.linear_cv_accuracy_,
+        "choice": probe.choice_,
+        "table": probe.search_table_,
+    }
+
+
+def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> list[dict[str, Any]]:
+    """Kept features of each layer of the chosen view, in order of execution: dicts of layer, kept and total."""
+    backbone = backbones.load("embedded", preprocessing=preprocessing)
+    plan = features.Plan.build(features.layers(backbone), probe.target_sizes)
+    kept: dict[str, int] = {}
+    columns = probe.probe_.head_.indices.numpy()
+    for block in probe.plan_.blocks:
+        count = int(np.count_nonzero((columns >= block.start) & (columns < block.stop)))
+        kept[block.layer] = kept.get(block.layer, 0) + count
+    totals: dict[str, int] = {}
+    for block in (plan.blocks[number] for number in plan.views[probe.choice_["view"]]):
+        totals[block.layer] = totals.get(block.layer, 0) + block.stop - block.start
+    order = [layer.name for layer in plan.layers if layer.name in totals]
+    return [{"layer": name, "kept": kept.get(name, 0), "total": totals[name]} for name in order]
+
+
+def _facts(backbone: Backbone, preprocessing: Preprocessing, steps: int) -> dict[str, dict[str, Any]]:
+    parameters = sum(parameter.numel() for parameter in backbone.module.parameters())
+    rates = " or ".join(f"{rate:g}" for rate in LEARNING_RATES)
+    return {
+        "Backbone": {
+            "Specification": backbone.spec,
+            "Network": "EfficientNet-Lite0, trained on ImageNet",
+            "Parameters": f"{parameters:,}",
+            "Revision": backbone.revision,
+            "SHA-256 of the weights": backbone.weights_sha256,
+        },
+        "Preprocessing": preprocessing.to_dict(),
+        "Fine-tuning and training from scratch": {
+            "Optimiser": "SGD with Nesterov momentum 0.9, cosine decay to 0",
+            "Steps": f"{steps} of 32 images, a run",
+            "Learning rate": f"{rates}, chosen on a held-out fifth of the training images, then trained on all",
+            "Bound": "So few steps are what a demo has time for; more help both, at a cost that grows with them.",
+        },
+        "Stored for a task": {
+            "Linear probe, Head2Toe": "indices, means and scales of the kept features, and the head; not the backbone",
+            "Fine-tuning, from scratch": "all weights of the network",
+        },
+        "Versions": {
+            "head2toe": __version__,
+            "PyTorch": torch.__version__,
+            "Python": platform.python_version(),
+            "Threads": torch.get_num_threads(),
+        },
+    }

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from head2toe import backbones
+from head2toe.backbones import Backbone, Preprocessing
+from head2toe.baselines import FineTuned, finetune
+from head2toe.baselines.finetune import draw_weights_anew
+from head2toe.baselines.training import Schedule, _shuffled, train
+from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
+
+SIZE, CHANNELS = 12, 6
+
+
+def network(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, CHANNELS, 3, padding=1),
+        nn.BatchNorm2d(CHANNELS),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * CHANNELS, 10),
+    )
+
+
+@pytest.fixture
+def backbone(monkeypatch):
+    """A small backbone under the name that `load` is asked for; `weights(seed)` gives it other weights."""
+    preprocessing = Preprocessing(size=(SIZE, SIZE), mean=(0.5,) * 3, std=(0.5,) * 3)
+    held = {}
+
+    def weights(seed):
+        held["it"] = Backbone("small", network(seed).eval().requires_grad_(False), preprocessing, classifier="5")
+        return held["it"]
+
+    monkeypatch.setattr(backbones, "load", lambda spec, **_: held["it"])
+    weights(10)
+    return weights
+
+
+def left_or_right(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, brighter in one half."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 150, (n, SIZE, SIZE), dtype=np.uint8)
+    right = np.arange(n) % 2 == 0
+    images[right, :, SIZE // 2 :] += 60
+    images[~right, :, : SIZE // 2] += 60
+    return images, np.where(right, "right", "left")
+
+
+def test_learns_and_speaks_the_callers_labels(backbone):
+    model = FineTuned(steps=60, learning_rates=(0.1,), batch_size=16).fit(*left_or_right(80))
+    images, labels = left_or_right(60, seed=1)
+    assert set(model.predict(images)) == {"left", "right"}
+    assert model.score(images, labels) > 0.95
+    np.testing.assert_allclose(model.predict_proba(images).sum(1), 1, rtol=1e-5)
+
+
+def test_same_seed_same_network_and_the_backbone_stays_as_it_was(backbone):
+    images, labels = left_or_right(40)
+    loaded = backbone(3)
+    before = loaded.weights_sha256
+    first, second = (FineTuned(steps=5, batch_size=8).fit(images, labels).predict_proba(images) for _ in range(2))
+    other = FineTuned(steps=5, batch_size=8, random_state=1).fit(images, labels).predict_proba(images)
+    np.testing.assert_array_equal(first, second)
+    assert (first != other).any()
+    assert Backbone("small", loaded.module, loaded.preprocessing).weights_sha256 == before
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_only_training_from_scratch_forgets_the_given_weights(backbone, pretrained):
+    images, labels = left_or_right(40)
+    answers = []
+    for seed in (10, 11):
+        backbone(seed)
+        model = FineTuned(pretrained=pretrained, steps=3, learning_rates=(0.01,)).fit(images, labels)
+        answers.append(model.predict_proba(images))
+    assert (answers[0] == answers[1]).all() == (not pretrained)
+
+
+def test_a_learning_rate_that_does_not_learn_is_not_chosen(backbone):
+    model = FineTuned(steps=60, learning_rates=(1e-9, 0.1), batch_size=16).fit(*left_or_right(80))
+    slow, good = model.search_table_
+    assert model.learning_rate_ == 0.1
+    assert good["accuracy"] > 0.9 > slow["accuracy"]
+
+
+def test_a_run_that_diverges_comes_last(backbone, monkeypatch):
+    def broken_at_first(network, x, y, batch, schedule, told):
+        train(network, x, y, batch, schedule, told)
+        if schedule.learning_rate == 0.5:
+            nn.init.constant_(network[5].bias, torch.nan)
+        return network
+
+    monkeypatch.setattr(finetune, "train", broken_at_first)
+    model = FineTuned(steps=2, learning_rates=(0.5, 1e-9)).fit(*left_or_right(40))
+    assert model.search_table_[0] == {"learning_rate": 0.5, "accuracy": 0.0, "loss": np.inf}
+    assert model.learning_rate_ == 1e-9
+
+
+def test_the_learning_rate_is_judged_on_images_it_was_not_trained_on(backbone, monkeypatch):
+    trained, judged = [], []
+    logits = FineTuned._logits
+
+    def noted_train(network, x, *rest):
+        trained.append({image.numpy().tobytes() for image in x})
+        return train(network, x, *rest)
+
+    def noted_logits(self, network, x):
+        judged.append({image.numpy().tobytes() for image in x})
+        return logits(self, network, x)
+
+    monkeypatch.setattr(finetune, "train", noted_train)
+    monkeypatch.setattr(FineTuned, "_logits", noted_logits)
+    FineTuned(steps=1).fit(*left_or_right(60))
+    first, second, final = trained
+    assert len(final) == 60
+    for part, held_out in zip((first, second), judged, strict=True):
+        assert len(held_out) == 12
+        assert part.isdisjoint(held_out)
+        assert part | held_out == final
+
+
+def test_costs_follow_the_formulas(backbone):
+    model = FineTuned(steps=4, learning_rates=(0.1, 0.01), batch_size=8, image_size=16).fit(*left_or_right(30))
+    forward = 2 * 3 * 9 * CHANNELS * 16 * 16 + 2 * 4 * CHANNELS * 2  # the convolution and the new head
+    assert model.flops_ == 3 * (3 * 4 * 8) * forward  # three runs of 4 steps of 8 images
+    parameters = 3 * 9 * CHANNELS + CHANNELS + 4 * CHANNELS + (4 * CHANNELS * 2 + 2)
+    assert model.stored_bytes_ == 4 * parameters + 8  # the batch norm counts its batches in an int64
+    assert model.seconds_ > 0
+
+
+def test_progress_counts_every_step_of_every_run(backbone):
+    seen = []
+    FineTuned(steps=3, learning_rates=(0.1, 0.01), progress=lambda done, total, text: seen.append((done, total))).fit(
+        *left_or_right(20)
+    )
+    assert seen == [(done, 9) for done in range(1, 10)]
+
+
+def test_first_step_is_the_gradient_of_cross_entropy():
+    # At zero weights the bias's gradient is 1/c minus the class's share; Nesterov's first step is 1 + momentum of it.
+    head = nn.Linear(2, 3)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    y = torch.tensor([0, 0, 1, 2])
+    schedule = Schedule(steps=1, learning_rate=0.1, batch_size=4, seed=0)
+    train(head, torch.zeros(4, 2), y, lambda rows: rows, schedule, lambda step: None)
+    expected = 0.1 * 1.9 * (torch.tensor([0.5, 0.25, 0.25]) - 1 / 3)
+    torch.testing.assert_close(head.bias.detach(), expected)
+
+
+def test_every_epoch_visits_every_image_once():
+    batches = list(_shuffled(10, Schedule(steps=12, learning_rate=1, batch_size=5, seed=0)))
+    assert all(len(batch) == 5 for batch in batches)
+    for epoch in range(6):
+        assert sorted(torch.cat(batches[2 * epoch : 2 * epoch + 2]).tolist()) == list(range(10))
+    uneven = Counter(torch.cat(list(_shuffled(7, Schedule(steps=7, learning_rate=1, batch_size=3, seed=0)))).tolist())
+    assert set(uneven.values()) == {3}
+
+
+def test_a_parameter_without_initialisation_is_refused():
+    class WithTokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens = nn.Parameter(torch.randn(4))
+            self.head = nn.Linear(4, 2)
+
+    with pytest.raises(ParameterError, match="tokens"):
+        draw_weights_anew(WithTokens())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels", "error"),
+    [
+        ({}, ["a"] * 6, OneClassError),
+        ({}, ["a"] * 5 + ["b"], ClassTooSmallError),
+        ({}, ["a", "b"], DataFormatError),
+        ({"steps": 0}, ["a", "b"] * 3, ParameterError),
+        ({"learning_rates": ()}, ["a", "b"] * 3, ParameterError),
+        ({"learning_rates": (0.1, -1)}, ["a", "b"] * 3, ParameterError),
+    ],
+)
+def test_mistakes_have_their_own_errors(backbone, parameters, labels, error):
+    with pytest.raises(error) as caught:
+        FineTuned(**parameters).fit(left_or_right(6)[0], labels)
+    assert "\n" not in str(caught.value)
