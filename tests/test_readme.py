@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-
 from functools import partial
 from pathlib import Path
 
