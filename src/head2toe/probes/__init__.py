@@ -2,6 +2,7 @@
 
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 from head2toe.probes.heads import LinearHead
-from head2toe.probes.search import SearchResult, SearchSettings, search
+from head2toe.probes.search import search
+from head2toe.probes.settings import SearchResult, SearchSettings
 
 __all__ = ["LINEAR_VIEW", "Block", "Columns", "LinearHead", "SearchResult", "SearchSettings", "search"]

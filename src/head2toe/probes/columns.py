@@ -57,7 +57,13 @@ class Columns:
         """Number of columns of a view."""
         return sum(self.blocks[b].width for b in self.views[view])
 
+    def block_of(self, view: str) -> np.ndarray:
+        """For each column of `indices`, the position of its block among the view's blocks, int64."""
+        starts = np.array([self.blocks[b].start for b in self.views[view]])
+        order = np.argsort(starts)
+        return order[np.searchsorted(starts[order], self.indices(view), side="right") - 1]
+
     def indices(self, view: str) -> np.ndarray:
-        """Column numbers of a view, int64, in the order of its blocks."""
+        """Column numbers of a view, int64, ascending."""
         spans = [np.arange(self.blocks[b].start, self.blocks[b].stop) for b in self.views[view]]
-        return np.concatenate(spans) if spans else np.empty(0, np.int64)
+        return np.sort(np.concatenate(spans)) if spans else np.empty(0, np.int64)

@@ -44,10 +44,13 @@ def head_from_dual(
     train: np.ndarray,
     weight: torch.Tensor,
     unit: float,
+    importance: np.ndarray | None = None,
 ) -> LinearHead:
-    """The primal head of a dual solution whose kernel was ``gram(indices) / unit``, centred on the training rows."""
+    """The primal head of a dual solution whose kernel was ``gram(indices, importance) / unit``, centred on `train`."""
     alpha = spread(solution, train, weight, rows.n) / unit
     coef = rows.project(indices, alpha).T.contiguous()
+    if importance is not None:
+        coef = coef * torch.from_numpy(importance.astype(np.float32))
     p = torch.zeros(rows.n, 1, dtype=torch.float64)
     p[torch.from_numpy(train), 0] = weight / weight.sum()
     centre = rows.project(indices, p)[:, 0]

@@ -37,7 +37,7 @@ class KernelLogistic:
         self.intercept = (prior / prior.sum()).clamp_min(1e-12).log()
         self.intercept -= self.intercept.mean()
 
-    def solve(self, strength: float, tolerance: float = 1e-5, iterations: int = 200) -> DualSolution:
+    def solve(self, strength: float, tolerance: float = 1e-5, iterations: int = 100) -> DualSolution:
         """The minimiser at one strength, started from the last one solved.
 
         Parameters

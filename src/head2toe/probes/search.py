@@ -2,90 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from head2toe.probes.bank import GramBank
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
+from head2toe.probes.least_squares import DualSolution, indicators, ridge_path
 from head2toe.probes.logistic import KernelLogistic
-from head2toe.probes.ranking import group_lasso_scores, top
+from head2toe.probes.ranking import top
+from head2toe.probes.selection import Ranking, Selector
+from head2toe.probes.settings import (
+    CROSS_ENTROPY,
+    EQUAL,
+    FRACTIONS,
+    LEAST_SQUARES,
+    LOGISTIC,
+    RIDGE,
+    Candidate,
+    Features,
+    SearchResult,
+    SearchSettings,
+)
 from head2toe.probes.standardised import Standardised
 
-FRACTIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-RIDGE = tuple(float(s) for s in np.geomspace(1e-4, 10, 6))
-LOGISTIC = tuple(float(s) for s in np.geomspace(0.3, 1e-5, 8))  # strong to weak: each starts from the one before
 FEW_IMAGES, REPEATS = 200, 3
-FINALISTS = 3
-LEAST_SQUARES, CROSS_ENTROPY = "least squares", "logistic"
+FINALISTS = 2
+LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What the search may choose among.
-
-    Attributes
-    ----------
-    views : tuple of str or None
-        Views of the columns to try; None: all but the linear one.
-    fractions : tuple of float or None
-        Shares F in (0, 1] of a view's features to keep; None: `FRACTIONS`.
-    strengths : tuple of float or None
-        Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC`.
-    folds, repeats : int
-        Cross-validation. None: three repeats for fewer than 200 images, else one.
-    random_state : int
-    """
-
-    views: tuple[str, ...] | None = None
-    fractions: tuple[float, ...] | None = None
-    strengths: tuple[float, ...] | None = None
-    folds: int = 5
-    repeats: int | None = None
-    random_state: int = 0
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One configuration: which features, which head, how strongly regularised."""
-
-    view: str
-    fraction: float
-    head: str
-    strength: float
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The chosen probe, the linear probe beside it, and the table of all that was tried.
-
-    Attributes
-    ----------
-    head, linear : LinearHead
-    choice : dict
-        The chosen row of the table.
-    table : list of dict
-        A row a candidate (its best strength): view, fraction, features, head, strength, cv_accuracy, cv_log_loss.
-    cv_accuracy, linear_cv_accuracy : float
-        Cross-validated accuracy in [0, 1].
-    scores : dict of str to array
-        Relevance scores of the chosen view's features on all rows; empty when the linear probe was chosen.
-    """
-
-    head: LinearHead
-    linear: LinearHead
-    choice: dict
-    table: list[dict]
-    cv_accuracy: float
-    linear_cv_accuracy: float
 
 
 def search(
@@ -97,7 +48,11 @@ def search(
     sample_weight: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Choose view, fraction, head and strength by cross-validation, with scoring inside each fold, then fit on all rows.
+    """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
+
+    Every view, way of weighing layers and fraction is judged by its least squares head, which is closed form; the best
+    few, and the linear probe, also by a logistic head. The choice has the highest cross-validated accuracy; ties go to
+    the smaller model.
 
     Parameters
     ----------
@@ -130,90 +85,69 @@ class _Search:
         self.classes = int(self.y.max()) + 1
         self.targets = indicators(self.y, self.classes)
         self.columns = columns
-        self.views = settings.views or columns.candidate_views()
+        self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.everything = np.arange(len(y))
-        self.grams: dict[str, torch.Tensor] = {}
-        self.scores: dict[tuple[str, int], np.ndarray] = {}
+        self.selector = Selector(self.rows, GramBank(self.rows, columns, settings.random_state), self.targets, self.weight)
+        self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
         self.report = progress or (lambda done, total, text: None)
 
     def run(self) -> SearchResult:
-        self._gram_of_views()
         self._screen()
         self._judge_finalists()
         return self._fit_chosen()
 
-    def _gram_of_views(self) -> None:
-        for view in (LINEAR_VIEW, *self.views):
-            self.grams[view] = self.rows.gram(self.columns.indices(view))
-
     def _screen(self) -> None:
-        """Judge every view and fraction by its least squares head, which is closed form."""
-        total = len(self.folds) * len(self.views)
+        """Judge every view, way of weighing layers and fraction by its least squares head."""
+        views = self.settings.views or self.columns.candidate_views()
+        ways = [(view, way) for view in views for way in self.settings.layer_weights]
         for f, fold in enumerate(self.folds):
-            for v, view in enumerate(self.views):
-                self.scores[view, f] = self._score(view, fold.train)
-                for fraction, gram in self._selected_grams(view, self.scores[view, f]):
-                    self._try_least_squares(view, fraction, gram, fold)
-                self.report(f * len(self.views) + v + 1, total, f"fold {f + 1}/{len(self.folds)}, {view}")
+            for v, (view, way) in enumerate(ways):
+                ranking = self.selector.rank(view, way, fold.train)
+                self.rankings[view, way, f] = ranking
+                for fraction, gram in self.selector.grams(view, ranking, self.fractions):
+                    self._try_least_squares(Features(view, way, fraction), gram, fold)
+                done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
+                self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
 
-    def _score(self, view: str, train: np.ndarray) -> np.ndarray:
-        indices = self.columns.indices(view)
-        targets, weight = self.targets[train], self.weight[train]
-        return group_lasso_scores(self.rows, indices, train, targets, weight, RIDGE, self.grams[view])
-
-    def _selected_grams(self, view: str, scores: np.ndarray) -> Iterator[tuple[float, torch.Tensor]]:
-        """Gram matrices of the kept features, one a fraction, each the one before plus what is new in it."""
-        indices = self.columns.indices(view)
-        total, before = torch.zeros(self.rows.n, self.rows.n), np.empty(0, np.int64)
-        for fraction in self.fractions:
-            if fraction == 1:
-                yield fraction, self.grams[view]
-                continue
-            kept = top(scores, fraction)
-            new = np.setdiff1d(kept, before, assume_unique=True)
-            if len(new):
-                total = total + self.rows.gram(indices[new])
-            before = kept
-            yield fraction, total
-
-    def _try_least_squares(self, view: str, fraction: float, gram: torch.Tensor, fold: Fold) -> None:
+    def _try_least_squares(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
         kernel = self._kernel(gram, fold)
-        ridge = KernelRidge(kernel.train, self.targets[fold.train], self.weight[fold.train])
-        for strength in RIDGE:
-            self._record(Candidate(view, fraction, LEAST_SQUARES, strength), kernel, ridge.solve(strength), fold)
+        weight = self.weight[fold.train] / self.weight[fold.train].mean()
+        solutions = ridge_path(kernel.train, self.targets[fold.train], weight, RIDGE)
+        for strength, solution in zip(RIDGE, solutions, strict=True):
+            self._record(Candidate(features, LEAST_SQUARES, strength), kernel, solution, fold)
 
     def _judge_finalists(self) -> None:
-        """Add the logistic head's evidence for the best few configurations, and for the linear probe."""
-        finalists = self._finalists()
-        jobs = [(LINEAR_VIEW, 1.0), *finalists]
-        for j, (view, fraction) in enumerate(jobs):
+        """Add the logistic head's evidence for the best few features, and for the linear probe."""
+        finalists = [LINEAR, *self._finalists()]
+        for j, features in enumerate(finalists):
             for f, fold in enumerate(self.folds):
-                self._try_logistic(view, fraction, self._gram(view, fraction, f), fold)
-            self.report(j + 1, len(jobs), f"heads, {view}, F = {fraction:g}")
+                self._try_logistic(features, self._gram(features, f), fold)
+            self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
-    def _finalists(self) -> list[tuple[str, float]]:
-        best: dict[tuple[str, float], float] = {}
+    def _finalists(self) -> list[Features]:
+        best: dict[Features, float] = {}
         for candidate, evidence in self.evidence.items():
-            key = (candidate.view, candidate.fraction)
-            best[key] = max(best.get(key, 0.0), evidence.accuracy(self.y, self.weight))
-        return sorted(best, key=lambda key: -best[key])[:FINALISTS]
+            accuracy = evidence.accuracy(self.y, self.weight)
+            best[candidate.features] = max(best.get(candidate.features, 0.0), accuracy)
+        return sorted(best, key=lambda features: -best[features])[:FINALISTS]
 
-    def _try_logistic(self, view: str, fraction: float, gram: torch.Tensor, fold: Fold) -> None:
+    def _try_logistic(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
         kernel = self._kernel(gram, fold)
-        path = KernelLogistic(kernel.train, self.y[fold.train], self.classes, self.weight[fold.train])
+        weight = self.weight[fold.train] / self.weight[fold.train].mean()
+        path = KernelLogistic(kernel.train, self.y[fold.train], self.classes, weight)
         for strength in self.strengths:
-            self._record(Candidate(view, fraction, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
+            self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
 
-    def _gram(self, view: str, fraction: float, fold: int) -> torch.Tensor:
-        if fraction == 1:
-            return self.grams[view]
-        indices = self.columns.indices(view)
-        return self.rows.gram(indices[top(self.scores[view, fold], fraction)])
+    def _gram(self, features: Features, fold: int) -> torch.Tensor:
+        if features.view == LINEAR_VIEW:
+            return self.selector.bank.view(LINEAR_VIEW)
+        ranking = self.rankings[features.view, features.layer_weights, fold]
+        return self.selector.gram(features.view, ranking, features.fraction)
 
     def _kernel(self, gram: torch.Tensor, fold: Fold) -> FoldKernel:
         return centre(gram, fold.train, fold.held_out, self.weight[fold.train])
@@ -223,50 +157,58 @@ class _Search:
         evidence.add(fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
 
     def _fit_chosen(self) -> SearchResult:
-        table = self._table()
-        linear = max((row for row in table if row["view"] == LINEAR_VIEW), key=_merit)
-        choice = max(table, key=_merit)
-        heads = [self._fit(_candidate(row)) for row in (choice, linear)]
-        return SearchResult(heads[0], heads[1], choice, table, choice["cv_accuracy"], linear["cv_accuracy"])
-
-    def _table(self) -> list[dict]:
-        """One row for each view, fraction and head, at its best strength."""
-        rows = [self._row(candidate, evidence) for candidate, evidence in self.evidence.items()]
-        best: dict[tuple, dict] = {}
-        for row in rows:
-            key = (row["view"], row["fraction"], row["head"])
-            if key not in best or _merit(row) > _merit(best[key]):
-                best[key] = row
-        return sorted(best.values(), key=_merit, reverse=True)
+        rows = [(candidate, self._row(candidate, evidence)) for candidate, evidence in self.evidence.items()]
+        rows.sort(key=lambda pair: _merit(pair[1]), reverse=True)
+        chosen, choice = rows[0]
+        linear, linear_row = next(pair for pair in rows if pair[0].features == LINEAR)
+        head, importance = self._fit(chosen)
+        return SearchResult(
+            head=head,
+            linear=head if linear == chosen else self._fit(linear)[0],
+            choice=choice,
+            table=_best_strengths(rows),
+            cv_accuracy=choice["cv_accuracy"],
+            linear_cv_accuracy=linear_row["cv_accuracy"],
+            layer_weights=self._shares(chosen.features.view, importance),
+        )
 
     def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
+        features = candidate.features
         scale = evidence.calibration(self.y, self.weight) if candidate.head == LEAST_SQUARES else 1.0
         return {
-            "view": candidate.view,
-            "fraction": candidate.fraction,
-            "features": max(1, int(np.ceil(candidate.fraction * self.columns.width(candidate.view)))),
+            "view": features.view,
+            "layer_weights": features.layer_weights,
+            "fraction": features.fraction,
+            "features": max(1, int(np.ceil(features.fraction * self.columns.width(features.view)))),
             "head": candidate.head,
             "strength": candidate.strength,
-            "scale": scale,
             "cv_accuracy": evidence.accuracy(self.y, self.weight),
             "cv_log_loss": evidence.log_loss(self.y, self.weight, scale),
         }
 
-    def _fit(self, candidate: Candidate) -> LinearHead:
-        """The head of one candidate, scored, selected and fitted on all rows."""
-        indices = self.columns.indices(candidate.view)
-        gram = self.grams[candidate.view]
-        if candidate.fraction < 1:
-            indices = indices[top(self._score(candidate.view, self.everything), candidate.fraction)]
-            gram = self.rows.gram(indices)
+    def _fit(self, candidate: Candidate) -> tuple[LinearHead, torch.Tensor | None]:
+        """The head of one candidate, ranked, selected and fitted on all rows; and its layers' importance."""
+        view, fraction = candidate.features.view, candidate.features.fraction
+        indices, ranking = self.columns.indices(view), Ranking(np.empty(0))
+        if candidate.features != LINEAR:
+            ranking = self.selector.rank(view, candidate.features.layer_weights, self.everything)
+        gram = self.selector.gram(view, ranking, fraction)
+        kept = np.arange(len(indices)) if fraction == 1 else top(ranking.scores, fraction)
         kernel = centre(gram, self.everything, self.everything[:0], self.weight)
-        solution = self._solve(candidate, kernel)
-        head = head_from_dual(self.rows, np.sort(indices), solution, self.everything, self.weight, kernel.unit)
-        return self._calibrated(head, candidate)
+        head = head_from_dual(
+            self.rows,
+            indices[kept],
+            self._solve(candidate, kernel),
+            self.everything,
+            self.weight,
+            kernel.unit,
+            None if ranking.importance is None else ranking.importance[kept],
+        )
+        return self._calibrated(head, candidate), ranking.blocks
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel) -> DualSolution:
         if candidate.head == LEAST_SQUARES:
-            return KernelRidge(kernel.train, self.targets, self.weight).solve(candidate.strength)
+            return ridge_path(kernel.train, self.targets, self.weight, (candidate.strength,))[0]
         return KernelLogistic(kernel.train, self.y, self.classes, self.weight).solve(candidate.strength)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
@@ -276,11 +218,24 @@ class _Search:
         scale = self.evidence[candidate].calibration(self.y, self.weight)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
 
+    def _shares(self, view: str, importance: torch.Tensor | None) -> dict[str, float]:
+        """Share of the prior variance of each block of a view: importance times width, normalised."""
+        if importance is None:
+            return {}
+        blocks = [self.columns.blocks[number] for number in self.columns.views[view]]
+        loud = np.array([float(eta) * block.width for eta, block in zip(importance, blocks, strict=True)])
+        shares = loud / max(loud.sum(), np.finfo(float).tiny)
+        return {f"{b.layer}/{b.operation}": float(share) for b, share in zip(blocks, shares, strict=True)}
 
-def _candidate(row: dict) -> Candidate:
-    return Candidate(row["view"], row["fraction"], row["head"], row["strength"])
+
+def _best_strengths(rows: list[tuple[Candidate, dict]]) -> list[dict]:
+    """Of rows in order of merit, the first of each features and head."""
+    best: dict[tuple[Features, str], dict] = {}
+    for candidate, row in rows:
+        best.setdefault((candidate.features, candidate.head), row)
+    return list(best.values())
 
 
-def _merit(row: dict) -> tuple[float, float]:
-    """Larger is better: accuracy, then the smaller model."""
+def _merit(row: dict) -> tuple[float, float, float]:
+    """Larger is better: accuracy, then the smaller model, then the better probabilities."""
     return (round(row["cv_accuracy"], 9), -row["features"], -row["cv_log_loss"])

@@ -55,14 +55,26 @@ class Standardised:
         part /= self.scale[start:stop]
         return torch.from_numpy(part)
 
-    def gram(self, indices: np.ndarray, importance: np.ndarray | None = None) -> torch.Tensor:
-        """``sum_j eta_j z_j z_j'`` over the columns at `indices`, float32 (n, n); eta is one where `importance` is None."""
-        total = torch.zeros(self.n, self.n)
+    def gram(
+        self,
+        indices: np.ndarray,
+        importance: np.ndarray | None = None,
+        *,
+        out: torch.Tensor | None = None,
+        of: np.ndarray | None = None,
+    ) -> torch.Tensor:
+        """Add ``sum_j eta_j z_j z_j'`` over ascending `indices` to `out` (a new zero matrix where None).
+
+        float32 (n, n), or (a, a) between the rows `of` alone; eta (K,) is one where `importance` is None.
+        """
+        size = self.n if of is None else len(of)
+        total = torch.zeros(size, size) if out is None else out
         step = max(1, CHUNK_BYTES // (4 * self.n))
         for first in range(0, len(indices), step):
             z = self.pick(indices[first : first + step])
+            z = z if of is None else z[torch.from_numpy(of)]
             if importance is not None:
-                z *= torch.from_numpy(np.sqrt(importance[first : first + step], dtype=np.float32))
+                z *= torch.from_numpy(np.sqrt(importance[first : first + step]).astype(np.float32))
             total.addmm_(z, z.T)
         return total
 

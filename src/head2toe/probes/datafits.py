@@ -1,0 +1,155 @@
+"""Losses of a linear model, with what a primal-dual solver asks of them."""
+
+from __future__ import annotations
+
+import torch
+
+_NEWTON_STEPS = 100
+
+
+class Multinomial:
+    """``F(Z) = sum_i p_i CE(z_i, y_i)``: softmax cross-entropy of logits Z (n, c) with sample shares p.
+
+    Parameters
+    ----------
+    y : Tensor (n,) int64
+        Class numbers 0..c-1.
+    classes : int
+    share : Tensor (n,) float64
+        Non-negative, summing to one.
+    dtype : torch.dtype
+        Of the products; values and intercepts are always float64.
+    """
+
+    def __init__(self, y: torch.Tensor, classes: int, share: torch.Tensor, dtype: torch.dtype) -> None:
+        self.y, self.outputs, self.dtype = y, classes, dtype
+        self.p64 = share.double()[:, None]
+        self.p = self.p64.to(dtype)
+        self.target = torch.nn.functional.one_hot(y, classes)
+
+    def value(self, Z: torch.Tensor) -> float:
+        """F(Z)."""
+        Z = Z.double()
+        losses = torch.logsumexp(Z, dim=1) - Z.gather(1, self.y[:, None])[:, 0]
+        return float(self.p64[:, 0] @ losses)
+
+    def gradient(self, Z: torch.Tensor) -> torch.Tensor:
+        """``dF/dZ`` (n, c); remembers the probabilities for the two methods below."""
+        self.proba = torch.softmax(Z, dim=1)
+        return self.p * (self.proba - self.target)
+
+    def hessian(self, D: torch.Tensor) -> torch.Tensor:
+        """``F''(Z) D`` (n, c) at the Z of the last gradient."""
+        Q = self.proba * D
+        return self.p * Q.addcmul_(self.proba, Q.sum(dim=1, keepdim=True), value=-1)
+
+    def curvature(self) -> torch.Tensor:
+        """Mean nonzero eigenvalue of each row's Hessian, (n,), at the Z of the last gradient."""
+        return self.p[:, 0] * (1 - self.proba.square().sum(dim=1)) / max(1, self.outputs - 1)
+
+    def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
+        """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps."""
+        Z = Z.double()
+        if start is None:
+            prior = (self.p64 * self.target).sum(dim=0)
+            start = prior.log() - prior.log().mean()
+        b, value = start.double(), self.value(Z + start)
+        for _ in range(_NEWTON_STEPS):
+            proba = torch.softmax(Z + b, dim=1)
+            weighted = self.p64 * proba
+            slope = weighted.sum(dim=0) - (self.p64 * self.target).sum(dim=0)
+            if slope.abs().max() < 1e-15:
+                break
+            # The Hessian is singular along the vector of ones; adding 11'/c makes it regular and changes no step.
+            curvature = torch.diag(weighted.sum(dim=0) + 1e-300) - weighted.T @ proba + 1 / self.outputs
+            step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
+            scale = 1.0
+            while (trial := self.value(Z + b - scale * step)) > value and scale > 1e-6:
+                scale /= 2
+            if trial >= value:
+                break
+            b, value = b - scale * step, trial
+        return b - b.mean()
+
+    def dual(self, Z: torch.Tensor) -> MultinomialDual:
+        """The dual point of logits Z."""
+        return MultinomialDual(torch.softmax(Z.double(), dim=1), self.y, self.p64)
+
+
+class MultinomialDual:
+    """``theta_i = p_i (pi_i - e_y)``; scaled by s it stays in the domain: ``(1 - s) e_y + s pi`` are probabilities."""
+
+    def __init__(self, proba: torch.Tensor, y: torch.Tensor, p: torch.Tensor) -> None:
+        self.proba, self.y, self.p = proba, y, p
+        self.target = torch.nn.functional.one_hot(y, proba.shape[1])
+
+    def point(self) -> torch.Tensor:
+        """Theta, float64 (n, c)."""
+        return self.p * (self.proba - self.target)
+
+    def value(self, s: float) -> float:
+        """``-F*(s theta)``: the weighted entropy of the scaled probabilities."""
+        mixed = s * self.proba + (1 - s) * self.target
+        return -float((self.p * torch.xlogy(mixed, mixed)).sum())
+
+
+class Squared:
+    """``F(Z) = 1/2 sum_i p_i ||z_i - y_i||^2``, so that equal shares give scikit-learn's ``1/(2n) ||Z - Y||_F^2``.
+
+    Parameters
+    ----------
+    Y : Tensor (n, c) float
+    share : Tensor (n,) float64
+        Non-negative, summing to one.
+    dtype : torch.dtype
+    """
+
+    def __init__(self, Y: torch.Tensor, share: torch.Tensor, dtype: torch.dtype) -> None:
+        self.outputs, self.dtype = Y.shape[1], dtype
+        self.p64 = share.double()[:, None]
+        self.p = self.p64.to(dtype)
+        self.target64 = Y.double()
+        self.target = Y.to(dtype)
+
+    def value(self, Z: torch.Tensor) -> float:
+        """F(Z)."""
+        return float((self.p64 * (Z.double() - self.target64).square()).sum()) / 2
+
+    def gradient(self, Z: torch.Tensor) -> torch.Tensor:
+        """``dF/dZ`` (n, c)."""
+        return self.p * (Z - self.target)
+
+    def hessian(self, D: torch.Tensor) -> torch.Tensor:
+        """``F'' D`` (n, c)."""
+        return self.p * D
+
+    def curvature(self) -> torch.Tensor:
+        """Every row's second derivative, (n,)."""
+        return self.p[:, 0]
+
+    def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
+        """The minimiser b of ``F(Z + b)``, float64 (c,), in closed form."""
+        return (self.p64 * (self.target64 - Z.double())).sum(dim=0)
+
+    def dual(self, Z: torch.Tensor) -> SquaredDual:
+        """The dual point of predictions Z."""
+        return SquaredDual(Z.double() - self.target64, self.target64, self.p64)
+
+
+class SquaredDual:
+    """``theta_i = p_i (z_i - y_i)``."""
+
+    def __init__(self, error: torch.Tensor, target: torch.Tensor, p: torch.Tensor) -> None:
+        self.error, self.target, self.p = error, target, p
+
+    def point(self) -> torch.Tensor:
+        """Theta, float64 (n, c)."""
+        return self.p * self.error
+
+    def value(self, s: float) -> float:
+        """``-F*(s theta) = -sum_i p_i (s^2 ||e_i||^2 / 2 + s <e_i, y_i>)``."""
+        return -float((self.p * (s * s / 2 * self.error.square() + s * self.error * self.target)).sum())
+
+
+Datafit = Multinomial | Squared
+Dual = MultinomialDual | SquaredDual

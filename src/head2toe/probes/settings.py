@@ -1,0 +1,89 @@
+"""What a search may choose among, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from head2toe.probes.heads import LinearHead
+
+FRACTIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+RIDGE = tuple(float(s) for s in np.geomspace(1e-4, 10, 6))
+LOGISTIC = tuple(float(s) for s in np.geomspace(1e-1, 1e-5, 5))  # strong to weak: each starts from the one before
+LEAST_SQUARES, CROSS_ENTROPY = "least squares", "logistic"
+EQUAL, LEARNED = "equal", "learned"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What the search may choose among.
+
+    Attributes
+    ----------
+    views : tuple of str or None
+        Views of the columns to try; None: all but the linear one.
+    fractions : tuple of float or None
+        Shares F in (0, 1] of a view's features to keep; None: `FRACTIONS`.
+    strengths : tuple of float or None
+        Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC`.
+    layer_weights : tuple of str
+        "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
+    folds, repeats : int
+        Cross-validation. None: three repeats for fewer than 200 images, else one.
+    random_state : int
+    """
+
+    views: tuple[str, ...] | None = None
+    fractions: tuple[float, ...] | None = None
+    strengths: tuple[float, ...] | None = None
+    layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
+    folds: int = 5
+    repeats: int | None = None
+    random_state: int = 0
+
+
+@dataclass(frozen=True)
+class Features:
+    """Which features a candidate uses, and how loud each is."""
+
+    view: str
+    layer_weights: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration: which features, which head, how strongly regularised."""
+
+    features: Features
+    head: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The chosen probe, the linear probe beside it, and the table of all that was tried.
+
+    Attributes
+    ----------
+    head, linear : LinearHead
+    choice : dict
+        The chosen row of the table.
+    table : list of dict
+        A row a candidate (its best strength), best first: view, layer_weights, fraction, features, head, strength,
+        cv_accuracy, cv_log_loss.
+    cv_accuracy, linear_cv_accuracy : float
+        Cross-validated accuracy in [0, 1].
+    layer_weights : dict of str to float
+        Share of the learned prior variance of each block ("layer/operation") of the chosen view; empty where the choice
+        has equal weights.
+    """
+
+    head: LinearHead
+    linear: LinearHead
+    choice: dict
+    table: list[dict]
+    cv_accuracy: float
+    linear_cv_accuracy: float
+    layer_weights: dict[str, float] = field(default_factory=dict)
