@@ -1,0 +1,250 @@
+"""Data as users keep them: folders, tables, zips and arrays, read as images with labels."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError
+from head2toe.features.files import Archive, Folder, Tree, is_image
+from head2toe.features.images import ArrayImages, Images, ItemImages
+from head2toe.features.table import Row, check_labels, read_table
+
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """n images, which may have labels; itself a sequence of images.
+
+    Attributes
+    ----------
+    images : Images
+        Read when they are indexed.
+    labels : list of str, or None
+        n labels.
+    names : list of str
+        A readable name an image: its path, or its place in the array.
+    source : str
+        Where they come from, for messages.
+    """
+
+    images: Images
+    labels: list[str] | None
+    names: list[str]
+    source: str = "data"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> Image.Image:
+        return self.images[i]
+
+    def identity(self, i: int) -> str:
+        """See `Images`."""
+        return self.images.identity(i)
+
+    def with_labels(self) -> LabelledImages:
+        """The same, of which it is certain that they have labels.
+
+        Raises
+        ------
+        MissingLabelError
+        """
+        if self.labels is None:
+            raise MissingLabelError(
+                f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
+            )
+        return self
+
+
+def read_data(path: str | PathLike[str], *, split: str | None = None, label: str | None = None) -> LabelledImages:
+    """Read data from a disk; the images themselves are read when they are indexed.
+
+    Parameters
+    ----------
+    path
+        One of:
+
+        - a folder with a subfolder a class (whatever lies below it belongs to the class), or of images without labels;
+          above the classes there may be a folder a split (train, val, test);
+        - a CSV with columns `path` or `file` (relative to the CSV), `label` or `class_name` (or none), and perhaps
+          `split`;
+        - a zip of either; a folder or zip with a `labels.csv` at its top, or with a single CSV that has a column of
+          files, is read by that;
+        - an `.npz` with `images`, uint8 (n, h, w) or (n, h, w, 3), and perhaps `labels`, (n,); with splits the names
+          are `train_images`, `train_labels`, or `train_label_NAME` for each of several labels.
+    split
+        Which split; needed where there are several.
+    label
+        The CSV's column of labels, or the NAME of the npz's.
+
+    Raises
+    ------
+    EmptyDataError
+        No image.
+    MissingLabelError
+        The label column is not there or empty in a row; in an npz, several labels and none chosen.
+    DataFormatError
+        The path or the split is not there, several splits and none chosen, or a form that is not read.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _from_tree(Folder(path), split, label)
+    if not path.exists():
+        raise DataFormatError(f"{path}: there is no such file or folder")
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _from_table(Folder(path.parent), path.name, split, label)
+    if suffix == ".zip":
+        return _from_tree(Archive(path), split, label)
+    if suffix == ".npz":
+        return _from_arrays(path, split, label)
+    if is_image(path.name):
+        _refuse(label, str(path))
+        return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
+    raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
+
+
+def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImages:
+    table = _table_of(tree)
+    if table is not None:
+        return _from_table(tree, table, split, label)
+    _refuse(label, tree.place)
+    files = tree.images_below()
+    if not files:
+        raise EmptyDataError(f"{tree.place}: no image found; put the images of each class into a folder of its own")
+    files, depth = _chosen_folder(tree, files, split)
+    folders = [tree.parts(name)[depth:-1] for name in files]
+    labels = [below[0] for below in folders] if all(folders) else None
+    names = [tree.shown(name) for name in files]
+    return LabelledImages(tree.images(files, names), labels, names, tree.place)
+
+
+def _table_of(tree: Tree) -> str | None:
+    tables = tree.tables()
+    named = [name for name in tables if tree.parts(name)[-1].lower() == "labels.csv"]
+    if named or len(tables) != 1:
+        return named[0] if named else None
+    header = tree.text(tables[0]).split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
+    columns = {column.strip().strip('"') for column in header.replace(";", ",").replace("\t", ",").split(",")}
+    return tables[0] if columns & {"path", "file"} else None
+
+
+def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[list[str], int]:
+    """The files of the split, and how many folders stand above their classes."""
+    tops = {tree.parts(name)[0] for name in files if len(tree.parts(name)) > 1}
+    splits = tops if all(len(tree.parts(name)) > 1 for name in files) and tops <= _SPLITS else set()
+    if split is None:
+        _need_no_choice(tree.place, splits)
+        return files, len(splits)
+    if split not in tops:
+        _no_split(tree.place, split, splits)
+    return [name for name in files if tree.parts(name)[0] == split and len(tree.parts(name)) > 1], 1
+
+
+def _from_table(tree: Tree, table: str, split: str | None, label: str | None) -> LabelledImages:
+    place = str(Path(tree.place) / table)
+    rows = read_table(tree.text(table), place, label)
+    splits = {row.split for row in rows if row.split}
+    if split is None:
+        _need_no_choice(place, splits)
+    else:
+        if split not in splits:
+            _no_split(place, split, splits)
+        rows = [row for row in rows if row.split == split]
+    check_labels(rows, place)
+    labels = [row.label for row in rows if row.label is not None]
+    names = [row.file for row in rows]
+    return LabelledImages(tree.images(_files(tree, table, rows), names), labels or None, names, place)
+
+
+def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
+    found = [tree.resolve(table, row.file) for row in rows]
+    missing = [row for row, file in zip(rows, found, strict=True) if file is None]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataFormatError(
+            f"{Path(tree.place) / table}, line {missing[0].line}{more}: there is no {missing[0].file}; "
+            "paths are relative to the CSV"
+        )
+    return [file for file in found if file is not None]
+
+
+def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledImages:
+    if not zipfile.is_zipfile(path):
+        raise DataFormatError(f"{path} is no .npz file, or a damaged one")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            prefix = _array_prefix(list(arrays.files), path, split)
+            images = ArrayImages(arrays[f"{prefix}images"])
+            key = _label_key(list(arrays.files), prefix, path, label)
+            labels = None if key is None else _as_text(arrays[key])
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataFormatError(f"{path} cannot be read as .npz: {' '.join(str(error).split())}") from error
+    if not len(images):
+        raise EmptyDataError(f"{path}: {prefix}images has no image")
+    if labels is not None and len(labels) != len(images):
+        raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
+    return LabelledImages(images, labels, [f"{prefix}images[{i}]" for i in range(len(images))], str(path))
+
+
+def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:
+    splits = {key.removesuffix("_images") for key in keys if key.endswith("_images")}
+    if split is None:
+        if "images" in keys:
+            return ""
+        if not splits:
+            raise DataFormatError(f"{path} has {', '.join(keys) or 'nothing'}: the array of images is called images")
+        _need_no_choice(str(path), splits)
+        return f"{next(iter(splits))}_"
+    if split not in splits:
+        _no_split(str(path), split, splits)
+    return f"{split}_"
+
+
+def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> str | None:
+    named = {key.removeprefix(f"{prefix}label_"): key for key in keys if key.startswith(f"{prefix}label_")}
+    if label is not None:
+        key = next((key for key in (named.get(label), f"{prefix}{label}", label) if key in keys), None)
+        if key is None:
+            raise MissingLabelError(f"{path} has no label {label}: it has {', '.join(sorted(named)) or 'none'}")
+        return key
+    if f"{prefix}labels" in keys:
+        return f"{prefix}labels"
+    if len(named) > 1:
+        raise MissingLabelError(f"{path} has labels {', '.join(sorted(named))}: choose one (label= or --label)")
+    return next(iter(named.values()), None)
+
+
+def _as_text(values: np.ndarray) -> list[str]:
+    if values.ndim != 1:
+        raise DataFormatError(f"labels have shape {values.shape}: one an image, (n,), is needed")
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+
+
+def _need_no_choice(place: str, splits: Iterable[str]) -> None:
+    splits = sorted(splits)
+    if len(splits) > 1:
+        raise DataFormatError(f"{place} has splits {', '.join(splits)}: choose one (split= or --split)")
+
+
+def _no_split(place: str, split: str, splits: Iterable[str]) -> None:
+    there = ", ".join(sorted(splits))
+    raise DataFormatError(
+        f"{place} has no split {split}: " + (f"it has {there}" if there else "it has no splits at all")
+    )
+
+
+def _refuse(label: str | None, place: str) -> None:
+    if label is not None:
+        raise DataFormatError(f"{place} takes its labels from the folders: label= is for a CSV or an .npz")

@@ -1,0 +1,166 @@
+"""From bytes, arrays or any picture of Pillow's to an RGB picture of 8 bits a channel."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from head2toe.errors import DataFormatError, UnreadableImageError
+
+_ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+_BACKGROUND = (255, 255, 255)
+_TAKEN = "a path, a PIL image, a uint8 array (h, w[, 3]) or a tensor (3, h, w), uint8 or float in [0, 1]"
+
+
+def decode(data: bytes, name: str) -> Image.Image:
+    """Decode an image file.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    name
+        For the error message.
+
+    Returns
+    -------
+    The first frame, upright by its EXIF orientation, in RGB: see `to_rgb`.
+
+    Raises
+    ------
+    UnreadableImageError
+        Empty, truncated, damaged, of an unknown format, or so large that Pillow takes it for an attack.
+    """
+    if not data:
+        raise UnreadableImageError(f"{name}: the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return to_rgb(_upright(image))
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+        raise UnreadableImageError(f"{name}: {_cause(error)}") from error
+
+
+def picture(item: Any, name: str) -> Image.Image:
+    """Turn one picture, array or tensor into RGB.
+
+    Raises
+    ------
+    UnreadableImageError
+        A picture that Pillow opened but cannot decode.
+    DataFormatError
+        An array or tensor of another shape, type or range; or something else.
+    """
+    if isinstance(item, Image.Image):
+        try:
+            return to_rgb(_upright(item))
+        except MemoryError:
+            raise
+        except Exception as error:  # it may be a file that has not been decoded yet
+            raise UnreadableImageError(f"{name}: {_cause(error)}") from error
+    if is_tensor(item):
+        return to_rgb(_from_array(_channels_last(item, name), name))
+    if isinstance(item, np.ndarray):
+        return to_rgb(_from_array(item, name))
+    raise DataFormatError(f"{name} is a {type(item).__name__}: an image is {_TAKEN}")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB.
+
+    Transparent pixels are laid over white. 16 bits are scaled to 8 (divided by 257 and rounded). 32-bit whole numbers
+    within 16 bits are taken as such; other 32-bit numbers are stretched from their least to their greatest value,
+    except floats within [0, 1], where 1 becomes 255.
+
+    Raises
+    ------
+    ValueError
+        Pillow cannot convert the mode, or a float image has NaN or infinity.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        image.load()
+        return image
+    if image.mode in _ALPHA or "transparency" in image.info:
+        pixels = image.convert("RGBA")
+        below = Image.new("RGBA", pixels.size, (*_BACKGROUND, 255))
+        return Image.alpha_composite(below, pixels).convert("RGB")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(_floats(np.asarray(image))).convert("RGB")
+    return image.convert("RGB")
+
+
+def is_tensor(item: Any) -> bool:
+    """Tell a torch tensor without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(item, torch.Tensor)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001 - damaged EXIF data do not make an image unreadable
+        return image
+    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+
+
+def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
+        return _stretched(values.astype(np.float64))
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _floats(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    if not np.isfinite(values).all():
+        raise ValueError("pixels are NaN or infinite")
+    if values.min() >= 0 and values.max() <= 1:
+        return np.rint(values * 255).astype(np.uint8)
+    return _stretched(values.astype(np.float64))
+
+
+def _stretched(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    span = values.max() - values.min()
+    return np.rint((values - values.min()) * (255 / span if span else 0)).astype(np.uint8)
+
+
+def _channels_last(tensor: Any, name: str) -> npt.NDArray[Any]:
+    """A tensor (3 or 1, h, w) or (h, w), uint8 or float in [0, 1], as a uint8 array."""
+    values = tensor.detach().cpu()
+    if values.is_floating_point():
+        values = values.float()
+        if values.numel() and not bool(((values >= 0) & (values <= 1)).all()):
+            raise DataFormatError(f"{name}: float tensors must lie in [0, 1]: pass pixels before any normalisation")
+        values = (values * 255).round().byte()
+    array = values.numpy()
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        return array.transpose(1, 2, 0)
+    if array.ndim == 2:
+        return array
+    raise DataFormatError(f"{name} is a tensor of shape {array.shape}: an image is {_TAKEN}")
+
+
+def _from_array(array: npt.NDArray[Any], name: str) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise DataFormatError(f"{name} has dtype {array.dtype}: use uint8 with 0 .. 255, or a float tensor in [0, 1]")
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)) or not array.size:
+        raise DataFormatError(f"{name} has shape {array.shape}: an image is {_TAKEN}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a format that Pillow reads"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more pixels than the {Image.MAX_IMAGE_PIXELS:,} that Pillow's Image.MAX_IMAGE_PIXELS takes for safe"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__

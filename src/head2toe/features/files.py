@@ -1,0 +1,222 @@
+"""A tree of files: a folder, or a zip that is read as if it were one."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from PIL import Image
+
+from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.features.decoding import decode
+from head2toe.features.images import Images, ItemImages
+
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".gif", ".webp", ".avif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
+_MOST_BYTES = 2**30  # of one image file in a zip; a larger one is an attack or a mistake
+
+
+class Tree(Protocol):
+    """Files by their path in the tree, with "/" between its parts."""
+
+    place: str  # for messages
+
+    def images_below(self) -> list[str]:
+        """All image files (by suffix), sorted, hidden ones left out."""
+        ...
+
+    def tables(self) -> list[str]:
+        """The CSV files at the top, sorted."""
+        ...
+
+    def text(self, name: str) -> bytes:
+        """The bytes of a file."""
+        ...
+
+    def resolve(self, table: str, name: str) -> str | None:
+        """The file that a table calls `name`, None where there is none."""
+        ...
+
+    def images(self, files: list[str], names: list[str]) -> Images:
+        """The images in some files, read when they are indexed; `names` are for messages."""
+        ...
+
+    def shown(self, name: str) -> str:
+        """A file's name for the user."""
+        ...
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The folders, from where the data begin, and the file."""
+        ...
+
+
+class Folder:
+    """A folder and all below it; links are followed, each folder once."""
+
+    def __init__(self, path: Path) -> None:
+        self._root = path
+        self.place = str(path)
+
+    def images_below(self) -> list[str]:
+        return sorted(name for name in self._walk() if is_image(name))
+
+    def tables(self) -> list[str]:
+        return sorted(entry.name for entry in self._root.iterdir() if is_table(entry.name) and entry.is_file())
+
+    def text(self, name: str) -> bytes:
+        try:
+            return (self._root / name).read_bytes()
+        except OSError as error:
+            raise DataFormatError(f"{self._root / name} cannot be read: {error.strerror}") from error
+
+    def resolve(self, table: str, name: str) -> str | None:
+        path = Path(table).parent / name
+        return str(path) if (self._root / path).is_file() else None
+
+    def images(self, files: list[str], names: list[str]) -> Images:
+        return ItemImages([self._root / name for name in files], names)
+
+    def shown(self, name: str) -> str:
+        return str(self._root / name)
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        return PurePosixPath(name).parts
+
+    def _walk(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for folder, below, files in os.walk(self._root, followlinks=True):
+            real = os.path.realpath(folder)
+            below[:] = [] if real in seen else [name for name in below if not _is_hidden(name)]
+            if real in seen:
+                continue
+            seen.add(real)
+            within = Path(folder).relative_to(self._root)
+            yield from ((within / name).as_posix() for name in files)
+
+
+class Archive:
+    """A zip file.
+
+    Raises
+    ------
+    DataFormatError
+        It is no zip file, damaged or encrypted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        self._lock = threading.Lock()
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise DataFormatError(f"{path} is no zip file, or a damaged one: {error}") from error
+        self._members = {posixpath.normpath(info.filename): info for info in self._zip.infolist() if not info.is_dir()}
+        if any(info.flag_bits & 1 for info in self._members.values()):
+            raise DataFormatError(f"{path} is encrypted: unpack it and pass the folder")
+        self._top = self._only_folder()
+
+    def images_below(self) -> list[str]:
+        return sorted(self._top + name for name in self._inside() if is_image(name))
+
+    def tables(self) -> list[str]:
+        return sorted(self._top + name for name in self._inside() if "/" not in name and is_table(name))
+
+    def text(self, name: str) -> bytes:
+        return self.read(name)
+
+    def resolve(self, table: str, name: str) -> str | None:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
+        return path if path in self._members else None
+
+    def images(self, files: list[str], names: list[str]) -> Images:
+        return ZippedImages(self, files, names)
+
+    def shown(self, name: str) -> str:
+        return name
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        return PurePosixPath(name.removeprefix(self._top)).parts
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member; one thread at a time, because they share the open file.
+
+        Raises
+        ------
+        UnreadableImageError
+            The member is damaged, or larger than an image file can be.
+        """
+        info = self._members[name]
+        if info.file_size > _MOST_BYTES:
+            raise UnreadableImageError(f"{name} in {self.place}: {info.file_size:,} bytes are too many for an image")
+        try:
+            with self._lock:
+                return self._zip.read(info)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError) as error:
+            raise UnreadableImageError(f"{name} in {self.place}: {' '.join(str(error).split())}") from error
+
+    def identity(self, name: str) -> str:
+        """What the zip's directory says of a member's content: checksum and size."""
+        info = self._members[name]
+        return f"{info.CRC:08x} {info.file_size}"
+
+    def _only_folder(self) -> str:
+        """The folder that all lies in ("photographs/" of photographs/cats/1.jpg), "" where there is none.
+
+        A single folder of images may also be a single class: then it stays.
+        """
+        paths = [PurePosixPath(name).parts for name in self._members if not _has_hidden(name)]
+        first = {parts[0] for parts in paths}
+        images = [parts for parts in paths if is_image(parts[-1])]
+        table = any(len(parts) == 2 and is_table(parts[-1]) for parts in paths)
+        deep = bool(images) and all(len(parts) > 2 for parts in images)
+        return f"{first.pop()}/" if len(first) == 1 and (table or deep) else ""
+
+    def _inside(self) -> list[str]:
+        names = [name.removeprefix(self._top) for name in self._members if name.startswith(self._top)]
+        return [name for name in names if not _has_hidden(name)]
+
+
+class ZippedImages:
+    """Images in a zip."""
+
+    def __init__(self, archive: Archive, members: list[str], names: list[str]) -> None:
+        self._archive, self._members, self.names = archive, members, names
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, i: int) -> Image.Image:
+        return decode(self._archive.read(self._members[i]), self.names[i])
+
+    def identity(self, i: int) -> str:
+        """Of the content, not of the place."""
+        return self._archive.identity(self._members[i])
+
+
+def is_image(name: str) -> bool:
+    """By the suffix, hidden files left out."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def is_table(name: str) -> bool:
+    """By the suffix, hidden files left out."""
+    return name.lower().endswith(".csv") and not name.startswith(".")
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") or part == "__MACOSX"
+
+
+def _has_hidden(name: str) -> bool:
+    return any(_is_hidden(part) for part in PurePosixPath(name).parts)

@@ -1,0 +1,226 @@
+"""Sequences of images, decoded when they are indexed, whatever they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.features.decoding import decode, is_tensor, picture
+
+_TAKEN = (
+    "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
+    "a tensor (n, 3, h, w), uint8 or float in [0, 1]; a torch Dataset; or what read_data returns"
+)
+
+
+@runtime_checkable
+class Images(Protocol):
+    """n images. All methods may be called from several threads at once.
+
+    A class may also have `names`, a list of n readable names for messages.
+    """
+
+    def __len__(self) -> int:
+        """The number of images n."""
+        ...
+
+    def __getitem__(self, i: int, /) -> Image.Image:
+        """Image i in RGB; raises UnreadableImageError where it cannot be decoded."""
+        ...
+
+    def identity(self, i: int, /) -> str:
+        """A short string that changes when image i does; it tells whether stored rows still hold."""
+        ...
+
+
+def as_images(obj: Any) -> Images:
+    """Make images of whatever holds them.
+
+    Parameters
+    ----------
+    obj
+        A list of paths, PIL images or uint8 arrays (h, w[, 3]); a uint8 array (n, h, w) or (n, h, w, 3); a tensor
+        (n, 3, h, w), uint8 or float in [0, 1]; a torch Dataset whose items are an image or (image, label); or `Images`.
+
+    Returns
+    -------
+    Images
+        Paths are read when they are indexed, and neither arrays nor files are copied.
+
+    Raises
+    ------
+    DataFormatError
+        Anything else.
+    """
+    if isinstance(obj, Images):
+        return obj
+    if _is_dataset(obj):
+        return DatasetImages(obj)
+    if is_tensor(obj) or (isinstance(obj, np.ndarray) and obj.dtype.kind not in "OUST"):
+        return ArrayImages(obj)
+    items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
+    if isinstance(items, np.ndarray) and items.ndim == 1:
+        items = items.tolist()
+    if isinstance(items, list | tuple):
+        return ItemImages(items)
+    if isinstance(obj, str | os.PathLike):
+        raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.features.read_data(path)")
+    raise DataFormatError(f"images are a {type(obj).__name__}: pass {_TAKEN}")
+
+
+class ItemImages:
+    """A list whose items are paths, PIL images, uint8 arrays or tensors.
+
+    Parameters
+    ----------
+    items
+        n items.
+    names
+        n readable names; by default the paths.
+
+    Raises
+    ------
+    DataFormatError
+        An item is something else.
+    """
+
+    def __init__(self, items: Sequence[Any], names: list[str] | None = None) -> None:
+        for i, item in enumerate(items):
+            if not (isinstance(item, str | os.PathLike | Image.Image | np.ndarray) or is_tensor(item)):
+                raise DataFormatError(f"image {i} is a {type(item).__name__}: pass {_TAKEN}")
+        self._items = items
+        self.names = names or [_name(item, i) for i, item in enumerate(items)]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, i: int) -> Image.Image:
+        item = self._items[i]
+        return _read(item) if isinstance(item, str | os.PathLike) else picture(item, self.names[i])
+
+    def identity(self, i: int) -> str:
+        """Of a file its path, size and time of change; of pixels their hash."""
+        item = self._items[i]
+        return _file_identity(item) if isinstance(item, str | os.PathLike) else _pixel_identity(item)
+
+
+class ArrayImages:
+    """A uint8 array (n, h, w[, 3]), or a tensor (n, 3, h, w), uint8 or float in [0, 1].
+
+    Raises
+    ------
+    DataFormatError
+        Another shape, dtype or range.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        shape, dtype = tuple(array.shape), str(array.dtype).removeprefix("torch.")
+        if is_tensor(array):
+            fits = array.ndim == 4 and shape[1] in (1, 3) and (dtype == "uint8" or array.is_floating_point())
+        else:
+            fits = dtype == "uint8" and (array.ndim == 3 or (array.ndim == 4 and shape[3] in (1, 3, 4)))
+        if not fits or 0 in shape[1:]:
+            kind = "a tensor" if is_tensor(array) else "an array"
+            raise DataFormatError(f"images are {kind} of shape {shape} and dtype {dtype}: pass {_TAKEN}")
+        if is_tensor(array) and array.is_floating_point() and len(array) and not _in_unit_range(array):
+            raise DataFormatError("float tensors must lie in [0, 1]: pass pixels before any normalisation")
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, i: int) -> Image.Image:
+        return picture(self._array[i], f"image {i}")
+
+    def identity(self, i: int) -> str:
+        """A hash of the pixels."""
+        return _pixel_identity(self._array[i])
+
+
+class DatasetImages:
+    """The images of a torch Dataset, whose items are an image or (image, label).
+
+    Its transforms must be the same each time: an image that changes at every look is another image.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        if not hasattr(dataset, "__len__"):
+            raise DataFormatError("a Dataset without a length cannot be used: pass one that can be indexed")
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, i: int) -> Image.Image:
+        item = self._item(i)
+        return _read(item) if isinstance(item, str | os.PathLike) else picture(item, f"image {i}")
+
+    def identity(self, i: int) -> str:
+        """A hash of the pixels, which costs a look at the item."""
+        try:
+            return _pixel_identity(self[i])
+        except UnreadableImageError as error:
+            return f"unreadable {error}"
+
+    def _item(self, i: int) -> Any:
+        try:
+            item = self._dataset[i]
+        except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
+            raise UnreadableImageError(f"image {i}: {' '.join(str(error).split())}") from error
+        return item[0] if isinstance(item, tuple | list) else item
+
+
+def _read(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"{os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
+    return decode(data, os.fspath(path))
+
+
+def _name(item: Any, i: int) -> str:
+    return os.fspath(item) if isinstance(item, str | os.PathLike) else f"image {i}"
+
+
+def _file_identity(path: str | os.PathLike[str]) -> str:
+    place = Path(path).absolute()
+    try:
+        found = place.stat()
+    except OSError:
+        return f"{place} missing"
+    return f"{place} {found.st_size} {found.st_mtime_ns}"
+
+
+def _pixel_identity(item: Any) -> str:
+    if isinstance(item, Image.Image):
+        try:
+            item.load()
+        except Exception as error:  # noqa: BLE001 - see `decode`; reading it again tells the user
+            return f"unreadable {error}"
+        if item.palette is not None or item.info.get("transparency") is not None:
+            item = picture(item, "image")  # the numbers of a palette say nothing
+        description, data = f"{item.mode} {item.size} {item.getexif().get(0x0112)}", item.tobytes()
+    else:
+        array: npt.NDArray[Any] = np.ascontiguousarray(item.detach().cpu().numpy() if is_tensor(item) else item)
+        order = "CHW" if is_tensor(item) else "HWC"
+        description, data = f"{order} {array.shape} {array.dtype}", array.tobytes()
+    return f"{description} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
+
+
+def _is_dataset(obj: Any) -> bool:
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and isinstance(obj, data.Dataset)
+
+
+def _in_unit_range(tensor: Any) -> bool:
+    """False for NaN too."""
+    return bool(tensor.min() >= 0) and bool(tensor.max() <= 1)

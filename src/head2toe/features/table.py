@@ -1,0 +1,107 @@
+"""A CSV of image files and labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
+
+_FILE_COLUMNS = ("path", "file")
+_LABEL_COLUMNS = ("class_name", "label")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image: its line in the file (the header is line 1), file, label (None without a label column) and split."""
+
+    line: int
+    file: str
+    label: str | None
+    split: str | None
+
+
+def read_table(data: bytes, place: str, label: str | None = None) -> list[Row]:
+    """Read all rows of a CSV.
+
+    Parameters
+    ----------
+    data
+        The file: UTF-8, with a header; columns are separated by commas, semicolons or tabs.
+    place
+        Its name, for messages.
+    label
+        The label column. By default `class_name` where it says the same as `label` (one to one) or stands alone, else
+        `label`.
+
+    Raises
+    ------
+    EmptyDataError
+        No rows.
+    DataFormatError
+        No column `path` or `file`, a row without a file, no UTF-8 or no CSV.
+    MissingLabelError
+        The label column asked for is not there, or empty in a row.
+    """
+    records = _records(data, place)
+    columns = list(records[0][1])
+    file_column = next((name for name in _FILE_COLUMNS if name in columns), None)
+    if file_column is None:
+        raise DataFormatError(f"{place} has columns {', '.join(columns)}: one must be called path or file")
+    label_column = _label_column(records, columns, place, label)
+    rows = []
+    for line, record in records:
+        if not record[file_column]:
+            raise DataFormatError(f"{place}, line {line}: no {file_column}")
+        split = record.get("split") or None
+        rows.append(Row(line, record[file_column], record[label_column] if label_column else None, split))
+    return rows
+
+
+def check_labels(rows: list[Row], place: str) -> None:
+    """Refuse a table of which only some rows have labels.
+
+    Raises
+    ------
+    MissingLabelError
+    """
+    missing = [row.line for row in rows if row.label == ""]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise MissingLabelError(f"{place}, line {missing[0]}{more}: no label; fill it in or delete the row")
+
+
+def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
+    """Line numbers and rows; cells that are not there are empty, and blank lines are left out."""
+    try:
+        text = data.decode("utf-8-sig")
+        header = text.split("\n", 1)[0]
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), restkey="")
+        records = []
+        for record in reader:
+            cells = {name.strip(): (cell or "").strip() for name, cell in record.items() if name}
+            if any(cells.values()):
+                records.append((reader.line_num, cells))
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{place} is not in UTF-8: save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise DataFormatError(f"{place} is no CSV: {error}") from error
+    if not records:
+        raise EmptyDataError(f"{place} has no rows: write a header with path,label and one row an image")
+    return records
+
+
+def _label_column(
+    records: list[tuple[int, dict[str, str]]], columns: list[str], place: str, label: str | None
+) -> str | None:
+    if label is not None:
+        if label not in columns:
+            raise MissingLabelError(f"{place} has no column {label}: its columns are {', '.join(columns)}")
+        return label
+    there = [name for name in _LABEL_COLUMNS if name in columns]
+    if len(there) < 2:
+        return there[0] if there else None
+    pairs = {(record["label"], record["class_name"]) for _, record in records}
+    labels, names = ({pair[i] for pair in pairs} for i in (0, 1))
+    return "class_name" if len(labels) == len(names) == len(pairs) and "" not in names - labels else "label"
