@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import cross_entropy
-
 from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
@@ -30,11 +28,12 @@ class KernelLogistic:
         values, vectors = torch.linalg.eigh(kernel)
         kept = values > RANK * values[-1].clamp_min(1e-300)
         self.values, self.vectors = values[kept], vectors[:, kept]
-        self.scores = self.vectors * self.values.sqrt()
-        self.y, self.weight, self.m = y, weight / len(y), len(y)
+        self.scores = (self.vectors * self.values.sqrt()).float()
+        self.y, self.m = y, len(y)
+        self.weight = (weight / len(y)).float()
         prior = torch.bincount(y, weights=weight, minlength=classes)
-        self.coef = torch.zeros(len(self.values), classes, dtype=torch.float64)
-        self.intercept = (prior / prior.sum()).clamp_min(1e-12).log()
+        self.coef = torch.zeros(len(self.values), classes)
+        self.intercept = (prior / prior.sum()).clamp_min(1e-12).log().float()
         self.intercept -= self.intercept.mean()
 
     def solve(self, strength: float, tolerance: float = 1e-5, iterations: int = 100) -> DualSolution:
@@ -46,22 +45,28 @@ class KernelLogistic:
         tolerance : float
             Stops when no entry of the preconditioned gradient is larger.
         """
-        root = (CURVATURE * self.values / self.m + strength).rsqrt()[:, None]
-        scaled = self.scores * root.T
-        coef = (self.coef / root).requires_grad_()
-        intercept = self.intercept.clone().requires_grad_()
+        root = (CURVATURE * self.values / self.m + strength).rsqrt().float()[:, None]
+        scaled, penalty = self.scores * root.T, strength * root.square()
+        coef, intercept = self.coef / root, self.intercept.clone()
+        rows = torch.arange(self.m)
+        coef.requires_grad_()
+        intercept.requires_grad_()
         solver = torch.optim.LBFGS([coef, intercept], max_iter=iterations, history_size=10,
-                                   tolerance_grad=tolerance, tolerance_change=1e-10, line_search_fn="strong_wolfe")  # fmt: skip
-        penalty = strength / 2 * root.square()
+                                   tolerance_grad=tolerance, tolerance_change=1e-8, line_search_fn="strong_wolfe")  # fmt: skip
 
+        @torch.no_grad()
         def closure() -> torch.Tensor:
-            solver.zero_grad()
-            losses = cross_entropy(scaled @ coef + intercept, self.y, reduction="none")
-            loss = self.weight @ losses + (penalty * coef.square()).sum()
-            loss.backward()
+            log_p = (scaled @ coef + intercept).log_softmax(dim=1)
+            loss = -(self.weight @ log_p[rows, self.y]) + (penalty * coef.square()).sum() / 2
+            residual = log_p.exp()
+            residual[rows, self.y] -= 1
+            residual *= self.weight[:, None]
+            coef.grad = torch.addmm(penalty * coef, scaled.T, residual)
+            intercept.grad = residual.sum(dim=0)
             return loss
 
         solver.step(closure)  # type: ignore[arg-type]
         self.coef = (coef * root).detach()
         self.intercept = intercept.detach() - intercept.detach().mean()
-        return DualSolution(self.vectors @ (self.coef / self.values.sqrt()[:, None]), self.intercept)
+        alpha = self.vectors @ (self.coef.double() / self.values.sqrt()[:, None])
+        return DualSolution(alpha, self.intercept.double())

@@ -10,7 +10,7 @@ from head2toe.probes.least_squares import DualSolution, KernelRidge
 from head2toe.probes.standardised import Standardised
 
 ROUNDS = 4
-SHRINK = 0.5  # share of the features that stays live from one round to the next
+SHRINK = 0.4  # share of the live features that stays live in the next round
 
 
 def group_lasso_scores(

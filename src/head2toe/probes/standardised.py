@@ -1,59 +1,79 @@
-"""The feature matrix, standardised on the fly and read in column chunks, so that it may be larger than memory."""
+"""The standardised feature matrix, feature by feature, held in memory where it fits and made on the fly where not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+import psutil
 import torch
 
-CHUNK_BYTES = 16 * 2**20
+TILE_BYTES = 16 * 2**20
+HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
 
 
 class Standardised:
-    """Rows (n, d) with every column centred and divided by its standard deviation over all n rows.
+    """n rows of d features, every feature centred and divided by its standard deviation over all n rows.
 
     The scale uses no label and is the same in every fold; centring is repeated exactly inside each fold, on the
-    fold's own images (`kernels.centre`). Constant columns become zero. Nothing of size (n, d) is held unless the
-    caller's array already is.
+    fold's own images (`kernels.centre`). Constant features become zero.
+
+    Features are read in tiles (k, n), feature by feature: selected features are then whole rows, fast to gather. The
+    tiles come from one transposed copy, or from X itself in column chunks where that copy would not fit into memory.
 
     Parameters
     ----------
     X : array or memmap of shape (n, d), float32 or float64
     weight : array of shape (n,) or None
         Sample weights of the mean and the variance.
+
+    Attributes
+    ----------
+    mean, scale : float32 arrays (d,)
+        The scale of a constant feature is infinite.
     """
 
     def __init__(self, X: np.ndarray, weight: np.ndarray | None = None) -> None:
         self.X = X
         self.n, self.d = X.shape
+        self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
-        self.mean, self.scale = self._moments(share)
+        held = 4 * self.n * self.d <= HELD_SHARE * psutil.virtual_memory().available
+        self._held = torch.empty(self.d, self.n) if held else None
+        self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
+        for start, stop in self._spans(self.d):
+            self._measure(start, stop, torch.from_numpy(share))
 
-    def _moments(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
-        for start, stop in self.chunks():
-            part = np.asarray(self.X[:, start:stop], np.float64)
-            centre = share @ part
-            spread = np.sqrt(share @ (part - centre) ** 2)
-            largest = np.abs(part).max(axis=0, initial=0)
-            mean[start:stop] = centre
-            scale[start:stop] = np.where(spread > CONSTANT * largest, spread, np.inf)
-        return mean, scale
+    def _measure(self, start: int, stop: int, share: torch.Tensor) -> None:
+        tile = torch.from_numpy(np.ascontiguousarray(self.X[:, start:stop].T, np.float32))
+        mean = (tile @ share.float()).double()
+        centred = tile - mean.float()[:, None]
+        mean = mean + (centred @ share.float()).double()  # a second step: the first rounds where the mean is large
+        spread = (centred.square() @ share.float()).double().sqrt()
+        largest = tile.abs().amax(dim=1).double()
+        self.mean[start:stop] = mean.numpy()
+        self.scale[start:stop] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
+        if self._held is not None:
+            self._held[start:stop] = self._standardise(tile, np.arange(start, stop))
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        """Column ranges of at most `CHUNK_BYTES` that cover ``start:stop``."""
-        stop = self.d if stop is None else stop
-        step = max(1, CHUNK_BYTES // (4 * self.n))
-        for first in range(start, stop, step):
-            yield first, min(first + step, stop)
+    def _standardise(self, tile: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
+        tile -= torch.from_numpy(self.mean[indices])[:, None]
+        tile /= torch.from_numpy(self.scale[indices])[:, None]
+        return tile
 
-    def range(self, start: int, stop: int) -> torch.Tensor:
-        """Standardised columns ``start:stop``, float32 (n, stop - start)."""
-        part = np.subtract(self.X[:, start:stop], self.mean[start:stop], dtype=np.float32)
-        part /= self.scale[start:stop]
-        return torch.from_numpy(part)
+    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
+        for start in range(0, length, self.step):
+            yield start, min(start + self.step, length)
+
+    def tile(self, indices: np.ndarray) -> torch.Tensor:
+        """Standardised features at ascending `indices`, float32 (K, n); not to be written to."""
+        first, last = int(indices[0]), int(indices[-1]) + 1
+        side_by_side = last - first == len(indices)
+        if self._held is not None:
+            return self._held[first:last] if side_by_side else self._held[torch.from_numpy(indices)]
+        part = self.X[:, first:last] if side_by_side else np.take(self.X[:, first:last], indices - first, axis=1)
+        return self._standardise(torch.from_numpy(np.array(part.T, np.float32, order="C")), indices)
 
     def gram(
         self,
@@ -69,30 +89,18 @@ class Standardised:
         """
         size = self.n if of is None else len(of)
         total = torch.zeros(size, size) if out is None else out
-        step = max(1, CHUNK_BYTES // (4 * self.n))
-        for first in range(0, len(indices), step):
-            z = self.pick(indices[first : first + step])
-            z = z if of is None else z[torch.from_numpy(of)]
+        for start, stop in self._spans(len(indices)):
+            z = self.tile(indices[start:stop])
+            z = z if of is None else z[:, torch.from_numpy(of)]
             if importance is not None:
-                z *= torch.from_numpy(np.sqrt(importance[first : first + step]).astype(np.float32))
-            total.addmm_(z, z.T)
+                z = z * torch.from_numpy(np.sqrt(importance[start:stop]).astype(np.float32))[:, None]
+            total.addmm_(z.T, z)
         return total
 
-    def pick(self, indices: np.ndarray) -> torch.Tensor:
-        """Standardised columns at `indices`, ascending, float32 (n, K)."""
-        first, last = int(indices[0]), int(indices[-1]) + 1
-        if last - first == len(indices):
-            return self.range(first, last)
-        part = np.take(self.X[:, first:last], indices - first, axis=1).astype(np.float32, copy=False)
-        part -= self.mean[indices]
-        part /= self.scale[indices]
-        return torch.from_numpy(part)
-
     def project(self, indices: np.ndarray, dual: torch.Tensor) -> torch.Tensor:
-        """``Z' alpha`` at `indices`: float32 (K, c) from dual coefficients (n, c)."""
+        """``Z' alpha`` at ascending `indices`: float32 (K, c) from dual coefficients (n, c)."""
         out = torch.empty(len(indices), dual.shape[1])
         dual = dual.float()
-        step = max(1, CHUNK_BYTES // (4 * self.n))
-        for first in range(0, len(indices), step):
-            out[first : first + step] = self.pick(indices[first : first + step]).T @ dual
+        for start, stop in self._spans(len(indices)):
+            torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
         return out

@@ -1,0 +1,323 @@
+"""The group lasso over the rows of W, exact and certified: working sets outside, Newton steps inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from head2toe.errors import DataFormatError, ParameterError
+from head2toe.probes.active_newton import WorkingSet
+from head2toe.probes.datafits import Datafit, Multinomial, Squared
+from head2toe.probes.design import Design
+from head2toe.probes.penalty import GroupPenalty, dual_value
+
+Loss = Literal["multinomial", "squared"]
+Status = Literal["converged", "max_iter", "stalled"]
+_FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
+_FIRST = 64  # rows let in at first
+_NEWTON_ROUNDS = 60
+_SLACK = 1e-12  # at lambda_max itself rounding must not let a row in
+
+
+@dataclass(frozen=True)
+class GroupLassoResult:
+    """A minimiser with its certificate.
+
+    Attributes
+    ----------
+    strength : float
+        lambda.
+    indices : Tensor (k,) int64, ascending
+        The active set: rows of W that are not zero.
+    rows : Tensor (k, c)
+        Those rows.
+    intercept : Tensor (c,) float64
+    objective, dual : float
+        Primal and dual objective; the optimum lies between.
+    gap : float
+        ``(objective - dual) / max(objective, 0.001 F(0))``, F(0) the loss of the intercept alone.
+    iterations : int
+        Newton rounds.
+    status : "converged", "max_iter" or "stalled"
+        "stalled": the precision of the dtype lets the objective fall no further.
+    history : tuple of dict
+        One a pass over X: objective, gap, working (columns in the working set), active, iterations.
+    shape : (d, c)
+    """
+
+    strength: float
+    indices: torch.Tensor
+    rows: torch.Tensor
+    intercept: torch.Tensor
+    objective: float
+    dual: float
+    gap: float
+    iterations: int
+    status: Status
+    history: tuple[dict[str, float], ...]
+    shape: tuple[int, int]
+
+    @property
+    def coef(self) -> torch.Tensor:
+        """W in full, (d, c)."""
+        full = torch.zeros(self.shape, dtype=self.rows.dtype)
+        full[self.indices] = self.rows.cpu()
+        return full
+
+
+@dataclass
+class _Problem:
+    design: Design
+    datafit: Datafit
+    group_weights: torch.Tensor
+    ridge: float
+    fit_intercept: bool
+    null: float = field(init=False)
+    null_correlations: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        empty = WorkingSet(self.datafit, self.fit_intercept, self.design.n, self.design.device)
+        Z = empty.logits()
+        self.null = self.datafit.value(Z)
+        self.null_correlations = self.design.correlations(self.datafit.dual(Z).point())
+
+    @property
+    def largest(self) -> float:
+        return float((self.null_correlations / self.group_weights).max())
+
+
+def lambda_max(
+    X: np.ndarray | torch.Tensor,
+    y: np.ndarray | torch.Tensor,
+    *,
+    loss: Loss = "multinomial",
+    classes: int | None = None,
+    fit_intercept: bool = True,
+    sample_weight: np.ndarray | torch.Tensor | None = None,
+    group_weights: np.ndarray | torch.Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> float:
+    """The smallest lambda whose solution is zero: ``max_j ||X_j' theta_0||_2 / w_j``.
+
+    theta_0 is the gradient of the loss at the intercept alone, in closed form; arguments as in `group_lasso`.
+    """
+    return _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, 0.0, dtype).largest
+
+
+def group_lasso(
+    X: np.ndarray | torch.Tensor,
+    y: np.ndarray | torch.Tensor,
+    strength: float,
+    *,
+    loss: Loss = "multinomial",
+    classes: int | None = None,
+    fit_intercept: bool = True,
+    sample_weight: np.ndarray | torch.Tensor | None = None,
+    group_weights: np.ndarray | torch.Tensor | None = None,
+    ridge: float = 0.0,
+    tolerance: float = 1e-4,
+    max_iter: int = 1000,
+    dtype: torch.dtype | None = None,
+    start: GroupLassoResult | None = None,
+) -> GroupLassoResult:
+    """minimise ``sum_i p_i loss(x_i W + b, y_i) + strength sum_j w_j ||W_j||_2 + ridge / 2 ||W||^2``.
+
+    p is the sample weight divided by its sum, W is (d, c) and its rows are the groups, the intercept is not penalised.
+    X is used as given: nothing is standardised.
+
+    Parameters
+    ----------
+    X : array, memmap or Tensor (n, d), float
+        A memmap may be larger than memory. A tensor on a GPU is worked on there.
+    y : int64 (n,), class numbers; or float (n,) or (n, c) where `loss` is "squared"
+    strength : float
+        lambda, not negative. Zero needs a `ridge`.
+    loss : "multinomial" or "squared"
+        Softmax cross-entropy; or ``1/2 ||.||^2``, which makes this scikit-learn's MultiTaskLasso.
+    classes : int, optional
+        c; by default one more than the largest y.
+    sample_weight : (n,), optional
+        Not negative; every class needs some where there is an intercept.
+    group_weights : (d,), optional
+        Positive.
+    tolerance : float
+        On the relative duality gap.
+    max_iter : int
+        Newton rounds in all.
+    dtype : torch.dtype, optional
+        Of the products, float32 or float64; by default that of X. The certificate is computed in float64 but for
+        ``X' theta``.
+    start : GroupLassoResult, optional
+        A solution to start from, such as that of the next larger lambda.
+
+    Returns
+    -------
+    GroupLassoResult
+
+    Raises
+    ------
+    ParameterError, DataFormatError
+    """
+    problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
+    return _solve(problem, _strength(strength, ridge), tolerance, max_iter, start)
+
+
+def group_lasso_path(
+    X: np.ndarray | torch.Tensor,
+    y: np.ndarray | torch.Tensor,
+    strengths: Sequence[float] | None = None,
+    *,
+    count: int = 20,
+    ratio: float = 0.01,
+    loss: Loss = "multinomial",
+    classes: int | None = None,
+    fit_intercept: bool = True,
+    sample_weight: np.ndarray | torch.Tensor | None = None,
+    group_weights: np.ndarray | torch.Tensor | None = None,
+    ridge: float = 0.0,
+    tolerance: float = 1e-4,
+    max_iter: int = 1000,
+    dtype: torch.dtype | None = None,
+) -> list[GroupLassoResult]:
+    """Solutions from the largest lambda down, each started from the one before.
+
+    Parameters
+    ----------
+    strengths : sequence of float, optional
+        By default `count` values in geometric progression from lambda_max to ``ratio * lambda_max``.
+    X, y, and the others
+        As in `group_lasso`.
+    """
+    problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
+    if strengths is None:
+        strengths = list(problem.largest * np.geomspace(1, ratio, count))
+    results: list[GroupLassoResult] = []
+    for strength in sorted((_strength(s, ridge) for s in strengths), reverse=True):
+        results.append(_solve(problem, strength, tolerance, max_iter, results[-1] if results else None))
+    return results
+
+
+def _solve(
+    problem: _Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
+) -> GroupLassoResult:
+    penalty = GroupPenalty(strength * problem.group_weights, problem.ridge)
+    working = WorkingSet(problem.datafit, problem.fit_intercept, problem.design.n, problem.design.device)
+    if start is not None and len(start.indices):
+        working.extend(start.indices, problem.design.columns(start.indices), start.rows)
+    history: list[dict[str, float]] = []
+    iterations, dual, best, status = 0, -np.inf, np.inf, "max_iter"
+    while True:
+        Z = working.logits()
+        primal = problem.datafit.value(Z) + penalty.at(working.indices).value(working.W)
+        point = problem.datafit.dual(Z)
+        correlations = (
+            problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
+        )
+        dual = max(dual, dual_value(point, penalty, correlations))
+        floor = _FLOOR * problem.null
+        gap = max(0.0, primal - dual) / max(primal, floor, 1e-300)
+        history.append({"objective": primal, "gap": gap, "working": len(working.indices),
+                        "active": int(working.support.sum()), "iterations": iterations})  # fmt: skip
+        if gap <= tolerance:
+            status = "converged"
+            break
+        if iterations >= max_iter:
+            break
+        added = _violators(correlations, penalty.levels, working)
+        if not len(added) and len(history) > 1 and primal >= best:
+            status = "stalled"
+            break
+        best = min(best, primal)
+        working.prune()
+        working.extend(added, problem.design.columns(added))
+        inner = max(0.3 * tolerance, 0.1 * gap) if len(added) else 0.1 * tolerance
+        iterations += max(
+            1, working.solve(penalty.at(working.indices), inner, min(_NEWTON_ROUNDS, max_iter - iterations), floor)
+        )
+    working.prune()
+    return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
+
+
+def _violators(correlations: torch.Tensor, levels: torch.Tensor, working: WorkingSet) -> torch.Tensor:
+    """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
+    ratio = correlations / levels
+    ratio[working.indices] = 0
+    count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(working.support.sum())))
+    return torch.topk(ratio, count).indices.sort().values
+
+
+def _result(
+    problem: _Problem,
+    working: WorkingSet,
+    strength: float,
+    primal: float,
+    dual: float,
+    gap: float,
+    iterations: int,
+    status: Status,
+    history: list[dict[str, float]],
+) -> GroupLassoResult:
+    order = torch.argsort(working.indices)
+    W = working.W[order.to(working.W.device)].cpu()
+    intercept = working.b.cpu() - working.mean.cpu() @ working.W.double().cpu()
+    shape = (problem.design.d, problem.datafit.outputs)
+    return GroupLassoResult(strength, working.indices[order], W, intercept, primal, dual, gap, iterations, status,
+                            tuple(history), shape)  # fmt: skip
+
+
+def _problem(
+    X: np.ndarray | torch.Tensor,
+    y: np.ndarray | torch.Tensor,
+    loss: Loss,
+    classes: int | None,
+    fit_intercept: bool,
+    sample_weight: np.ndarray | torch.Tensor | None,
+    group_weights: np.ndarray | torch.Tensor | None,
+    ridge: float,
+    dtype: torch.dtype | None,
+) -> _Problem:
+    if X.ndim != 2:
+        raise DataFormatError(f"X has shape {tuple(X.shape)}: the group lasso needs a matrix (n, d)")
+    n, d = X.shape
+    dtype = dtype or (torch.float64 if str(X.dtype).endswith("float64") else torch.float32)
+    design = Design(X, dtype)
+    weight = torch.ones(n) if sample_weight is None else torch.as_tensor(sample_weight).cpu()
+    if weight.shape != (n,) or not bool((weight >= 0).all()) or not float(weight.sum()) > 0:
+        raise ParameterError(f"sample_weight must be {n} numbers, none negative, not all zero")
+    groups = torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
+    if groups.shape != (d,) or not bool((groups > 0).all()):
+        raise ParameterError(f"group_weights must be {d} positive numbers")
+    if not ridge >= 0:
+        raise ParameterError(f"ridge is {ridge}: use a number that is not negative")
+    share = (weight.double() / weight.double().sum()).to(design.device)
+    target = torch.as_tensor(y).to(design.device)
+    if len(target) != n:
+        raise DataFormatError(f"X has {n} rows, but y has {len(target)}")
+    datafit = _datafit(loss, target, classes, share, dtype, fit_intercept)
+    return _Problem(design, datafit, groups, float(ridge), fit_intercept)
+
+
+def _datafit(
+    loss: Loss, target: torch.Tensor, classes: int | None, share: torch.Tensor, dtype: torch.dtype, fit_intercept: bool
+) -> Datafit:
+    if loss == "squared":
+        return Squared(target.reshape(len(target), -1), share, dtype)
+    if loss != "multinomial":
+        raise ParameterError(f"loss is {loss!r}: use 'multinomial' or 'squared'")
+    target = target.long()
+    classes = int(target.max()) + 1 if classes is None else classes
+    totals = torch.bincount(target, weights=share, minlength=classes)
+    if fit_intercept and not bool((totals > 0).all()):
+        empty = int(torch.nonzero(totals == 0)[0, 0])
+        raise ParameterError(f"class {empty} has no sample of positive weight: its intercept would be minus infinity")
+    return Multinomial(target, classes, share, dtype)
+
+
+def _strength(strength: float, ridge: float) -> float:
+    if not (0 < strength < np.inf or (strength == 0 and ridge > 0)):
+        raise ParameterError(f"strength is {strength}: use a positive number (zero only with a ridge)")
+    return float(strength)
