@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from head2toe.artifacts.saved_probe import SavedProbe
-from head2toe.errors import DiskFullError, OutputExistsError, ProbeFormatError
+from head2toe.errors import DiskFullError, OutputExistsError, ParameterError, ProbeFormatError
 
 DESCRIPTION, TENSORS = "probe.json", "probe.safetensors"
 
@@ -41,8 +42,7 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     DiskFullError
         Nothing is left behind then, and a probe that was there is as it was.
     """
-    target = Path(folder).expanduser().resolve()
-    _check_free(target, folder, overwrite)
+    target = check_output(folder, overwrite=overwrite)
     description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
     beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
@@ -56,6 +56,24 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def check_output(folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Return the full path of a folder that `save_probe` may write, before any long work.
+
+    Raises
+    ------
+    OutputExistsError
+        As `save_probe`.
+    ParameterError
+        The folder that it would stand in is none, or is not the user's to write.
+    """
+    target = Path(folder).expanduser().resolve()
+    _check_free(target, folder, overwrite)
+    place = next(parent for parent in target.parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ParameterError(f"{folder} cannot be written: {place} is no folder, or not yours to write")
     return target
 
 

@@ -2,7 +2,8 @@
 
 from head2toe.estimators.all_layer_features import AllLayerFeatures
 from head2toe.estimators.classifier import Head2ToeClassifier
+from head2toe.estimators.evaluation import Evaluation, evaluate
 from head2toe.estimators.feature_probe import FeatureProbe
 from head2toe.estimators.outputs import Outputs
 
-__all__ = ["AllLayerFeatures", "FeatureProbe", "Head2ToeClassifier", "Outputs"]
+__all__ = ["AllLayerFeatures", "Evaluation", "FeatureProbe", "Head2ToeClassifier", "Outputs", "evaluate"]

@@ -75,6 +75,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         Cross-validated accuracy in [0, 1] of the choice, and of the linear probe on the penultimate features.
     skipped_ : tuple of Skipped
         Training images that could not be read: index, name, reason.
+    cached_ : bool
+        The training rows came from the cache, and no image was read.
     plan_ : head2toe.features.Plan
         The layers that kept a feature, and the columns that are made of them.
     probe_ : FeatureProbe
@@ -296,7 +298,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             yield features.extract(backbone, images, plan, store=Path(folder) / "rows", **options)
 
     def _note_skipped(self, found: features.FeatureStore, n: int) -> None:
-        self.skipped_ = found.skipped
+        self.skipped_, self.cached_ = found.skipped, found.cached
         if len(found.skipped) == n:
             first = found.skipped[0]
             raise EmptyDataError(f"none of the {n} images can be read; the first, {first.name}: {first.reason}")

@@ -50,7 +50,7 @@ def from_saved(
         preprocessing = Preprocessing.from_dict(saved.backbone["preprocessing"])
     backbone = saved.backbone["spec"] if backbone is None else backbone
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
-    classifier.skipped_ = ()
+    classifier.skipped_, classifier.cached_ = (), False
     found = SearchResult(
         saved.head,
         saved.linear_head,

@@ -1,0 +1,39 @@
+"""`head2toe demo`: four methods on three tasks, without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from head2toe.cli.options import output_options
+from head2toe.cli.output import emit
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the report goes.",
+)
+@output_options
+def demo(
+    out: Path,
+    as_json: bool,
+    progress: bool,  # noqa: ARG001 - of few and long steps: always told
+) -> None:
+    """Compare linear probe, Head2Toe, fine-tuning and training from scratch in about three minutes.
+
+    The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
+    """
+    from head2toe.benchmark.demo import run_demo, table_text
+
+    def tell(done: int, total: int, text: str) -> None:
+        click.echo(f"[{done}/{total}] {text}", err=True)
+
+    result = run_demo(out, tell)
+    text = f"{table_text(result['table'])}\n\nreport: {result['report']}, {result['seconds']:.0f} seconds in all"
+    emit(result, text, as_json=as_json)

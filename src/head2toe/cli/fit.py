@@ -1,0 +1,114 @@
+"""`head2toe fit`: from labelled images to a saved probe."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from head2toe.cli.options import backbone_options, data_options, output_options, running, running_options
+from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped
+
+if TYPE_CHECKING:
+    from head2toe import Head2ToeClassifier
+
+
+@click.command()
+@data_options
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PROBE", help="The folder to write.")
+@backbone_options
+@click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
+@click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds.")
+@click.option("--overwrite", is_flag=True, help="Replace a probe that is there already.")
+@click.option("--no-cache", is_flag=True, help="Keep no features for another run, or for resuming this one.")
+@running_options
+@output_options
+def fit(
+    data: Path,
+    split: str | None,
+    label: str | None,
+    out: Path,
+    backbone: str,
+    weights: Path | None,
+    resize: str,
+    patterns: tuple[str, ...],
+    target_sizes: tuple[int, ...],
+    class_weight: str | None,
+    cv: int,
+    seed: int,
+    overwrite: bool,
+    no_cache: bool,
+    device: str,
+    dtype: str,
+    batch_size: int | None,
+    strict: bool,
+    as_json: bool,
+    progress: bool,
+) -> None:
+    """Learn a probe from labelled images, and write it to a folder.
+
+    Target size, features and regularisation are chosen by cross-validation, whose accuracy is printed beside that of a
+    linear probe on the last layer.
+    """
+    from head2toe import Head2ToeClassifier
+    from head2toe.artifacts import check_output
+    from head2toe.features import read_data
+
+    start = time.perf_counter()
+    check_output(out, overwrite=overwrite)
+    images = read_data(data, split=split, label=label).with_labels()
+    classifier = Head2ToeClassifier(
+        backbone,
+        weights=weights,
+        resize=resize,
+        layers=list(patterns) or None,
+        target_sizes=target_sizes,
+        class_weight=class_weight,
+        cv=cv,
+        random_state=seed,
+        cache=not no_cache,
+        strict=strict,
+        verbose=progress,
+        **running(device, dtype, batch_size),
+    )
+    with resuming(possible=not no_cache):
+        classifier.fit(images)
+    folder = classifier.save(out, overwrite=overwrite)
+    warn_skipped(classifier.skipped_, len(images))
+    result = _result(classifier, len(images), folder, time.perf_counter() - start)
+    emit(result, _text(result), as_json=as_json)
+
+
+def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float) -> dict[str, Any]:
+    return {
+        "probe": str(folder),
+        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "n": n - len(classifier.skipped_),
+        "classes": [str(name) for name in classifier.classes_],
+        "cv_accuracy": classifier.cv_accuracy_,
+        "linear_cv_accuracy": classifier.linear_cv_accuracy_,
+        "choice": classifier.choice_,
+        "backbone": classifier.backbone_,
+        "dtype": classifier.dtype_,
+        "cached": classifier.cached_,
+        "skipped": skipped_dicts(classifier.skipped_),
+        "seconds": seconds,
+    }
+
+
+def _text(result: dict[str, Any]) -> str:
+    choice = ", ".join(f"{name} {value}" for name, value in result["choice"].items() if value is not None)
+    return table(
+        [
+            ("cross-validated accuracy", f"{result['cv_accuracy']:.4f}"),
+            ("the linear probe's", f"{result['linear_cv_accuracy']:.4f}"),
+            ("images", f"{result['n']}, {len(result['classes'])} classes, {len(result['skipped'])} skipped"),
+            ("features", "from the cache" if result["cached"] else f"computed in {result['dtype']}"),
+            ("choice", choice),
+            ("probe", f"{result['probe']}, {result['bytes'] / 1000:,.0f} kB"),
+            ("seconds", f"{result['seconds']:.1f}"),
+        ]
+    )

@@ -1,0 +1,65 @@
+"""`head2toe layers`: what is tapped in a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from head2toe.cli.options import backbone_options, output_options
+from head2toe.cli.output import emit, table
+
+if TYPE_CHECKING:
+    from head2toe.features import Layer, Plan
+
+
+@click.command()
+@click.argument("spec", metavar="[BACKBONE]", required=False)
+@backbone_options
+@output_options
+def layers(
+    spec: str | None,
+    backbone: str,
+    weights: Path | None,
+    resize: str,
+    patterns: tuple[str, ...],
+    target_sizes: tuple[int, ...],
+    as_json: bool,
+    progress: bool,  # noqa: ARG001 - there is nothing to wait for
+) -> None:
+    """List the layers of a network with their shapes, and how many numbers are pooled from each.
+
+    BACKBONE may stand alone or after --backbone.
+    """
+    from head2toe import backbones, features
+
+    network = backbones.load(spec or backbone, weights=weights, resize=resize)
+    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
+    sizes = [str(size) for size in dict.fromkeys(target_sizes)]
+    found = [_described(layer, plan, sizes) for layer in plan.layers]
+    totals = {size: len(plan.columns(size)) for size in sizes}
+    result = {"backbone": network.to_dict(), "layers": found, "features": totals}
+    emit(result, _text(found, totals), as_json=as_json)
+
+
+def _described(layer: Layer, plan: Plan, sizes: list[str]) -> dict[str, Any]:
+    blocks = {size: [plan.blocks[i] for i in plan.views[size]] for size in sizes}
+    pooled = {size: sum(b.stop - b.start for b in blocks[size] if b.layer == layer.name) for size in sizes}
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "penultimate": layer.penultimate,
+        "pooled": pooled,
+    }
+
+
+def _text(found: list[dict[str, Any]], totals: dict[str, int]) -> str:
+    rows = [("layer", "kind", "shape", *(f"N = {size}" for size in totals))]
+    for layer in found:
+        name = layer["name"] + (" (linear probe)" if layer["penultimate"] else "")
+        shape = " x ".join(map(str, layer["shape"]))
+        rows.append((name, layer["kind"], shape, *(f"{count:,}" for count in layer["pooled"].values())))
+    rows.append((f"{len(found)} layers", "", "", *(f"{count:,}" for count in totals.values())))
+    return table(rows, right=range(3, 3 + len(totals)))

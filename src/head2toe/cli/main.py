@@ -1,0 +1,98 @@
+"""The program `head2toe`: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+from head2toe.cli.cache import cache
+from head2toe.cli.demo import demo
+from head2toe.cli.evaluate import evaluate
+from head2toe.cli.extract import extract
+from head2toe.cli.fit import fit
+from head2toe.cli.layers import layers
+from head2toe.cli.predict import predict
+from head2toe.errors import Head2ToeError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from head2toe import __version__
+
+    click.echo(f"head2toe {__version__}")
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def program() -> None:
+    """A better linear probe: the useful features of all layers of a frozen network, and one small linear head.
+
+    DATA is a folder with a subfolder a class; a CSV with columns path (or file) and label (or class_name); a zip of
+    either; or an .npz with images and labels.
+    """
+
+
+for command in (fit, evaluate, predict, layers, extract, cache, demo):
+    program.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C.
+    """
+    with _notes_on_standard_error():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        return program.main(arguments, prog_name="head2toe", standalone_mode=False) or 0
+    except Head2ToeError as error:
+        return _complain(str(error), error.exit_code)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "head2toe"
+        return _complain(f"{error.format_message()} Try: {where} --help", error.exit_code)
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except click.Abort:
+        return _complain("interrupted", INTERRUPTED)
+
+
+@contextmanager
+def _notes_on_standard_error() -> Iterator[None]:
+    """Show the library's log, at the level that --progress sets, and none of Pillow's warnings."""
+    logger, handler = logging.getLogger("head2toe"), logging.StreamHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # of large pictures and odd metadata
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is what the user reads
+    return code

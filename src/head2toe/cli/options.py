@@ -1,0 +1,119 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+DEFAULT_BACKBONE = "embedded"
+
+
+def data_options(command: Command) -> Command:
+    """DATA, and how to read it."""
+    return _with(
+        command,
+        click.argument("data", type=click.Path(path_type=Path)),
+        click.option("--split", metavar="NAME", help="Which split of DATA, where it has several."),
+        click.option("--label", metavar="NAME", help="The label column of a CSV, or one of an npz's labels."),
+    )
+
+
+def backbone_options(command: Command) -> Command:
+    """The network, its layers and the columns."""
+    return _with(
+        command,
+        click.option(
+            "--backbone",
+            metavar="SPEC",
+            default=DEFAULT_BACKBONE,
+            show_default=True,
+            help="embedded, timm/NAME, timm/hf-hub:ORG/REPO or timm/local-dir:FOLDER.",
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Weights of a timm network, .safetensors.",
+        ),
+        click.option(
+            "--resize",
+            type=click.Choice(["whole", "crop"]),
+            default="whole",
+            show_default=True,
+            help="The whole image to the input size, or the checkpoint's resize and centre crop.",
+        ),
+        click.option(
+            "--layers",
+            "patterns",
+            metavar="PATTERN",
+            multiple=True,
+            help="Use these layers alone: a glob, or re: and a regular expression; may be repeated.",
+        ),
+        click.option(
+            "--target-size",
+            "target_sizes",
+            metavar="N",
+            type=click.IntRange(min=1),
+            multiple=True,
+            default=(512, 2048),
+            show_default=True,
+            help="Numbers wanted of each layer, approximately; may be repeated.",
+        ),
+    )
+
+
+def running_options(command: Command) -> Command:
+    """How the network runs."""
+    return _with(
+        command,
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ..."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+            default="auto",
+            show_default=True,
+            help="auto: what a one-second trial finds faster.",
+        ),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), metavar="N", help="Images at once; by default what fits."
+        ),
+        click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it."),
+    )
+
+
+def output_options(command: Command) -> Command:
+    """What is printed."""
+    return _with(
+        command,
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
+        click.option(
+            "--progress/--no-progress",
+            default=None,
+            callback=_progress,
+            help="Progress and notes on standard error; by default on a terminal.",
+        ),
+    )
+
+
+def running(device: str, dtype: str, batch_size: int | None) -> dict[str, Any]:
+    """The options of `running_options` in the words of the library."""
+    return {"device": device, "dtype": dtype, "batch_size": batch_size or "auto"}
+
+
+def _progress(_: click.Context, __: click.Parameter, wanted: bool | None) -> bool:
+    shown = sys.stderr.isatty() if wanted is None else wanted
+    logging.getLogger("head2toe").setLevel(logging.INFO if shown else logging.WARNING)
+    return shown
+
+
+def _with(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command

@@ -1,0 +1,111 @@
+"""What commands print and write."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from head2toe.errors import OutputExistsError, ParameterError
+
+if TYPE_CHECKING:
+    from head2toe.features import Skipped
+
+_MOST_SHOWN = 20
+
+
+def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print a result: one JSON object, or the text for people."""
+    click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def table(rows: Sequence[Sequence[Any]], *, right: Iterable[int] = ()) -> str:
+    """Rows of cells in aligned columns; the numbers in `right` are columns aligned to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    ends = set(right)
+    lines = (
+        "  ".join(
+            cell.rjust(width) if i in ends else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def skipped_dicts(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
+    """Images that could not be read, for JSON."""
+    return [{"path": item.name, "reason": item.reason} for item in skipped]
+
+
+def warn_skipped(skipped: Sequence[Skipped], n: int) -> None:
+    """List the images that could not be read on standard error."""
+    if not skipped:
+        return
+    click.echo(f"skipped {len(skipped)} of {n} images that cannot be read:", err=True)
+    for item in skipped[:_MOST_SHOWN]:
+        reason = item.reason if item.name in item.reason else f"{item.name}: {item.reason}"
+        click.echo(f"  {reason}", err=True)
+    if len(skipped) > _MOST_SHOWN:
+        click.echo(f"  and {len(skipped) - _MOST_SHOWN} more", err=True)
+
+
+@contextmanager
+def resuming(*, possible: bool) -> Iterator[None]:
+    """Tell the user after Ctrl-C that the same command goes on from where this one was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not possible:
+            raise
+        raise click.exceptions.Exit(
+            interrupted("run the same command again, it resumes where this one stopped")
+        ) from None
+
+
+def interrupted(note: str) -> int:
+    """Say that Ctrl-C ended the run; return the exit code."""
+    click.echo(f"\ninterrupted: {note}", err=True)
+    return 130
+
+
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output file that cannot be written, before any long work.
+
+    Raises
+    ------
+    OutputExistsError, ParameterError
+    """
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise OutputExistsError(f"{path} is there already: choose another file, or --overwrite it")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise ParameterError(f"{path} cannot be written: its folder is not there, or not yours to write")
+
+
+def write_csv(path: Path | None, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV, whole or not at all; None: to standard output."""
+    if path is None:
+        _write_rows(sys.stdout, header, rows)
+        return
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            _write_rows(file, header, rows)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)

@@ -1,0 +1,87 @@
+"""How good a fitted classifier is on labelled images, beside the linear probe fitted with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from head2toe.errors import DataFormatError, EmptyDataError
+from head2toe.estimators.classifier import Head2ToeClassifier
+from head2toe.estimators.labels import as_labels, labels_of
+from head2toe.features import Skipped
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies in [0, 1] on the n images that could be read.
+
+    Attributes
+    ----------
+    accuracy, linear_accuracy : float
+        Of the probe and of the linear probe.
+    balanced_accuracy : float
+        The probe's mean recall over the classes that occur among the labels.
+    n : int
+    skipped : tuple of Skipped
+        Images that could not be read; they count for nothing.
+    unknown : list of str
+        Labels that the probe has no class for; their images count as errors.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    linear_accuracy: float
+    n: int
+    skipped: tuple[Skipped, ...]
+    unknown: list[str]
+
+
+def evaluate(classifier: Head2ToeClassifier, images: Any, labels: Sequence[Any], *, strict: bool = False) -> Evaluation:
+    """Predict once, with both probes, and compare; labels and classes are compared as text.
+
+    Parameters
+    ----------
+    classifier
+        Fitted.
+    images, labels
+        n of each; labels are not needed where the images bring theirs.
+    strict
+        Raise for an image that cannot be read.
+
+    Raises
+    ------
+    DataFormatError
+        No label is a class of the probe.
+    EmptyDataError
+        No image can be read.
+    MissingLabelError
+        There are no labels.
+    """
+    true = as_labels(labels_of(images, labels)).astype(str)
+    classes = {str(name) for name in classifier.classes_}
+    unknown = sorted(set(true) - classes)
+    if len(unknown) == len(set(true)):
+        raise DataFormatError(
+            f"no label is a class of the probe: labels are {_shown(unknown)}, classes {_shown(sorted(classes))}"
+        )
+    found = classifier.outputs(images, linear=True, strict=strict)
+    if not len(found.kept):
+        raise EmptyDataError(f"none of the {len(true)} images can be read; the first: {found.skipped[0].reason}")
+    true = true[found.kept]
+    hits = np.asarray(found.labels).astype(str) == true
+    recalls = [hits[true == label].mean() for label in np.unique(true)]
+    return Evaluation(
+        accuracy=float(hits.mean()),
+        balanced_accuracy=float(np.mean(recalls)),
+        linear_accuracy=float((np.asarray(found.linear_labels).astype(str) == true).mean()),
+        n=len(true),
+        skipped=found.skipped,
+        unknown=unknown,
+    )
+
+
+def _shown(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
