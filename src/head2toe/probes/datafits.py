@@ -1,4 +1,8 @@
-"""Losses of a linear model, with what a primal-dual solver asks of them."""
+"""Losses of a linear model, with what a primal-dual solver asks of them.
+
+Predictions are kept with samples last, Z of shape (c, n): products of a tall matrix with a few columns run several
+times faster that way round, and so do the sums over classes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ _NEWTON_STEPS = 100
 
 
 class Multinomial:
-    """``F(Z) = sum_i p_i CE(z_i, y_i)``: softmax cross-entropy of logits Z (n, c) with sample shares p.
+    """``F(Z) = sum_i p_i CE(z_i, y_i)``: softmax cross-entropy of logits Z (c, n) with sample shares p.
 
     Parameters
     ----------
@@ -23,48 +27,49 @@ class Multinomial:
 
     def __init__(self, y: torch.Tensor, classes: int, share: torch.Tensor, dtype: torch.dtype) -> None:
         self.y, self.outputs, self.dtype = y, classes, dtype
-        self.p64 = share.double()[:, None]
+        self.p64 = share.double()[None, :]
         self.p = self.p64.to(dtype)
-        self.target = torch.nn.functional.one_hot(y, classes)
+        self.target = torch.nn.functional.one_hot(y, classes).T.to(dtype).contiguous()
+        self.target64 = self.target.double()
 
     def value(self, Z: torch.Tensor) -> float:
         """F(Z)."""
         Z = Z.double()
-        losses = torch.logsumexp(Z, dim=1) - Z.gather(1, self.y[:, None])[:, 0]
-        return float(self.p64[:, 0] @ losses)
+        losses = torch.logsumexp(Z, dim=0) - Z.gather(0, self.y[None, :])[0]
+        return float(self.p64[0] @ losses)
 
     def gradient(self, Z: torch.Tensor) -> torch.Tensor:
-        """``dF/dZ`` (n, c); remembers the probabilities for the two methods below."""
-        self.proba = torch.softmax(Z, dim=1)
+        """``dF/dZ`` (c, n); remembers the probabilities for the two methods below."""
+        self.proba = torch.softmax(Z, dim=0)
         return self.p * (self.proba - self.target)
 
     def hessian(self, D: torch.Tensor) -> torch.Tensor:
-        """``F''(Z) D`` (n, c) at the Z of the last gradient."""
+        """``F''(Z) D`` (c, n) at the Z of the last gradient."""
         Q = self.proba * D
-        return self.p * Q.addcmul_(self.proba, Q.sum(dim=1, keepdim=True), value=-1)
+        return self.p * Q.addcmul_(self.proba, Q.sum(dim=0, keepdim=True), value=-1)
 
     def curvature(self) -> torch.Tensor:
         """Mean nonzero eigenvalue of each row's Hessian, (n,), at the Z of the last gradient."""
-        return self.p[:, 0] * (1 - self.proba.square().sum(dim=1)) / max(1, self.outputs - 1)
+        return self.p[0] * (1 - self.proba.square().sum(dim=0)) / max(1, self.outputs - 1)
 
     def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
         """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps."""
         Z = Z.double()
+        prior = (self.p64 * self.target64).sum(dim=1)
         if start is None:
-            prior = (self.p64 * self.target).sum(dim=0)
             start = prior.log() - prior.log().mean()
-        b, value = start.double(), self.value(Z + start)
+        b, value = start.double(), self.value(Z + start[:, None])
         for _ in range(_NEWTON_STEPS):
-            proba = torch.softmax(Z + b, dim=1)
+            proba = torch.softmax(Z + b[:, None], dim=0)
             weighted = self.p64 * proba
-            slope = weighted.sum(dim=0) - (self.p64 * self.target).sum(dim=0)
+            slope = weighted.sum(dim=1) - prior
             if slope.abs().max() < 1e-15:
                 break
             # The Hessian is singular along the vector of ones; adding 11'/c makes it regular and changes no step.
-            curvature = torch.diag(weighted.sum(dim=0) + 1e-300) - weighted.T @ proba + 1 / self.outputs
+            curvature = torch.diag(weighted.sum(dim=1)) - weighted @ proba.T + 1 / self.outputs
             step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
             scale = 1.0
-            while (trial := self.value(Z + b - scale * step)) > value and scale > 1e-6:
+            while (trial := self.value(Z + (b - scale * step)[:, None])) > value and scale > 1e-6:
                 scale /= 2
             if trial >= value:
                 break
@@ -73,18 +78,17 @@ class Multinomial:
 
     def dual(self, Z: torch.Tensor) -> MultinomialDual:
         """The dual point of logits Z."""
-        return MultinomialDual(torch.softmax(Z.double(), dim=1), self.y, self.p64)
+        return MultinomialDual(torch.softmax(Z.double(), dim=0), self.target64, self.p64)
 
 
 class MultinomialDual:
     """``theta_i = p_i (pi_i - e_y)``; scaled by s it stays in the domain: ``(1 - s) e_y + s pi`` are probabilities."""
 
-    def __init__(self, proba: torch.Tensor, y: torch.Tensor, p: torch.Tensor) -> None:
-        self.proba, self.y, self.p = proba, y, p
-        self.target = torch.nn.functional.one_hot(y, proba.shape[1])
+    def __init__(self, proba: torch.Tensor, target: torch.Tensor, p: torch.Tensor) -> None:
+        self.proba, self.target, self.p = proba, target, p
 
     def point(self) -> torch.Tensor:
-        """Theta, float64 (n, c)."""
+        """Theta, float64 (c, n)."""
         return self.p * (self.proba - self.target)
 
     def value(self, s: float) -> float:
@@ -106,30 +110,30 @@ class Squared:
 
     def __init__(self, Y: torch.Tensor, share: torch.Tensor, dtype: torch.dtype) -> None:
         self.outputs, self.dtype = Y.shape[1], dtype
-        self.p64 = share.double()[:, None]
+        self.p64 = share.double()[None, :]
         self.p = self.p64.to(dtype)
-        self.target64 = Y.double()
-        self.target = Y.to(dtype)
+        self.target64 = Y.double().T.contiguous()
+        self.target = self.target64.to(dtype)
 
     def value(self, Z: torch.Tensor) -> float:
         """F(Z)."""
         return float((self.p64 * (Z.double() - self.target64).square()).sum()) / 2
 
     def gradient(self, Z: torch.Tensor) -> torch.Tensor:
-        """``dF/dZ`` (n, c)."""
+        """``dF/dZ`` (c, n)."""
         return self.p * (Z - self.target)
 
     def hessian(self, D: torch.Tensor) -> torch.Tensor:
-        """``F'' D`` (n, c)."""
+        """``F'' D`` (c, n)."""
         return self.p * D
 
     def curvature(self) -> torch.Tensor:
         """Every row's second derivative, (n,)."""
-        return self.p[:, 0]
+        return self.p[0]
 
     def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
         """The minimiser b of ``F(Z + b)``, float64 (c,), in closed form."""
-        return (self.p64 * (self.target64 - Z.double())).sum(dim=0)
+        return (self.p64 * (self.target64 - Z.double())).sum(dim=1)
 
     def dual(self, Z: torch.Tensor) -> SquaredDual:
         """The dual point of predictions Z."""
@@ -143,7 +147,7 @@ class SquaredDual:
         self.error, self.target, self.p = error, target, p
 
     def point(self) -> torch.Tensor:
-        """Theta, float64 (n, c)."""
+        """Theta, float64 (c, n)."""
         return self.p * self.error
 
     def value(self, s: float) -> float:

@@ -46,11 +46,11 @@ class Design:
             yield first, part.to(self.dtype)
 
     def correlations(self, residual: torch.Tensor) -> torch.Tensor:
-        """``||X_j' R||_2`` of every column j, float64 (d,) on the CPU, for R of shape (n, c): one pass over X."""
+        """``||X_j' R||_2`` of every column j, float64 (d,) on the CPU, for R' of shape (c, n): one pass over X."""
         residual = residual.to(self.device, self.dtype)
         out = torch.empty(self.d, dtype=torch.float64)
         for first, part in self.chunks():
-            out[first : first + part.shape[1]] = torch.linalg.vector_norm(part.T @ residual, dim=1).cpu()
+            out[first : first + part.shape[1]] = torch.linalg.vector_norm(residual @ part, dim=0).cpu()
         return out
 
 

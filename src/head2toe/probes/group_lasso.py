@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,15 +11,18 @@ import numpy as np
 import torch
 
 from head2toe.errors import DataFormatError, ParameterError
-from head2toe.probes.active_newton import WorkingSet
+from head2toe.probes import active_newton
 from head2toe.probes.datafits import Datafit, Multinomial, Squared
 from head2toe.probes.design import Design
 from head2toe.probes.penalty import GroupPenalty, dual_value
+from head2toe.probes.working_set import WorkingSet
 
 Loss = Literal["multinomial", "squared"]
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
 _FIRST = 64  # rows let in at first
+_GROWTH = 1.0  # later, this many times the rows that are active
+_INNER = 0.1  # the reduced problem is solved to this share of the gap
 _NEWTON_ROUNDS = 60
 _SLACK = 1e-12  # at lambda_max itself rounding must not let a row in
 
@@ -45,7 +49,7 @@ class GroupLassoResult:
     status : "converged", "max_iter" or "stalled"
         "stalled": the precision of the dtype lets the objective fall no further.
     history : tuple of dict
-        One a pass over X: objective, gap, working (columns in the working set), active, iterations.
+        One a pass over X: objective, gap, working (columns in the working set), active, iterations, seconds.
     shape : (d, c)
     """
 
@@ -81,7 +85,7 @@ class _Problem:
 
     def __post_init__(self) -> None:
         empty = WorkingSet(self.datafit, self.fit_intercept, self.design.n, self.design.device)
-        Z = empty.logits()
+        Z = empty.predictions()
         self.null = self.datafit.value(Z)
         self.null_correlations = self.design.correlations(self.datafit.dual(Z).point())
 
@@ -207,11 +211,12 @@ def _solve(
     penalty = GroupPenalty(strength * problem.group_weights, problem.ridge)
     working = WorkingSet(problem.datafit, problem.fit_intercept, problem.design.n, problem.design.device)
     if start is not None and len(start.indices):
-        working.extend(start.indices, problem.design.columns(start.indices), start.rows)
+        working.extend(start.indices, problem.design.columns(start.indices), start.rows.T)
     history: list[dict[str, float]] = []
+    began = time.perf_counter()
     iterations, dual, best, status = 0, -np.inf, np.inf, "max_iter"
     while True:
-        Z = working.logits()
+        Z = working.predictions()
         primal = problem.datafit.value(Z) + penalty.at(working.indices).value(working.W)
         point = problem.datafit.dual(Z)
         correlations = (
@@ -221,7 +226,8 @@ def _solve(
         floor = _FLOOR * problem.null
         gap = max(0.0, primal - dual) / max(primal, floor, 1e-300)
         history.append({"objective": primal, "gap": gap, "working": len(working.indices),
-                        "active": int(working.support.sum()), "iterations": iterations})  # fmt: skip
+                        "active": int(working.support.sum()), "iterations": iterations,
+                        "seconds": time.perf_counter() - began})  # fmt: skip
         if gap <= tolerance:
             status = "converged"
             break
@@ -234,10 +240,9 @@ def _solve(
         best = min(best, primal)
         working.prune()
         working.extend(added, problem.design.columns(added))
-        inner = max(0.3 * tolerance, 0.1 * gap) if len(added) else 0.1 * tolerance
-        iterations += max(
-            1, working.solve(penalty.at(working.indices), inner, min(_NEWTON_ROUNDS, max_iter - iterations), floor)
-        )
+        inner = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
+        rounds = min(_NEWTON_ROUNDS, max_iter - iterations)
+        iterations += max(1, active_newton.solve(working, penalty.at(working.indices), inner, rounds, floor))
     working.prune()
     return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
 
@@ -246,7 +251,7 @@ def _violators(correlations: torch.Tensor, levels: torch.Tensor, working: Workin
     """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
     ratio = correlations / levels
     ratio[working.indices] = 0
-    count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(working.support.sum())))
+    count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(_GROWTH * int(working.support.sum()))))
     return torch.topk(ratio, count).indices.sort().values
 
 
@@ -262,8 +267,8 @@ def _result(
     history: list[dict[str, float]],
 ) -> GroupLassoResult:
     order = torch.argsort(working.indices)
-    W = working.W[order.to(working.W.device)].cpu()
-    intercept = working.b.cpu() - working.mean.cpu() @ working.W.double().cpu()
+    W = working.W.T.cpu()[order].contiguous()
+    intercept = working.intercept.cpu() - working.W.double().cpu() @ working.mean.cpu()
     shape = (problem.design.d, problem.datafit.outputs)
     return GroupLassoResult(strength, working.indices[order], W, intercept, primal, dual, gap, iterations, status,
                             tuple(history), shape)  # fmt: skip

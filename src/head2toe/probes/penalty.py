@@ -26,8 +26,8 @@ class GroupPenalty:
         return GroupPenalty(self.levels[indices.cpu()], self.ridge)
 
     def value(self, W: torch.Tensor) -> float:
-        """h(W) of rows (k, c)."""
-        norms = torch.linalg.vector_norm(W, dim=1).double().cpu()
+        """h(W) of rows stored as columns, (c, k)."""
+        norms = torch.linalg.vector_norm(W, dim=0).double().cpu()
         return float(self.levels @ norms + self.ridge / 2 * norms.square().sum())
 
     def conjugate(self, norms: torch.Tensor) -> float:
