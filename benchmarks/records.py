@@ -13,6 +13,12 @@ import torch
 FOLDER = Path(__file__).parent / "results"
 
 
+def read(name: str) -> dict[str, Any]:
+    """The numbers of an earlier run, or an empty record."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["numbers"] if path.is_file() else {}
+
+
 def write(name: str, numbers: Any) -> Path:
     """Write a benchmark's numbers, with the machine and the versions they were measured on, as JSON."""
     machine = {
