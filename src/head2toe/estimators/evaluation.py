@@ -39,7 +39,9 @@ class Evaluation:
     unknown: list[str]
 
 
-def evaluate(classifier: Head2ToeClassifier, images: Any, labels: Sequence[Any], *, strict: bool = False) -> Evaluation:
+def evaluate(
+    classifier: Head2ToeClassifier, images: Any, labels: ArrayLike | None = None, *, strict: bool = False
+) -> Evaluation:
     """Predict once, with both probes, and compare; labels and classes are compared as text.
 
     Parameters

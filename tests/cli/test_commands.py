@@ -1,0 +1,321 @@
+"""From a folder of images to a probe, an evaluation and predictions, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from cli.conftest import FAST, write_folder
+from head2toe import Head2ToeClassifier
+from head2toe.cli import main
+from head2toe.features import read_data
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_help_does_not_wait_for_torch():
+    program = (
+        "import sys, head2toe.cli as c; c.main(['fit', '--help']); print({'torch', 'numpy', 'PIL'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert "--backbone" in done.stdout
+
+
+def test_version(run):
+    assert run("--version").out.startswith("head2toe ")
+
+
+def test_fit_prints_both_accuracies_and_writes_the_probe(fit, folder, tmp_path):
+    done = fit(folder, tmp_path / "probe")
+    assert done.code == 0 and done.err == []
+    lines = dict(line.split("  ", 1) for line in done.out.splitlines())
+    assert 0 <= float(lines["the linear probe's"]) <= float(lines["cross-validated accuracy"]) <= 1
+    assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["probe.json", "probe.safetensors"]
+
+
+def test_fit_in_json_says_what_the_library_says(fit, folder, tmp_path):
+    done = fit(folder, tmp_path / "probe", "--json")
+    assert done.code == 0 and done.out.count("\n") == 1
+    saved = Head2ToeClassifier.load(tmp_path / "probe")
+    assert done.json["cv_accuracy"] == saved.cv_accuracy_
+    assert done.json["linear_cv_accuracy"] == saved.linear_cv_accuracy_
+    assert done.json["classes"] == ["left", "middle", "right"] == saved.classes_.tolist()
+    assert done.json["n"] == 30 and done.json["skipped"] == [] and not done.json["cached"]
+    assert done.json["choice"] == saved.choice_
+
+
+def test_options_reach_the_classifier(fit, folder, tmp_path):
+    fit(
+        folder,
+        tmp_path / "probe",
+        "--cv",
+        "3",
+        "--seed",
+        "4",
+        "--class-weight",
+        "balanced",
+        "--layers",
+        "layer*",
+        "--target-size",
+        "16",
+    )
+    saved = Head2ToeClassifier.load(tmp_path / "probe")
+    assert (saved.cv, saved.random_state, saved.class_weight) == (3, 4, "balanced")
+    assert saved.target_sizes == (8, 16) and saved.layers == ["layer*"]
+    assert all(layer.name.startswith("layer") or layer.penultimate for layer in saved.plan_.layers)
+
+
+def test_the_second_fit_is_a_cache_hit(fit, run, folder, tmp_path):
+    assert not fit(folder, tmp_path / "a", "--json").json["cached"]
+    assert fit(folder, tmp_path / "b", "--json").json["cached"]
+    listed = run("cache", "--json").json
+    assert [store["n"] for store in listed["stores"]] == [30] and listed["bytes"] == listed["stores"][0]["bytes"]
+    assert "1 stores" in run("cache").out
+    cleared = run("cache", "--clear", "--json").json
+    assert cleared["stores"] == [] and cleared["deleted"] == [listed["stores"][0]["key"]]
+
+
+def test_no_cache_leaves_none(fit, run, folder, tmp_path):
+    fit(folder, tmp_path / "a", "--no-cache")
+    assert run("cache", "--json").json["stores"] == []
+
+
+def test_notes_and_progress_go_to_standard_error(fit, folder, tmp_path):
+    done = fit(folder, tmp_path / "a", "--progress", "--json")
+    assert any("images/s" in line for line in done.err) and any("float32" in line for line in done.err)
+    assert done.json["n"] == 30
+    again = fit(folder, tmp_path / "b", "--progress")
+    assert any("cache hit" in line for line in again.err) and "from the cache" in again.out
+
+
+def test_evaluate_measures_what_predict_says(run, probe, tmp_path):
+    data = write_folder(tmp_path / "more", n=24, seed=5)
+    found = run("evaluate", probe, data, "--json").json
+    predicted = rows(run("predict", probe, data).out)
+    truth = read_data(data)
+    assert [row["path"] for row in predicted] == truth.names
+    hits = np.array([row["class"] for row in predicted]) == np.array(truth.labels)
+    assert found["accuracy"] == pytest.approx(hits.mean()) and found["n"] == 24 and found["skipped"] == []
+    recalls = [hits[np.array(truth.labels) == name].mean() for name in ("left", "middle", "right")]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    saved = Head2ToeClassifier.load(probe)
+    assert found["linear_accuracy"] == pytest.approx(saved.linear_score(truth, truth.labels))
+    assert all(1 / 3 <= float(row["probability"]) <= 1 for row in predicted)
+    assert f"{found['accuracy']:.4f}" in run("evaluate", probe, data).out
+
+
+def test_predict_to_a_file(run, probe, tmp_path):
+    data = write_folder(tmp_path / "more", n=6)
+    printed = run("predict", probe, data).out
+    done = run("predict", probe, data, "--out", tmp_path / "answers.csv", "--json")
+    assert done.json == {"out": str(tmp_path / "answers.csv"), "n": 6, "skipped": []}
+    assert (tmp_path / "answers.csv").read_text() == printed
+    inline = run("predict", probe, data, "--json").json["predictions"]
+    assert [{**row, "probability": str(row["probability"])} for row in inline] == rows(printed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "more"]
+
+
+def test_images_without_labels_can_be_predicted_but_not_evaluated(run, probe, tmp_path):
+    data = write_folder(tmp_path / "more", n=6) / "left"
+    assert len(rows(run("predict", probe, data).out)) == 2
+    done = run("evaluate", probe, data)
+    assert done.code == 2 and len(done.err) == 1 and "has no labels" in done.err[0]
+
+
+def test_splits_and_forms(fit, run, tmp_path):
+    for split, seed in (("train", 0), ("test", 1)):
+        write_folder(tmp_path / "data" / split, seed=seed)
+    archive = shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
+    folder = fit(tmp_path / "data", tmp_path / "a", "--split", "train", "--json")
+    zipped = fit(archive, tmp_path / "b", "--split", "train", "--json")
+    assert folder.json["cv_accuracy"] == zipped.json["cv_accuracy"]
+    scores = [
+        run("evaluate", tmp_path / "a", data, "--split", "test", "--json").json for data in (archive, tmp_path / "data")
+    ]
+    assert scores[0] == scores[1] and scores[0]["n"] == 30
+
+
+def test_a_csv_with_a_label_column_of_its_own(fit, folder, tmp_path):
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in folder.rglob("*.png"))
+    lines = [f"{name},{name.split('/')[1][0]}" for name in names]
+    (tmp_path / "t.csv").write_text("\n".join(["path,side", *lines]))
+    assert fit(tmp_path / "t.csv", tmp_path / "a", "--label", "side", "--json").json["classes"] == ["l", "m", "r"]
+
+
+def test_unreadable_images_are_skipped_and_listed(fit, run, folder, probe, tmp_path):
+    (folder / "left" / "zero.png").write_bytes(b"")
+    (folder / "right" / "text.png").write_text("no picture")
+    whole = next((folder / "left").glob("0*.png")).read_bytes()
+    (folder / "middle" / "half.png").write_bytes(whole[: len(whole) // 2])
+    broken = {"zero.png", "text.png", "half.png"}
+    done = fit(folder, tmp_path / "probe", "--json")
+    assert done.code == 0 and done.json["n"] == 30
+    assert {item["path"].split("/")[-1] for item in done.json["skipped"]} == broken
+    assert all(any(name in line for line in done.err) for name in broken)
+    assert "skipped 3 of 33 images" in " ".join(done.err)
+    predicted = run("predict", probe, folder)
+    assert len(rows(predicted.out)) == 30 and "skipped 3 of 33 images" in predicted.err[0]
+    evaluated = run("evaluate", probe, folder, "--json").json
+    assert evaluated["n"] == 30 and len(evaluated["skipped"]) == 3
+    for command in (("predict", probe, folder), ("evaluate", probe, folder)):
+        done = run(*command, "--strict")
+        assert done.code == 2 and len(done.err) == 1 and done.out == ""
+
+
+def test_labels_that_the_probe_does_not_know(run, probe, tmp_path):
+    data = write_folder(tmp_path / "more", n=6)
+    (data / "left").rename(data / "up")
+    found = run("evaluate", probe, data, "--json").json
+    assert found["unknown_labels"] == ["up"] and found["accuracy"] <= 4 / 6
+    for name in ("middle", "right"):
+        (data / name).rename(data / f"{name} side")
+    done = run("evaluate", probe, data)
+    assert done.code == 2 and "no label is a class of the probe" in done.err[0]
+
+
+def test_layers_lists_shapes_and_pooled_sizes(run, backbone):
+    found = run("layers", "--backbone", backbone, "--target-size", "8", "--target-size", "512", "--json").json
+    assert found == run("layers", backbone, "--target-size", "8", "--target-size", "512", "--json").json
+    by_name = {layer["name"]: layer for layer in found["layers"]}
+    assert by_name["fc"] == {
+        "name": "fc",
+        "kind": "vector",
+        "shape": [10],
+        "penultimate": False,
+        "pooled": {"8": 10, "512": 10},
+    }
+    assert sum(layer["penultimate"] for layer in found["layers"]) == 1
+    for size in ("8", "512"):
+        assert found["features"][size] == sum(layer["pooled"][size] for layer in found["layers"])
+    for layer in found["layers"]:
+        if layer["kind"] == "map":
+            channels, height, width = layer["shape"]
+            assert layer["pooled"]["8"] in {channels, channels * height * width} or channels < 8
+    text = run("layers", backbone, "--layers", "re:^layer1").out
+    assert "layer1" in text and "layer2" not in text
+
+
+def test_extract_writes_rows_and_their_names(run, backbone, folder, tmp_path):
+    (folder / "left" / "zero.png").write_bytes(b"")
+    arguments = ("extract", folder, "--backbone", backbone, "--out", tmp_path / "store", *FAST, "--json")
+    done = run(*arguments)
+    stored = np.load(tmp_path / "store" / "rows.npy")
+    assert stored.shape == (30, done.json["features"]) and stored.nbytes == done.json["bytes"]
+    assert not done.json["cached"] and run(*arguments).json["cached"]
+    images = read_data(folder)
+    expected = [(n, label) for n, label in zip(images.names, images.labels, strict=True) if "zero" not in n]
+    listed = rows((tmp_path / "store" / "images.csv").read_text())
+    assert [(row["path"], row["label"]) for row in listed] == expected
+    assert run("extract", folder, "--backbone", backbone, "--out", tmp_path / "store", "--target-size", 9).code == 2
+
+
+def test_demo(run, monkeypatch, tmp_path):
+    calls = []
+
+    def run_demo(out, progress):
+        calls.append(out)
+        progress(0, 1, "digits: linear probe")
+        row = {
+            "task": "digits",
+            "method": "Head2Toe",
+            "accuracy": 0.5,
+            "standard_error": 0.1,
+            "seconds": 1.0,
+            "stored_bytes": 2000,
+        }
+        return {"table": [row], "report": str(out / "report.html"), "seconds": 3.0}
+
+    monkeypatch.setattr("head2toe.benchmark.demo.run_demo", run_demo)
+    done = run("demo", "--out", tmp_path, "--json")
+    assert done.json["table"][0]["accuracy"] == 0.5 and done.err == ["[0/1] digits: linear probe"]
+    text = run("demo", "--out", tmp_path).out
+    assert "Head2Toe" in text and "50.0 ± 10.0" in text and "report.html" in text
+    assert calls == [tmp_path, tmp_path]
+
+
+def test_unexpected_errors_are_not_swallowed(monkeypatch, probe, folder):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Head2ToeClassifier, "outputs", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["predict", str(probe), str(folder)])
+
+
+def test_interruption_resumes(fit, folder, tmp_path, monkeypatch):
+    import head2toe.features.extractor as room
+
+    real, seen = room.Extractor._rows, []
+
+    def stop_after_two(self, pixels):
+        seen.append(len(pixels))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(self, pixels)
+
+    monkeypatch.setattr(room.Extractor, "_rows", stop_after_two)
+    done = fit(folder, tmp_path / "probe", "--batch-size", "8")
+    assert done.code == 130 and "interrupted" in done.err[-1] and "resumes" in done.err[-1]
+    assert not (tmp_path / "probe").exists()
+    assert fit(folder, tmp_path / "probe", "--batch-size", "8").code == 0
+    assert seen == [8, 8, 8, 8, 6]  # the third batch, cut off, is run again; the first two are not
+
+
+def test_ctrl_c(backbone, tmp_path, cache_home):
+    data = write_folder(tmp_path / "pictures", n=600)
+    program = "import sys, torch; torch.set_num_threads(1); from head2toe.cli import main; sys.exit(main())"
+    arguments = [
+        "extract",
+        str(data),
+        "--backbone",
+        backbone,
+        "--out",
+        str(tmp_path / "store"),
+        "--batch-size",
+        "1",
+        *FAST,
+    ]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "store" / "progress.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err and err.strip().splitlines()[-1].startswith("interrupted: ")
+    progress = json.loads((tmp_path / "store" / "progress.json").read_text())
+    assert progress["read"] < 600
+
+
+def test_a_single_image(run, probe, tmp_path):
+    data = write_folder(tmp_path / "more", n=6)
+    done = run("predict", probe, data / "left" / "00.png")
+    assert rows(done.out)[0]["path"].endswith("00.png")
+
+
+def test_shared_zip(run, fit, shared, tmp_path):
+    """A piece of a shared task through the program, its zip as it is but for the number of images."""
+    with zipfile.ZipFile(shared / "data" / "signdigits.zip") as archive:
+        lines = archive.read("labels.csv").decode().splitlines()
+        keep = [lines[0], *[line for line in lines[1:] if line.startswith("train")][:100], *lines[-50:]]
+        with zipfile.ZipFile(tmp_path / "few.zip", "w") as few:
+            few.writestr("labels.csv", "\n".join(keep))
+            for line in keep[1:]:
+                few.writestr(line.split(",")[2], archive.read(line.split(",")[2]))
+    done = fit(tmp_path / "few.zip", tmp_path / "probe", "--split", "train", "--json")
+    assert done.json["n"] == 100 and len(done.json["classes"]) == 10
+    found = run("evaluate", tmp_path / "probe", tmp_path / "few.zip", "--split", "test", "--json").json
+    assert found["n"] == 50 and found["accuracy"] > 0.1
