@@ -15,9 +15,9 @@ from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, operation
 from head2toe.features.taps import Layer
 
-# Outputs are cast to float32 in pieces of this many numbers (2 MB): they stay in the processor's cache, where several
+# Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
 # poolings of the same piece cost little. Casting whole outputs costs ten times as much in page faults alone.
-_PIECE = 1 << 19
+_PIECE = 1 << 20
 
 
 class _Stop(BaseException):

@@ -1,0 +1,203 @@
+"""What extraction costs beside the bare network, what `predict` reaches, and whether memory stays flat.
+
+    python benchmarks/bench_extraction.py --weights ../shared/weights/resnet50
+
+Writes benchmarks/results/extraction.json. Three measurements:
+
+* hooks, pooling and rows written to disk, against the bare forward pass of the same batches in the same dtype, in turn,
+  for one target size (512) and for three (512, 8192, 24576);
+* `predict`'s loop (1 % of the columns, images decoded from JPEG) against the bare forward pass of ready batches;
+* the peak memory of whole runs of 1,000 and of 10,000 images in fresh processes (a small network).
+
+Ratios are medians over rounds of (time / bare time of the same round), so that a machine busy with other things slows
+both sides alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from head2toe.backbones import Backbone, Preprocessing, load
+from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.features.dtype import prepare
+from head2toe.features.extractor import Extractor, extract
+from head2toe.features.hooks import run
+from head2toe.features.network import PooledNetwork
+from head2toe.features.plan import Plan
+from head2toe.features.taps import layers, noise_batch
+
+RESULTS = Path(__file__).parent / "results" / "extraction.json"
+ONE, THREE = (512,), (512, 8192, 24576)
+BATCH = 32
+
+
+class Pictures:
+    """JPEGs of seeded noise, 160 x 128, made once and decoded at every access."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.files = []
+        for seed in range(min(n, 64)):
+            coarse = np.random.default_rng(seed).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+            file = io.BytesIO()
+            Image.fromarray(coarse).resize((160, 128), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+            self.files.append(file.getvalue())
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int) -> Image.Image:
+        return Image.open(io.BytesIO(self.files[i % len(self.files)])).convert("RGB")
+
+    def identity(self, i: int) -> str:
+        return str(i)
+
+
+def in_turn(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender in each round, one uncounted round first."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, contender in contenders.items():
+            start = time.perf_counter()
+            contender()
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], name: str) -> float:
+    """Median over rounds of a contender's time beside that of the bare forward pass."""
+    return statistics.median(a / b for a, b in zip(seconds[name], seconds["bare"], strict=True))
+
+
+def cost_of_pooling(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
+    """Pooling and writing against the bare forward pass of the same batches."""
+    prepared = prepare(backbone, "cpu", dtype)
+    batch = prepared.batch(noise_batch(backbone, BATCH))
+    found = layers(backbone)
+    contenders: dict[str, Callable[[], Any]] = {"bare": lambda: run(prepared.module, batch)}
+    with tempfile.TemporaryFile(buffering=0) as file:
+
+        def write(network: PooledNetwork) -> None:
+            file.seek(0)
+            file.write(network.rows(batch).numpy().data)
+
+        for sizes in (ONE, THREE):
+            network = PooledNetwork(prepared.module, Plan.build(found, sizes), stop_early=False)
+            contenders[_name(sizes)] = lambda network=network: write(network)
+        seconds = in_turn(contenders, rounds)
+    return {
+        "dtype": dtype,
+        "batch": BATCH,
+        "layers": len(found),
+        "columns": {_name(sizes): Plan.build(found, sizes).d for sizes in (ONE, THREE)},
+        "bare_images_per_second": BATCH / statistics.median(seconds["bare"]),
+        "ratio": {_name(sizes): ratio(seconds, _name(sizes)) for sizes in (ONE, THREE)},
+    }
+
+
+def speed_of_predict(backbone: Backbone, dtype: str, rounds: int, batches: int = 4) -> dict[str, Any]:
+    """Images per second of `predict`'s loop from JPEGs, as a share of the bare network's on ready batches."""
+    plan = Plan.build(layers(backbone), (512,))
+    columns = np.sort(np.random.default_rng(0).permutation(plan.d)[: plan.d // 100])
+    extractor = Extractor(backbone, plan, columns=columns, dtype=dtype, batch_size=BATCH, device="cpu", progress=False)
+    prepared = prepare(backbone, "cpu", dtype)
+    ready = prepared.batch(noise_batch(backbone, BATCH))
+    images = Pictures(batches * BATCH)
+
+    def bare() -> None:
+        for _ in range(batches):
+            run(prepared.module, ready)
+
+    def predict() -> None:
+        for _ in extractor.stream(images):
+            pass
+
+    seconds = in_turn({"bare": bare, "predict": predict}, rounds)
+    return {"dtype": dtype, "columns": len(columns), "share_of_bare_images_per_second": 1 / ratio(seconds, "predict")}
+
+
+def peak_memory(n: int) -> float:
+    """Peak resident megabytes of a fresh process that extracts n images to disk."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench_extraction as b; b.one_run({n})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def one_run(n: int) -> None:
+    """Extract n images with a small network to a temporary store; print the peak memory in megabytes (Linux)."""
+    declare_missing_operators()
+    import timm
+
+    torch.manual_seed(0)
+    module = timm.create_model("test_resnet", pretrained=False)
+    backbone = load(module, preprocessing=Preprocessing(size=(64, 64), mean=(0.5,) * 3, std=(0.5,) * 3))
+    plan = Plan.build(layers(backbone), (512,))
+    with tempfile.TemporaryDirectory() as folder:
+        extract(backbone, Pictures(n), plan, store=Path(folder) / "rows", dtype="float32", device="cpu", progress=False)
+    # Not getrusage: its peak is handed down from the parent at the start of a process.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) / 1024)
+
+
+def _name(sizes: tuple[int, ...]) -> str:
+    return "+".join(map(str, sizes))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", help="folder in timm's hub layout; without it, a ResNet-50 of random weights")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    backbone = _resnet50(options.weights)
+    result = {
+        "network": "resnet50",
+        "machine": {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "pooling": cost_of_pooling(backbone, options.dtype, options.rounds),
+        "predict": speed_of_predict(backbone, options.dtype, options.rounds),
+        "peak_memory_mb": {str(n): peak_memory(n) for n in (1_000, 10_000)},
+    }
+    print(json.dumps(result, indent=2))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _resnet50(weights: str | None) -> Backbone:
+    if weights:
+        return load(f"timm/local-dir:{weights}")
+    declare_missing_operators()
+    import timm
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return load(timm.create_model("resnet50"), preprocessing=Preprocessing(size=(224, 224), mean=mean, std=std))
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()
