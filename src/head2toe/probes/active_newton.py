@@ -17,7 +17,7 @@ from head2toe.probes.working_set import WorkingSet
 _HALVINGS = 30
 _CG_STEPS = 60
 _TIRED = 12  # more conjugate-gradient steps than this, and the preconditioner is made anew
-_FORCING = 1e-2  # conjugate gradients stop at this share of the squared, preconditioned residual
+_FORCING = 0.1  # conjugate gradients stop at this share of the squared, preconditioned residual
 _SUFFICIENT = 1e-4  # Armijo's share of the predicted decrease
 _PATIENCE = 4  # rounds without a smaller gap or objective before rounding is blamed
 

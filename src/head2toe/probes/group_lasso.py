@@ -20,9 +20,9 @@ from head2toe.probes.working_set import WorkingSet
 Loss = Literal["multinomial", "squared"]
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
-_FIRST = 64  # rows let in at first
+_FIRST = 128  # rows let in at first
 _GROWTH = 1.0  # later, this many times the rows that are active
-_INNER = 0.1  # the reduced problem is solved to this share of the gap
+_INNER = 0.3  # the reduced problem is solved to this share of the gap
 _NEWTON_ROUNDS = 60
 _SLACK = 1e-12  # at lambda_max itself rounding must not let a row in
 
@@ -128,7 +128,7 @@ def group_lasso(
     dtype: torch.dtype | None = None,
     start: GroupLassoResult | None = None,
 ) -> GroupLassoResult:
-    """minimise ``sum_i p_i loss(x_i W + b, y_i) + strength sum_j w_j ||W_j||_2 + ridge / 2 ||W||^2``.
+    """Minimise ``sum_i p_i loss(x_i W + b, y_i) + strength sum_j w_j ||W_j||_2 + ridge / 2 ||W||^2``.
 
     p is the sample weight divided by its sum, W is (d, c) and its rows are the groups, the intercept is not penalised.
     X is used as given: nothing is standardised.
@@ -219,9 +219,7 @@ def _solve(
         Z = working.predictions()
         primal = problem.datafit.value(Z) + penalty.at(working.indices).value(working.W)
         point = problem.datafit.dual(Z)
-        correlations = (
-            problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
-        )
+        correlations = problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
         dual = max(dual, dual_value(point, penalty, correlations))
         floor = _FLOOR * problem.null
         gap = max(0.0, primal - dual) / max(primal, floor, 1e-300)
@@ -293,7 +291,9 @@ def _problem(
     weight = torch.ones(n) if sample_weight is None else torch.as_tensor(sample_weight).cpu()
     if weight.shape != (n,) or not bool((weight >= 0).all()) or not float(weight.sum()) > 0:
         raise ParameterError(f"sample_weight must be {n} numbers, none negative, not all zero")
-    groups = torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
+    groups = (
+        torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
+    )
     if groups.shape != (d,) or not bool((groups > 0).all()):
         raise ParameterError(f"group_weights must be {d} positive numbers")
     if not ridge >= 0:
