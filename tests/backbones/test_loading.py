@@ -34,8 +34,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = timm.create_model(NAME)
     save_file(model.state_dict(), path / "model.safetensors")
-    config = {"input_size": [3, 96, 80], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bicubic", "crop_pct": 0.8}
-    description = {"architecture": NAME, "num_classes": 1000, "pretrained_cfg": {**config, "classifier": "fc", "num_classes": 1000}}
+    config = {
+        "input_size": [3, 96, 80],
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+        "interpolation": "bicubic",
+        "crop_pct": 0.8,
+    }
+    description = {
+        "architecture": NAME,
+        "num_classes": 1000,
+        "pretrained_cfg": {**config, "classifier": "fc", "num_classes": 1000},
+    }
     (path / "config.json").write_text(json.dumps(description))
     return path
 

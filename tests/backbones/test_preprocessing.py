@@ -30,7 +30,9 @@ def test_crop_equals_timm(crop_mode: str, interpolation: str, size: tuple[int, i
 
     image = picture(*size)
     ours = Preprocessing((32, 32), MEAN, STD, interpolation, "crop", 0.9, crop_mode)
-    theirs = create_transform((3, 32, 32), mean=MEAN, std=STD, interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode)
+    theirs = create_transform(
+        (3, 32, 32), mean=MEAN, std=STD, interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode
+    )
     torch.testing.assert_close(ours.batch([ours.image(image)])[0], theirs(image), atol=2e-6, rtol=0)
 
 

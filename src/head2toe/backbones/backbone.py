@@ -63,3 +63,9 @@ class Backbone:
 def freeze(module: torch.nn.Module) -> torch.nn.Module:
     """Put a module into eval mode and switch its gradients off; returns it."""
     return module.eval().requires_grad_(False)
+
+
+def pinned(description: dict[str, Any]) -> str:
+    """The specification in `Backbone.to_dict()`, with the hub's commit where `load` takes one."""
+    spec, revision = description["spec"], description.get("revision")
+    return f"{spec}@{revision}" if spec.startswith("hf/") and revision and "@" not in spec else spec

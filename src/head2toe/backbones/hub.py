@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from head2toe.errors import HubUnreachableError
@@ -24,7 +26,8 @@ def local_first(make: Callable[[], T], name: str) -> T:
     """
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    missing = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError)
+    # The last is of the few checkpoints that timm takes from another site than the hub.
+    missing = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError, URLError)
     try:
         with hub_switched_off():
             return make()
@@ -62,6 +65,14 @@ def reachable() -> bool:
     except OSError:
         return False
     return True
+
+
+def cached_commit(repository: str, revision: str | None = None) -> str | None:
+    """The commit of a repository's description in this machine's cache, None where it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def _unreachable(name: str, error: BaseException) -> HubUnreachableError:

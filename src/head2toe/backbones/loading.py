@@ -27,7 +27,8 @@ def load(
     Parameters
     ----------
     spec : str or torch.nn.Module
-        "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; or a module of your own.
+        "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; "hf/ORG/REPO[@REVISION]" or
+        "hf/FOLDER" for a vision model of `transformers`; or a module of your own.
     weights : path of a .safetensors file, optional
         Weights for a timm architecture, loaded strictly.
     preprocessing : Preprocessing or callable, optional
@@ -46,16 +47,22 @@ def load(
     """
     if resize not in RESIZES:
         raise ParameterError(f"resize is {resize!r}: use 'whole' or 'crop'")
-    backbone = _from_module(spec) if isinstance(spec, torch.nn.Module) else _from_name(spec, weights, resize)
+    backbone = (
+        _from_module(spec)
+        if isinstance(spec, torch.nn.Module)
+        else _from_name(spec, weights, resize, preprocessing is None)
+    )
     if preprocessing is None and backbone.preprocessing is None:
         raise PreprocessingError(
-            f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, a callable from a PIL image to a tensor"
+            f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, "
+            "a callable from a PIL image to a tensor"
         )
     return backbone if preprocessing is None else _with(backbone, preprocessing)
 
 
-def _from_name(spec: str, weights: str | Path | None, resize: str) -> Backbone:
+def _from_name(spec: str, weights: str | Path | None, resize: str, own_preprocessing: bool) -> Backbone:
     from head2toe.backbones.embedded import load_embedded
+    from head2toe.backbones.huggingface import load_huggingface
     from head2toe.backbones.timm_zoo import load_timm
 
     family, _, name = str(spec).partition("/")
@@ -63,9 +70,13 @@ def _from_name(spec: str, weights: str | Path | None, resize: str) -> Backbone:
         return load_timm(name, weights=weights, resize=resize)
     if weights is not None:
         raise ParameterError(f"weights= goes with timm/NAME, not with {spec!r}")
+    if family == "hf" and name:
+        return load_huggingface(name, resize=resize, own_preprocessing=own_preprocessing)
     if spec == "embedded":
         return load_embedded(resize)
-    raise UnknownBackboneError(f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}' or a torch.nn.Module")
+    raise UnknownBackboneError(
+        f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}' or a torch.nn.Module"
+    )
 
 
 def _from_module(module: torch.nn.Module) -> Backbone:

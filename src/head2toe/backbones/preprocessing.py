@@ -49,12 +49,12 @@ class Preprocessing:
     size : (int, int)
         Height and width of the input in pixels.
     mean, std : tuple of float
-        Per channel, of pixels scaled to [0, 1]; their length is the number of input channels (3, or 1 for grey).
+        Per channel, of pixels scaled to [0, 1]; as many as the input has channels (3, or 1 for grey).
     interpolation : str
         Name of Pillow's filter.
     resize : "whole" or "crop"
-        "whole": the whole picture is resized to `size`, whatever its aspect ratio (the paper's choice: nothing at the
-        border is lost). "crop": the checkpoint's evaluation transform: shorter side to ``size / crop_pct``, centre crop.
+        "whole": the whole picture is resized to `size`, whatever its aspect ratio (the paper's choice: no border is
+        lost). "crop": the checkpoint's evaluation transform: shorter side to ``size / crop_pct``, centre crop.
     crop_pct : float
     crop_mode : "center", "squash" or "border"
         As timm names them; used by "crop" alone.
@@ -88,6 +88,7 @@ class Preprocessing:
             crop_pct=self.crop_pct,
             crop_mode=self.crop_mode,
             interpolation=self.interpolation,
+            mean=self.mean if len(self.mean) == 3 else self.mean * 3,  # the colour of an added border
             use_prefetcher=True,  # ends in a uint8 array: scaling is done on the batch
         )  # type: ignore[return-value]
 
@@ -125,7 +126,7 @@ class Preprocessing:
     @staticmethod
     def from_dict(description: dict[str, Any]) -> Preprocessing:
         """Inverse of `to_dict`."""
-        known = {name: tuple(v) if isinstance(v, list) else v for name, v in description.items()}
+        known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in description.items()}
         return Preprocessing(**known)
 
     @staticmethod
@@ -134,7 +135,10 @@ class Preprocessing:
         channels, height, width = config["input_size"]
         mean, std = (tuple(float(v) for v in config[key]) for key in ("mean", "std"))
         if channels not in (1, 3) or len(mean) != len(std) or len(mean) not in (1, channels):
-            raise PreprocessingError(f"the checkpoint wants {channels} input channels: pass a transform with preprocessing=")
+            raise PreprocessingError(
+                f"the checkpoint has {channels} input channels and a mean of {len(mean)}, where images give 3 or 1: "
+                "pass a transform with preprocessing="
+            )
         interpolation = config["interpolation"]
         return Preprocessing(
             size=(height, width),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from head2toe.backbones.backbone import Backbone, freeze
-from head2toe.backbones.hub import local_first
+from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
+_LOADING = (RuntimeError, OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
 
 
 def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "whole") -> Backbone:
@@ -34,9 +37,9 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     UnknownBackboneError, WeightsMismatchError, HubUnreachableError
     """
     declare_missing_operators()
-    import timm
     from timm.data.config import resolve_data_config
 
+    name = name.replace("hf_hub:", HUB, 1) if name.startswith("hf_hub:") else name  # timm's older spelling
     _check_name(name)
     module = _create(name, pretrained=weights is None)
     if weights is not None:
@@ -47,7 +50,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
         module=freeze(module),
         preprocessing=Preprocessing.from_timm(config, resize),
         classifier=_classifier(module),
-        revision=_revision(module),
+        revision=_revision(name, module) if weights is None else None,
     )
 
 
@@ -58,20 +61,49 @@ def _check_name(name: str) -> None:
         folder = Path(name.removeprefix(LOCAL))
         if not (folder / "config.json").is_file():
             raise UnknownBackboneError(f"no config.json in {folder}: local-dir: wants a folder in timm's hub layout")
-    elif not name.startswith((HUB, "hf_hub:")) and not timm.is_model(name):
+    elif name.startswith(HUB):
+        _check_repository(name.removeprefix(HUB))
+    elif not timm.is_model(name) or not _is_tag(name):
         known = [*timm.list_models(), *timm.list_pretrained()]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        raise UnknownBackboneError(f"timm has no model {name!r}: did you mean {', '.join(near) or 'one of timm.list_models()'}?")
+        raise UnknownBackboneError(
+            f"timm has no model {name!r}: did you mean {', '.join(near) or 'one of timm.list_models()'}?"
+        )
+
+
+def _check_repository(repository: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository.partition("@")[0])
+    except HFValidationError as error:
+        raise UnknownBackboneError(
+            f"{repository!r} is no name of a hub repository: use timm/hf-hub:ORG/REPO, or timm/local-dir:FOLDER"
+        ) from error
+
+
+def _is_tag(name: str) -> bool:
+    """Whether timm knows the checkpoint's tag ("a1_in1k" of "resnet50.a1_in1k"), or none is named."""
+    from timm.models import get_pretrained_cfg
+
+    try:
+        return "." not in name or get_pretrained_cfg(name) is not None
+    except RuntimeError:
+        return False
 
 
 def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
     import timm
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         return local_first(lambda: timm.create_model(name, pretrained=pretrained), f"timm/{name}")
-    except HubUnreachableError:
+    except HubUnreachableError as error:
+        if isinstance(error.__cause__, RepositoryNotFoundError | RevisionNotFoundError):
+            raise UnknownBackboneError(f"the hub has no {name}, or does not show it without a login") from error
         raise
-    except (RuntimeError, OSError, ValueError) as error:
+    except _LOADING as error:
         if not pretrained or name.startswith((LOCAL, HUB)) or "state_dict" in str(error):
             raise WeightsMismatchError(f"timm/{name} cannot be loaded: {_one_line(error)}") from error
         raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {_one_line(error)}") from error
@@ -89,7 +121,9 @@ def _load_strictly(module: torch.nn.Module, path: Path) -> None:
     shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
     for what, keys in (("misses", missing), ("has unknown", unexpected), ("has wrong shapes for", shapes)):
         if keys:
-            raise WeightsMismatchError(f"{path.name} {what} {len(keys)} keys: {', '.join(keys[:3])}{', ...' * (len(keys) > 3)}")
+            raise WeightsMismatchError(
+                f"{path.name} {what} {len(keys)} keys: {', '.join(keys[:3])}{', ...' * (len(keys) > 3)}"
+            )
     module.load_state_dict(state)
 
 
@@ -101,9 +135,13 @@ def _classifier(module: torch.nn.Module) -> str | None:
     return next((name for name, child in module.named_modules() if child is head), None)
 
 
-def _revision(module: torch.nn.Module) -> str | None:
+def _revision(name: str, module: torch.nn.Module) -> str | None:
+    """The commit of a hub repository, or the tag of one of timm's own checkpoints."""
+    if name.startswith(HUB):
+        repository, _, revision = name.removeprefix(HUB).partition("@")
+        return cached_commit(repository, revision or None) or revision or None
     config: dict[str, Any] = getattr(module, "pretrained_cfg", None) or {}
-    return config.get("hf_hub_revision") or config.get("tag") or None
+    return config.get("tag") or None
 
 
 def _one_line(error: BaseException) -> str:

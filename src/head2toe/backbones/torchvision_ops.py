@@ -1,8 +1,8 @@
 """Let torchvision, and so timm, be imported where its compiled operators do not fit this torch.
 
 A torch wheel built for the CPU beside a torchvision wheel built for CUDA fails at ``import torchvision`` with "operator
-torchvision::nms does not exist". A frozen backbone needs none of those operators; torchvision only needs their schemas to
-register its Python wrappers. Declaring the two schemas before the first import is enough.
+torchvision::nms does not exist". A frozen backbone needs none of those operators; torchvision only needs their schemas
+to register its Python wrappers. Declaring the two schemas before the first import is enough.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 OPERATORS = ("nms", "qnms")
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-_library: torch.library.Library | None = None  # kept alive: its schemas vanish with it
+_declared: list[torch.library.Library] = []  # kept alive: the schemas vanish with their library
 
 
 def declare_missing_operators() -> bool:
@@ -27,12 +27,12 @@ def declare_missing_operators() -> bool:
     bool
         True if the schemas were declared by this call.
     """
-    global _library
-    if _library is not None or "torchvision" in sys.modules or _compiled_operators_load():
+    if _declared or "torchvision" in sys.modules or _compiled_operators_load():
         return False
-    _library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")
     for name in OPERATORS:
-        _library.define(name + SCHEMA)
+        library.define(name + SCHEMA)
+    _declared.append(library)
     return True
 
 
@@ -40,7 +40,9 @@ def _compiled_operators_load() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return True  # nothing to mend: the import will say that torchvision is missing
-    compiled = next(Path(spec.origin).parent.glob("_C*.so"), None) or next(Path(spec.origin).parent.glob("_C*.pyd"), None)
+    compiled = next(Path(spec.origin).parent.glob("_C*.so"), None) or next(
+        Path(spec.origin).parent.glob("_C*.pyd"), None
+    )
     if compiled is None:
         return False
     try:

@@ -11,7 +11,7 @@ import numpy as np
 
 import head2toe
 from head2toe.artifacts import SavedProbe
-from head2toe.backbones import Preprocessing
+from head2toe.backbones import Preprocessing, pinned
 from head2toe.probes import SearchResult
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def from_saved(
     written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
     if preprocessing is None and "transform" not in saved.backbone["preprocessing"]:
         preprocessing = Preprocessing.from_dict(saved.backbone["preprocessing"])
-    backbone = saved.backbone["spec"] if backbone is None else backbone
+    backbone = pinned(saved.backbone) if backbone is None else backbone
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
     classifier.skipped_, classifier.cached_ = (), False
     found = SearchResult(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -37,7 +38,16 @@ _ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
 _ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
 _POOL = re.compile(r"Pool")
 _PREFIX_PARAMETERS = frozenset(
-    {"cls_token", "class_token", "dist_token", "distillation_token", "reg_token", "register_tokens", "storage_tokens"}
+    {
+        "class_embedding",
+        "cls_token",
+        "class_token",
+        "dist_token",
+        "distillation_token",
+        "reg_token",
+        "register_tokens",
+        "storage_tokens",
+    }
 )
 
 
@@ -157,6 +167,7 @@ def noise_batch(backbone: Backbone, count: int) -> Tensor:
 class _Sighting:
     layer: Layer
     digest: bytes | None  # of the values; None where they are all the same and prove nothing
+    made: Tensor | None = None  # what a `Linear` makes of this, its input; the values of the network's output
 
 
 def _seen(backbone: Backbone) -> Iterator[_Sighting]:
@@ -173,7 +184,8 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         described = _described(name, where, call, tensor, size)
         if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
             return
-        sightings.append(_Sighting(described, _digest(described.canonical(tensor))))
+        values = described.canonical(tensor)
+        sightings.append(_Sighting(described, _digest(values), _made(backbone.module, described, values)))
 
     with watch(backbone.module, wanted, see):
         run(backbone.module, noise)
@@ -227,21 +239,34 @@ def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | 
     """Find the classifier's input.
 
     Without a named classifier it is the input of the last `Linear` that ran, provided that layer makes the network's
-    output (a vector) from a vector; otherwise the network has no classifier and its output is the features.
+    output (a vector) from a vector, be it through an increasing function such as softmax or tanh; otherwise the network
+    has no classifier and its output is the features.
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
-    if not inputs or (backbone.classifier is None and not _makes(output, inputs[-1].layer, backbone.module)):
+    if not inputs or (backbone.classifier is None and not _makes(inputs[-1], output)):
         return output
     return inputs[-1]
 
 
-def _makes(output: _Sighting | None, entry: Layer, module: nn.Module) -> bool:
-    """Tell whether the `Linear` whose input is `entry` makes the network's output."""
-    linear = module.get_submodule(entry.module)
-    if output is None or not isinstance(linear, nn.Linear):
+def _made(module: nn.Module, layer: Layer, values: Tensor) -> Tensor | None:
+    """The vectors that tell whether a `Linear` makes the network's output; None for all other layers."""
+    if layer.kind != "vector":
+        return None
+    if layer.module == "":
+        return values.clone()
+    child = module.get_submodule(layer.module)
+    if layer.where != "input" or not isinstance(child, nn.Linear):
+        return None
+    return F.linear(values, child.weight, child.bias)  # not through the module, whose hooks are watching
+
+
+def _makes(entry: _Sighting, output: _Sighting | None) -> bool:
+    """Tell whether the network's output grows with what the `Linear` behind `entry` makes, number by number."""
+    if output is None or output.made is None or entry.made is None or entry.made.shape != output.made.shape:
         return False
-    return output.layer.kind == entry.kind == "vector" and output.layer.shape == (linear.out_features,)
+    order = entry.made.argsort(1)
+    return bool((output.made.gather(1, order).diff(dim=1) >= 0).all())
 
 
 def _without_repeats(sightings: list[_Sighting]) -> tuple[Layer, ...]:
@@ -301,9 +326,9 @@ class _PrefixTokens:
         counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
         patches = [count for part in module.modules() if (count := _count(part, "num_patches")) is not None]
         tokens = [
-            parameter.shape[1]
+            parameter.shape[1] if parameter.ndim == 3 else 1
             for name, parameter in module.named_parameters()
-            if name.rpartition(".")[2] in _PREFIX_PARAMETERS and parameter.ndim == 3
+            if name.rpartition(".")[2] in _PREFIX_PARAMETERS and parameter.ndim in (1, 3)
         ]
         self.count = counts[0] if counts else sum(tokens)
         self.patches = patches[0] if patches else None
