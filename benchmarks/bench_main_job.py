@@ -1,7 +1,8 @@
 """The main job on real data and weights: `fit` on 1000 training images, `evaluate` once on the test split.
 
 Needs the folder `shared` beside the checkout; without it there is nothing to run. Resumes: a cell that is in the record
-is not run again, so delete benchmarks/results/main_job.json to start afresh. Name cells (task/backbone) to run these alone.
+is not run again, so delete benchmarks/results/main_job.json to start afresh. Name cells (task/backbone) to run them
+alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ NAME = "main_job"
 TASKS = {
     "location": ("dsprites.npz", "location"),
     "orientation": ("dsprites.npz", "orientation"),
-    **{name: (f"{name}.zip", None) for name in ("caltech101", "nuclei_count", "signdigits", "cifar10", "mnist", "brainmri", "rsscn7")},
+    **{
+        name: (f"{name}.zip", None)
+        for name in ("caltech101", "nuclei_count", "signdigits", "cifar10", "mnist", "brainmri", "rsscn7")
+    },
 }
 CELLS = [
     *((task, "embedded") for task in TASKS),
@@ -42,7 +46,7 @@ def run_cell(task: str, backbone: str) -> dict:
     file, label = TASKS[task]
     train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
     start = time.perf_counter()
-    probe = Head2ToeClassifier(spec(backbone), cache=False, verbose=True).fit(train)
+    probe = Head2ToeClassifier(spec(backbone), cache=False, verbose=False).fit(train)
     fitted = time.perf_counter() - start
     out = probe.outputs(test.images, linear=True)
     truth = [test.labels[i] for i in out.kept]
@@ -67,7 +71,8 @@ def main(cells: list[str] | None = None) -> None:
     wanted = cells or [f"{task}/{backbone}" for task, backbone in CELLS]
     for cell in wanted:
         if cell not in record:
-            record[cell] = run_cell(*cell.split("/"))
+            row = run_cell(*cell.split("/"))
+            record = {**records.read(NAME), cell: row}  # read again: another process may fill other cells
             records.write(NAME, record)
         row = record[cell]
         gain = row["head2toe"] - row["linear"]
@@ -75,7 +80,8 @@ def main(cells: list[str] | None = None) -> None:
     for backbone in ("embedded", "vit_tiny_patch16_224"):
         gains = [r["head2toe"] - r["linear"] for cell, r in record.items() if cell.endswith("/" + backbone)]
         if len(gains) == len(TASKS):
-            print(f"{backbone}: mean gain over {len(gains)} tasks {sum(gains) / len(gains):+.1f}, smallest {min(gains):+.1f}")
+            mean, least = sum(gains) / len(gains), min(gains)
+            print(f"{backbone}: mean gain over {len(gains)} tasks {mean:+.1f}, smallest {least:+.1f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Gram bank: one n x n Gram matrix a block, computed once, from which every fold and every weighted sum is taken."""
+"""The Gram bank: one n x n Gram matrix a block, computed once; every fold and every weighted sum comes from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GramBank:
         self.complete = rows.n <= MOST_ROWS
         self.anchors = np.arange(rows.n) if self.complete else np.sort(rng.permutation(rows.n)[:MOST_ROWS])
         numbers = sorted({number for view in columns.views.values() for number in view})
-        numbers.sort(key=lambda number: self._first_view(number))
+        numbers.sort(key=self._first_view)
         self.place = {number: i for i, number in enumerate(numbers)}
         self.grams = torch.zeros(len(numbers), len(self.anchors), len(self.anchors))
         for number, i in self.place.items():

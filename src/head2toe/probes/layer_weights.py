@@ -39,7 +39,9 @@ def learn_layer_weights(
 
     Each round is the minorise-maximise step of Zhou et al. (2019, "MM algorithms for variance components models"),
     ``w_b <- w_b sqrt( tr(A' K_b A) / (c tr(C^-1 K_b)) )`` with ``C = sum_b w_b K_b + s V^-1`` and ``A = C^-1 Y``; the
-    likelihood never falls. The first `BOLD` rounds leave out the root (MacKay's fixed point). V holds the sample weights. It has no hyper-parameter.
+    likelihood never falls. The first `BOLD` rounds leave out the root (MacKay's fixed point). V holds the sample
+    weights.
+    There is no hyper-parameter.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def learn_layer_weights(
     targets : float64 Tensor (m, c)
     weight : float64 Tensor (m,), positive
     """
-    n, m = grams.shape[1], len(train)
+    n = grams.shape[1]
     rows = torch.from_numpy(train)
     p = weight / weight.sum()
     y = targets - p @ targets
@@ -79,9 +81,7 @@ def learn_layer_weights(
     return LayerWeights(w, spread_alpha)
 
 
-def log_marginal_likelihood(
-    kernel: torch.Tensor, targets: torch.Tensor, noise: float
-) -> torch.Tensor:
+def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: float) -> torch.Tensor:
     """``log N(Y; 0, kernel + noise I)`` summed over the columns of Y (m, c): what `learn_layer_weights` increases."""
     m, c = targets.shape
     factor = torch.linalg.cholesky(kernel + noise * torch.eye(m, dtype=kernel.dtype))

@@ -15,7 +15,7 @@ def indicators(y: torch.Tensor, classes: int) -> torch.Tensor:
 def ridge_path(
     kernel: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, strengths: tuple[float, ...]
 ) -> list[DualSolution]:
-    """The same minimisers as `KernelRidge.solve`, one Cholesky factor a strength: cheaper where no leave-one-out is asked."""
+    """The minimisers of `KernelRidge`, by one Cholesky factor a strength: cheaper where no leave-one-out is asked."""
     root = weight.sqrt()
     intercept = (weight / weight.sum()) @ targets
     residual = root[:, None] * (targets - intercept)
@@ -69,9 +69,9 @@ class KernelRidge:
     def leave_one_out(self, strength: float) -> torch.Tensor:
         """Exact leave-one-out residuals ``y_i - f_{-i}(z_i)``, float64 (m, c), with the intercept refitted each time.
 
-        The smoother of the weighted problem is ``H = K (K + s I)^-1 + r r' / r'r`` with r the square roots of the weights (K r = 0
-        since K is centred), and the leave-one-out residual of a linear smoother is ``residual_i / (1 - H_ii)``
-        (Allen's PRESS; Cawley and Talbot 2003).
+        The smoother of the weighted problem is ``H = K (K + s I)^-1 + r r' / r'r`` with r the square roots of the
+        weights (K r = 0 since K is centred), and the leave-one-out residual of a linear smoother is
+        ``residual_i / (1 - H_ii)`` (Allen's PRESS; Cawley and Talbot 2003).
         """
         ratio = strength / (self.values + strength)
         residual = self.vectors @ (self.rotated * ratio[:, None])

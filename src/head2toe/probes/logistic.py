@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
@@ -51,8 +52,14 @@ class KernelLogistic:
         rows = torch.arange(self.m)
         coef.requires_grad_()
         intercept.requires_grad_()
-        solver = torch.optim.LBFGS([coef, intercept], max_iter=iterations, history_size=10,
-                                   tolerance_grad=tolerance, tolerance_change=1e-8, line_search_fn="strong_wolfe")  # fmt: skip
+        solver = torch.optim.LBFGS(
+            [coef, intercept],
+            max_iter=iterations,
+            history_size=10,
+            tolerance_grad=tolerance,
+            tolerance_change=1e-8,
+            line_search_fn="strong_wolfe",
+        )
 
         @torch.no_grad()
         def closure() -> torch.Tensor:

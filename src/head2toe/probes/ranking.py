@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from head2toe.probes.kernels import centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge
+from head2toe.probes.least_squares import DualSolution, KernelRidge, ridge_path
 from head2toe.probes.standardised import Standardised
 
 ROUNDS = 4
 SHRINK = 0.4  # share of the live features that stays live in the next round
+LIVE = 4  # never fewer live features than this many times the rows: fewer could not carry the fit
 
 
 def group_lasso_scores(
@@ -26,8 +27,12 @@ def group_lasso_scores(
 
     ``lambda sum_i ||W_i|| = min over eta of lambda / 2 sum_i (||W_i||^2 / eta_i + eta_i)``, with the minimum at
     ``eta_i = ||W_i||`` (Bach et al. 2012, section 5). Each round solves one ridge problem with the kernel
-    ``sum_i eta_i z_i z_i'`` and sets ``eta_i = eta_i ||z_i' alpha||``; its strength is the one with the smallest exact
-    leave-one-out error. Features whose eta vanishes leave the kernel but keep a score, so that all of them are ranked.
+    ``sum_i eta_i z_i z_i'`` and strength lambda, and sets ``eta_i = eta_i ||z_i' alpha||``. Features whose eta vanishes
+    leave the kernel but keep a score, so that all of them are ranked.
+
+    The first round has equal eta and the strength with the smallest exact leave-one-out error; read at the mean eta it
+    leaves, that strength is lambda. It is not chosen again: once features are selected on the same rows, leaving one
+    out no longer warns of overfitting.
 
     Parameters
     ----------
@@ -47,30 +52,42 @@ def group_lasso_scores(
     array (K,) float64
         Non-negative; larger is more relevant.
     """
-    importance = np.full(len(indices), 1 / max(1, len(indices)))
-    kernel = gram
+    importance, penalty, kernel = np.ones(len(indices)), None, gram
     for turn in range(ROUNDS):
-        dual = _dual(kernel, train, targets, weight, strengths, rows.n)
-        importance = importance * rows.project(indices, dual).norm(dim=1).numpy()
-        importance /= max(importance.sum(), np.finfo(float).tiny)
-        if turn == ROUNDS - 1:
+        dual, strength = _ridge(kernel, train, targets, weight, strengths, penalty, rows.n)
+        importance = importance * rows.project(indices, dual).norm(dim=1).double().numpy()
+        if penalty is None:
+            penalty = strength * float(importance.mean())
+        if turn == ROUNDS - 1 or not importance.any():
             break
-        live = np.sort(np.argsort(-importance, kind="stable")[: max(1, int(len(indices) * SHRINK ** (turn + 1)))])
+        count = max(LIVE * len(train), int(len(indices) * SHRINK ** (turn + 1)))
+        live = np.sort(np.argsort(-importance, kind="stable")[:count])
         kernel = rows.gram(indices[live], importance[live])
     return importance
 
 
-def _dual(
+def _ridge(
     gram: torch.Tensor,
     train: np.ndarray,
     targets: torch.Tensor,
     weight: torch.Tensor,
     strengths: tuple[float, ...],
+    penalty: float | None,
     n: int,
-) -> torch.Tensor:
-    """Dual coefficients on all n rows (zero outside `train`) of the leave-one-out best ridge head."""
-    ridge = KernelRidge(centre(gram, train, train[:0], weight).train, targets, weight)
-    return spread(ridge.solve(ridge.best_strength(strengths)), train, weight, n)
+) -> tuple[torch.Tensor, float]:
+    """Dual coefficients on all n rows and the strength used, both in the units of the kernel.
+
+    The strength is `penalty`, or where that is None the best of `strengths` by leave-one-out.
+    """
+    kernel = centre(gram, train, train[:0], weight)
+    if penalty is None:
+        ridge = KernelRidge(kernel.train, targets, weight)
+        strength = ridge.best_strength(strengths)
+        solution = ridge.solve(strength)
+    else:
+        strength = penalty / kernel.unit
+        solution = ridge_path(kernel.train, targets, weight, (strength,))[0]
+    return spread(solution, train, weight, n) / kernel.unit, strength * kernel.unit
 
 
 def spread(solution: DualSolution, train: np.ndarray, weight: torch.Tensor, n: int) -> torch.Tensor:

@@ -91,7 +91,9 @@ class _Search:
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.everything = np.arange(len(y))
-        self.selector = Selector(self.rows, GramBank(self.rows, columns, settings.random_state), self.targets, self.weight)
+        self.selector = Selector(
+            self.rows, GramBank(self.rows, columns, settings.random_state), self.targets, self.weight
+        )
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
         self.report = progress or (lambda done, total, text: None)

@@ -69,9 +69,7 @@ class Selector:
             return self.bank.view(view, ranking.blocks)
         return self._sum(view, ranking, top(ranking.scores, fraction))
 
-    def grams(
-        self, view: str, ranking: Ranking, fractions: tuple[float, ...]
-    ) -> Iterator[tuple[float, torch.Tensor]]:
+    def grams(self, view: str, ranking: Ranking, fractions: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor]]:
         """`gram` for ascending fractions, each the one before plus what is new in it."""
         total, before = torch.zeros(self.rows.n, self.rows.n), np.empty(0, np.int64)
         for fraction in fractions:

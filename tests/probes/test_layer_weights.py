@@ -1,0 +1,75 @@
+"""Layer weights: the likelihood rises, its gradient is right, and the layer that knows is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from head2toe.probes.layer_weights import learn_layer_weights, log_marginal_likelihood
+
+N, C, WIDTHS = 60, 3, (5, 40, 40)
+
+
+def problem() -> tuple[torch.Tensor, torch.Tensor]:
+    """Three blocks of features, of which the second makes the targets."""
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(size=(N, width)) for width in WIDTHS]
+    signal = blocks[1] @ rng.normal(size=(WIDTHS[1], C))
+    targets = torch.from_numpy(signal + 0.5 * signal.std() * rng.normal(size=(N, C)))
+    return torch.from_numpy(np.stack([b @ b.T for b in blocks])), targets
+
+
+def test_the_block_that_made_the_targets_is_loudest() -> None:
+    grams, targets = problem()
+    learned = learn_layer_weights(grams.float(), np.arange(N), targets, torch.ones(N, dtype=torch.float64))
+    shares = learned.importance * torch.tensor(WIDTHS)
+    assert shares.argmax() == 1 and shares[1] / shares.sum() > 0.8
+
+
+def test_more_rounds_never_lower_the_likelihood() -> None:
+    grams, targets = problem()
+    everything, one = np.arange(N), torch.ones(N, dtype=torch.float64)
+    centred = targets - targets.mean(dim=0)
+    centred = centred / centred.square().mean().sqrt()
+    hat = torch.eye(N, dtype=torch.float64) - 1 / N
+    grams = hat @ grams @ hat
+    values = []
+    for rounds in (3, 5, 10, 40):
+        w = learn_layer_weights(grams.float(), everything, targets, one, rounds=rounds).importance
+        kernel = torch.einsum("b,bij->ij", w, grams)
+        best = max(float(log_marginal_likelihood(kernel, centred, s)) for s in np.geomspace(1e-3, 1, 60))
+        values.append(best)
+    assert all(later > earlier - 0.5 for earlier, later in zip(values, values[1:], strict=False))
+    equal = torch.einsum("b,bij->ij", 1 / (3 * grams.diagonal(dim1=1, dim2=2).mean(1)), grams)
+    assert values[0] > max(float(log_marginal_likelihood(equal, centred, s)) for s in np.geomspace(1e-3, 1, 60))
+
+
+def test_gradient_of_the_likelihood_equals_finite_differences() -> None:
+    grams, targets = problem()
+    w = torch.tensor([0.01, 0.02, 0.005], dtype=torch.float64)
+
+    def value(weights: torch.Tensor) -> torch.Tensor:
+        return log_marginal_likelihood(torch.einsum("b,bij->ij", weights, grams), targets, 0.3)
+
+    inverse = torch.linalg.inv(torch.einsum("b,bij->ij", w, grams) + 0.3 * torch.eye(N, dtype=torch.float64))
+    alpha = inverse @ targets
+    # The two traces whose ratio drives the updates: the gradient is half their difference.
+    explained = torch.stack([(alpha * (g @ alpha)).sum() for g in grams])
+    expected = torch.stack([C * (inverse * g).sum() for g in grams])
+    for b in range(len(w)):
+        step = torch.zeros(3, dtype=torch.float64)
+        step[b] = 1e-6
+        numeric = (value(w + step) - value(w - step)) / 2e-6
+        torch.testing.assert_close(0.5 * (explained - expected)[b], numeric, rtol=1e-5, atol=1e-6)
+
+
+def test_only_training_rows_count() -> None:
+    grams, targets = problem()
+    train, one = np.arange(45), torch.ones(45, dtype=torch.float64)
+    first = learn_layer_weights(grams.float(), train, targets[:45], one)
+    spoilt = grams.clone()
+    spoilt[:, 45:] = 7
+    spoilt[:, :, 45:] = 7
+    second = learn_layer_weights(spoilt.float(), train, targets[:45], one)
+    torch.testing.assert_close(first.importance, second.importance)
+    assert not first.alpha[45:].any()

@@ -1,0 +1,67 @@
+"""Kernel ridge regression: closed forms against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe.probes.kernels import centre
+from head2toe.probes.least_squares import KernelRidge, indicators, ridge_path
+
+N, D, C = 24, 40, 3
+
+
+@pytest.fixture(params=[False, True], ids=["equal", "weighted"])
+def problem(request: pytest.FixtureRequest) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(rng.normal(size=(N, D)) + 3)
+    targets = indicators(torch.from_numpy(rng.integers(0, C, N)), C)
+    weight = torch.from_numpy(rng.uniform(0.5, 2, N)) if request.param else torch.ones(N, dtype=torch.float64)
+    return features, targets, weight / weight.mean()
+
+
+def primal(features: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, strength: float) -> torch.Tensor:
+    """Coefficients and intercept of ``sum v ||f + b - y||^2 + s ||f||^2`` from its normal equations, (D + 1, C)."""
+    design = torch.cat([features, torch.ones(len(features), 1, dtype=torch.float64)], dim=1)
+    penalty = strength * torch.eye(D + 1, dtype=torch.float64)
+    penalty[-1, -1] = 0
+    weighted = design * weight[:, None]
+    return torch.linalg.solve(weighted.T @ design + penalty, weighted.T @ targets)
+
+
+def test_solutions_are_those_of_the_normal_equations(problem: tuple[torch.Tensor, ...]) -> None:
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    solution = KernelRidge(kernel.train, targets, weight).solve(0.3)
+    ours = kernel.held_out @ solution.alpha + solution.intercept
+    expected = primal(features, targets, weight, 0.3 * kernel.unit)
+    torch.testing.assert_close(ours, features @ expected[:-1] + expected[-1])
+    (by_factor,) = ridge_path(kernel.train, targets, weight, (0.3,))
+    torch.testing.assert_close(by_factor.alpha, solution.alpha)
+
+
+def test_leave_one_out_equals_leaving_one_out(problem: tuple[torch.Tensor, ...]) -> None:
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    ours = KernelRidge(kernel.train, targets, weight).leave_one_out(0.3)
+    for i in range(N):
+        rest = np.delete(everything, i)
+        coef = primal(features[rest], targets[rest], weight[rest], 0.3 * kernel.unit)
+        torch.testing.assert_close(ours[i], targets[i] - features[i] @ coef[:-1] - coef[-1])
+
+
+def test_fold_kernels_see_only_training_rows() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(N, D)) + 5
+    train, held_out = np.arange(16), np.arange(16, N)
+    one = torch.ones(16, dtype=torch.float64)
+    kernel = centre(torch.from_numpy(features @ features.T), train, held_out, one)
+    moved = features - features[train].mean(axis=0)
+    torch.testing.assert_close(kernel.train * kernel.unit, torch.from_numpy(moved[train] @ moved[train].T))
+    torch.testing.assert_close(kernel.held_out * kernel.unit, torch.from_numpy(moved[held_out] @ moved[train].T))
+    features[held_out] = rng.normal(size=(len(held_out), D))
+    again = centre(torch.from_numpy(features @ features.T), train, held_out, one)
+    torch.testing.assert_close(again.train, kernel.train)

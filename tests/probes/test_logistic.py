@@ -1,0 +1,42 @@
+"""The logistic head equals scikit-learn's, and its gradient vanishes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from head2toe.probes.logistic import KernelLogistic
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_scikit_learn(classes: int, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    n, d, strength = 60, 90, 1e-2
+    X = rng.normal(size=(n, d)) / np.sqrt(d)
+    y = rng.integers(0, classes, n)
+    weight = rng.uniform(0.5, 2, n) if weighted else np.ones(n)
+    weight /= weight.mean()
+    path = KernelLogistic(torch.from_numpy(X @ X.T), torch.from_numpy(y), classes, torch.from_numpy(weight))
+    path.solve(10 * strength)
+    solution = path.solve(strength, tolerance=1e-7, iterations=500)
+    ours = torch.from_numpy(X @ X.T) @ solution.alpha + solution.intercept
+    theirs = LogisticRegression(C=1 / (n * strength), tol=1e-10, max_iter=10_000).fit(X, y, weight)
+    assert torch.softmax(ours, 1).numpy() == pytest.approx(theirs.predict_proba(X), abs=2e-3) or classes == 2
+    if classes == 2:  # scikit-learn penalises the difference of two rows as one: half of the softmax's penalty
+        theirs = LogisticRegression(C=2 / (n * strength), tol=1e-10, max_iter=10_000).fit(X, y, weight)
+        assert torch.softmax(ours, 1).numpy() == pytest.approx(theirs.predict_proba(X), abs=2e-3)
+
+
+def test_gradient_vanishes() -> None:
+    rng = np.random.default_rng(1)
+    n, strength = 50, 1e-3
+    X = torch.from_numpy(rng.normal(size=(n, 200)) / np.sqrt(200))
+    y = torch.from_numpy(rng.integers(0, 3, n))
+    solution = KernelLogistic(X @ X.T, y, 3, torch.ones(n, dtype=torch.float64)).solve(strength, 1e-7, 1000)
+    coef = (X.T @ solution.alpha).requires_grad_()
+    loss = torch.nn.functional.cross_entropy(X @ coef + solution.intercept, y) + strength / 2 * coef.square().sum()
+    (gradient,) = torch.autograd.grad(loss, coef)
+    assert gradient.abs().max() < 1e-5

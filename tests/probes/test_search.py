@@ -1,0 +1,146 @@
+"""The search as a whole: honest inside the folds, and indifferent to what must not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
+from head2toe.probes.folds import stratified_folds
+from head2toe.probes.ranking import group_lasso_scores, top
+from head2toe.probes.settings import RIDGE
+from head2toe.probes.standardised import Standardised
+
+N, D, C = 90, 120, 3
+INFORMATIVE = np.arange(10, 16)
+QUICK = SearchSettings(fractions=(0.05, 0.3, 1.0), strengths=(1e-1, 1e-3), folds=3, repeats=1)
+
+
+def rows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Six columns know the class; the rest is noise of other means and sizes."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(N) % C
+    X = rng.normal(size=(N, D))
+    X[:, INFORMATIVE] += 1.2 * np.eye(C)[y][:, [0, 1, 2, 0, 1, 2]]
+    return (X * rng.uniform(0.1, 10, D) + rng.normal(size=D)).astype(np.float32), y
+
+
+def columns() -> Columns:
+    blocks = (Block("a", "mean", 0, 40), Block("b", "mean", 40, 100), Block("last", "identity", 100, D))
+    return Columns(blocks, {"all": (0, 1, 2), LINEAR_VIEW: (2,)})
+
+
+@pytest.fixture(scope="module")
+def found():
+    X, y = rows()
+    return search(X, y, columns(), settings=QUICK)
+
+
+def test_finds_the_columns_that_know(found) -> None:
+    assert found.cv_accuracy > found.linear_cv_accuracy + 0.2
+    # The six that know are heard more than any noise column.
+    strength = found.head.coef.norm(dim=0)
+    loudest = found.head.indices[strength.argsort(descending=True)[:6]]
+    assert len(set(loudest.tolist()) & set(INFORMATIVE.tolist())) >= 5
+
+
+def test_predicts_rows_it_has_not_seen(found) -> None:
+    X, y = rows()
+    fresh, truth = rows(seed=1)
+    # The second draw has its own scale and shift of each column: undo them against the first.
+    fresh = (fresh - fresh.mean(0)) / fresh.std(0) * X.std(0) + X.mean(0)
+    logits = found.head.logits(torch.from_numpy(fresh.astype(np.float32))[:, found.head.indices])
+    accuracy = float((logits.argmax(1).numpy() == truth).mean())
+    assert accuracy > 0.7
+    assert accuracy == pytest.approx(found.cv_accuracy, abs=0.15)
+    assert torch.isfinite(logits).all() and len(y) == N
+
+
+def test_noise_gets_no_credit() -> None:
+    """With labels that mean nothing, selection outside the folds would look good; inside, it looks like chance."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(N, 2000)).astype(np.float32)
+    y = rng.permutation(np.arange(N) % C)
+    noise = search(X, y, Columns.plain(2000), settings=QUICK)
+    mean = np.mean([row["cv_accuracy"] for row in noise.table])
+    assert mean == pytest.approx(1 / C, abs=0.1)
+
+
+def test_order_of_features_and_scale_do_not_matter(found) -> None:
+    X, y = rows()
+    scaled = X * np.geomspace(0.01, 100, D).astype(np.float32)
+    again = search(scaled, y, columns(), settings=QUICK)
+    assert again.choice["fraction"] == found.choice["fraction"]
+    assert again.cv_accuracy == pytest.approx(found.cv_accuracy, abs=0.012)
+
+
+def test_every_candidate_is_in_the_table_once(found) -> None:
+    keys = [(r["view"], r["layer_weights"], r["fraction"], r["head"]) for r in found.table]
+    assert len(keys) == len(set(keys))
+    screened = {k[:3] for k in keys if k[3] == "least squares"}
+    assert screened == {("all", way, f) for way in ("equal", "learned") for f in QUICK.fractions}
+    assert found.choice == found.table[0]
+    assert all(r["cv_accuracy"] <= found.cv_accuracy for r in found.table)
+
+
+def test_duplicated_rows_equal_weights() -> None:
+    X, y = rows()
+    weight = np.ones(N)
+    weight[:30] = 2
+    twice = Standardised(np.concatenate([X, X[:30]]))
+    weighted = Standardised(X, weight)
+    np.testing.assert_allclose(twice.mean, weighted.mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(twice.scale, weighted.scale, rtol=1e-4)
+
+
+def test_streaming_equals_holding(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    X, _ = rows()
+    held = Standardised(X)
+    monkeypatch.setattr("head2toe.probes.standardised.HELD_SHARE", 0.0)
+    monkeypatch.setattr("head2toe.probes.standardised.TILE_BYTES", 4 * N * 7)
+    np.save(tmp_path / "rows.npy", X)
+    streamed = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    some = np.array([0, 3, 4, 5, 77, 119])
+    torch.testing.assert_close(held.gram(some), streamed.gram(some))
+    torch.testing.assert_close(held.gram(np.arange(D)), streamed.gram(np.arange(D)), rtol=1e-4, atol=1e-4)
+    dual = torch.randn(N, 2)
+    torch.testing.assert_close(held.project(some, dual), streamed.project(some, dual))
+
+
+def test_constant_columns_become_zero() -> None:
+    X, _ = rows()
+    X[:, 5] = 12345.678
+    standard = Standardised(X)
+    z = standard.tile(np.array([4, 5]))
+    assert np.isinf(standard.scale[5]) and not z[1].any()
+    assert z[0].std(correction=0) == pytest.approx(1, abs=1e-4)
+
+
+def test_scores_rank_every_feature_and_agree_with_the_optimum() -> None:
+    """The reweighted scores order features as the exact group lasso does: what it keeps stands in front."""
+    from sklearn.linear_model import MultiTaskLasso
+
+    X, y = rows()
+    standard = Standardised(X)
+    everything, one = np.arange(N), torch.ones(N, dtype=torch.float64)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(y), C).double()
+    gram = standard.gram(np.arange(D))
+    scores = group_lasso_scores(standard, np.arange(D), everything, targets, one, RIDGE, gram)
+    assert scores.shape == (D,) and (scores >= 0).all() and len(np.unique(scores)) > D // 2
+    exact = MultiTaskLasso(alpha=0.1).fit(standard.tile(np.arange(D)).T.numpy(), targets.numpy())
+    kept = np.flatnonzero(np.linalg.norm(exact.coef_, axis=0))
+    ours = set(top(scores, len(kept) / D).tolist())
+    assert len(ours & set(kept.tolist())) >= 0.8 * len(kept)
+
+
+def test_folds_are_stratified_disjoint_and_complete() -> None:
+    y = np.repeat([0, 1, 2], [50, 7, 33])
+    folds = stratified_folds(y, 5, random_state=1)
+    assert sorted(np.concatenate([f.held_out for f in folds])) == list(range(90))
+    for fold in folds:
+        assert not set(fold.train) & set(fold.held_out) and len(fold.train) + len(fold.held_out) == 90
+    counts = np.array([np.bincount(y[f.held_out], minlength=3) for f in folds])
+    assert (np.ptp(counts, axis=0) <= 1).all() and np.ptp(counts.sum(axis=1)) <= 1
+    with pytest.raises(ValueError, match="cannot be split"):
+        stratified_folds(y[:3], 5)
