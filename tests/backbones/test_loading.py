@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import save_file
 
-from head2toe.backbones import Preprocessing, hub, load
+from head2toe.backbones import Preprocessing, embedded, hub, load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import (
-    Head2ToeError,
     HubUnreachableError,
     ParameterError,
     PreprocessingError,
@@ -95,12 +97,48 @@ def test_local_folder_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
         load(f"timm/local-dir:{tmp_path}")
 
 
+def test_local_folder_with_damaged_weights(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "config.json", tmp_path)
+    with pytest.raises(WeightsMismatchError, match="cannot be loaded"):
+        load(f"timm/local-dir:{tmp_path}")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        (tmp_path / name).write_bytes((folder / "model.safetensors").read_bytes()[:100])
+        with pytest.raises(WeightsMismatchError, match="cannot be loaded"):
+            load(f"timm/local-dir:{tmp_path}")
+        (tmp_path / name).unlink()
+
+
+def test_other_weights_have_not_the_revision_of_the_checkpoint(folder: Path) -> None:
+    assert timm.create_model(NAME).pretrained_cfg["tag"]
+    assert load(f"timm/{NAME}", weights=folder / "model.safetensors").revision is None
+
+
+def test_files_in_the_hub_s_cache_need_no_network(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--someone--tiny"
+    shutil.copytree(folder, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "reachable", lambda: pytest.fail("asked the network for what is here"))
+    expected = load(f"timm/local-dir:{folder}").weights_sha256
+    for spec in ("timm/hf-hub:someone/tiny", f"timm/hf-hub:someone/tiny@{commit}"):
+        backbone = load(spec)
+        assert (backbone.revision, backbone.weights_sha256, backbone.spec) == (commit, expected, spec)
+    assert backbone.preprocessing == Preprocessing((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", "whole", 0.8)
+
+
 @pytest.mark.parametrize(
     ("spec", "hint"),
     [
         ("resnet50", "timm/resnet50"),
         ("timm/resnot50", "resnet50"),
+        ("timm/resnet50.a1in1k", "resnet50.a1_in1k"),
         ("timm/local-dir:/no/such/folder", "config.json"),
+        ("timm/hf-hub:", "hf-hub:ORG/REPO"),
+        ("timm/hf-hub:no such/repository", "hf-hub:ORG/REPO"),
     ],
 )
 def test_unknown_backbones_name_what_is_near(spec: str, hint: str) -> None:
@@ -114,6 +152,27 @@ def test_no_hub_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(hub, "reachable", lambda: False)
     with pytest.raises(HubUnreachableError, match="embedded"):
         load(f"timm/{NAME}")
+
+
+@pytest.mark.parametrize("failure", [URLError("no route to host"), ConnectionResetError("peer")])
+def test_a_download_that_fails_is_no_unknown_backbone(failure: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    with pytest.raises(HubUnreachableError, match="embedded"):
+        load(f"timm/{NAME}")
+
+
+def test_a_repository_that_is_not_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(*_: object, **__: object) -> None:
+        raise RepositoryNotFoundError.__new__(RepositoryNotFoundError)  # its constructor wants the hub's response
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    with pytest.raises(UnknownBackboneError, match="the hub has no hf-hub:someone/nothing"):
+        load("timm/hf-hub:someone/nothing")
 
 
 def test_own_module_needs_a_transform() -> None:
@@ -138,5 +197,9 @@ def test_embedded_is_the_pretrained_network() -> None:
     assert backbone.module.get_buffer("bn1.running_var").std() > 0.01
 
 
-def test_every_error_is_one_a_user_can_catch() -> None:
-    assert issubclass(HubUnreachableError, Head2ToeError) and Head2ToeError.exit_code == 2
+def test_embedded_weights_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / embedded.FILE).write_bytes(b"other weights")
+    monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
+    with pytest.raises(WeightsMismatchError, match="reinstall"):
+        load("embedded")

@@ -25,13 +25,16 @@ def picture(width: int, height: int) -> Image.Image:
 @pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(80, 50), (50, 80), (64, 64), (20, 17)])
-def test_crop_equals_timm(crop_mode: str, interpolation: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("mean", [MEAN, (0.1, 0.9, 0.5)])  # "border" paints with the mean
+def test_crop_equals_timm(
+    crop_mode: str, interpolation: str, size: tuple[int, int], mean: tuple[float, float, float]
+) -> None:
     from timm.data.transforms_factory import create_transform
 
     image = picture(*size)
-    ours = Preprocessing((32, 32), MEAN, STD, interpolation, "crop", 0.9, crop_mode)
+    ours = Preprocessing((32, 32), mean, STD, interpolation, "crop", 0.9, crop_mode)
     theirs = create_transform(
-        (3, 32, 32), mean=MEAN, std=STD, interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode
+        (3, 32, 32), mean=mean, std=STD, interpolation=interpolation, crop_pct=0.9, crop_mode=crop_mode
     )
     torch.testing.assert_close(ours.batch([ours.image(image)])[0], theirs(image), atol=2e-6, rtol=0)
 
@@ -54,9 +57,18 @@ def test_scaling_is_the_definition_and_channels_last() -> None:
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_grey_checkpoints_get_one_channel() -> None:
-    p = Preprocessing((8, 8), (0.5,), (0.5,))
-    assert p.batch([p.image(picture(9, 9))]).shape == (1, 1, 8, 8)
+@pytest.mark.parametrize(("resize", "crop_mode"), [("whole", "center"), ("crop", "center"), ("crop", "border")])
+def test_grey_checkpoints_get_one_channel(resize: str, crop_mode: str) -> None:
+    p = Preprocessing((8, 8), (0.5,), (0.5,), resize=resize, crop_mode=crop_mode)
+    batch = p.batch([p.image(Image.new("RGB", (9, 9), (255, 0, 0)))])
+    # The luma of red by ITU-R 601, 0.299, to within the rounding to 8 bits.
+    torch.testing.assert_close(batch, torch.full((1, 1, 8, 8), (0.299 - 0.5) / 0.5), atol=0.005, rtol=0)
+
+
+def test_a_checkpoint_with_other_channels_needs_a_transform() -> None:
+    config = {"input_size": (5, 8, 8), "mean": MEAN, "std": STD, "interpolation": "bilinear", "crop_pct": 1.0}
+    with pytest.raises(PreprocessingError, match="5 input channels"):
+        Preprocessing.from_timm({**config, "crop_mode": "center"}, "whole")
 
 
 def test_description_survives_json() -> None:
