@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -39,7 +41,7 @@ def test_more_rounds_never_lower_the_likelihood() -> None:
         kernel = torch.einsum("b,bij->ij", w, grams)
         best = max(float(log_marginal_likelihood(kernel, centred, s)) for s in np.geomspace(1e-3, 1, 60))
         values.append(best)
-    assert all(later > earlier - 0.5 for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later > earlier - 0.5 for earlier, later in pairwise(values))
     equal = torch.einsum("b,bij->ij", 1 / (3 * grams.diagonal(dim1=1, dim2=2).mean(1)), grams)
     assert values[0] > max(float(log_marginal_likelihood(equal, centred, s)) for s in np.geomspace(1e-3, 1, 60))
 
