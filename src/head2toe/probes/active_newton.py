@@ -14,7 +14,10 @@ from head2toe.probes.penalty import GroupPenalty, dual_value
 from head2toe.probes.preconditioner import Preconditioner
 from head2toe.probes.working_set import WorkingSet
 
-_HALVINGS = 30
+_HALVINGS = 12
+_DAMPING = 1e-3  # Levenberg's term at first, as a share of each row's own curvature
+_LEAST_DAMPING = 1e-8
+_MOST_DAMPING = 1e3
 _CG_STEPS = 60
 _TIRED = 12  # more conjugate-gradient steps than this, and the preconditioner is made anew
 _FORCING = 0.1  # conjugate gradients stop at this share of the squared, preconditioned residual
@@ -59,6 +62,7 @@ class _Newton:
         self.value = self._objective(self.Z, self.W)
         self.preconditioner: Preconditioner | None = None
         self.stuck = False
+        self.damping = _DAMPING
 
     def refresh(self) -> None:
         """Gradient and row norms at the current point."""
@@ -92,6 +96,15 @@ class _Newton:
     def step(self) -> None:
         """A truncated Newton step on the nonzero rows, with rows that pass through zero set to zero."""
         active = torch.nonzero(self.norms > 0)[:, 0]
+        while not (step := self._search(active)):
+            if self.damping > _MOST_DAMPING:
+                self.stuck = True
+                return
+            self.damping *= 100
+        self.damping = max(_LEAST_DAMPING, self.damping * (0.1 if step == 1 else 1 if step > 0.1 else 10))
+
+    def _search(self, active: torch.Tensor) -> float:
+        """Line search along the damped Newton direction; the step taken, or zero."""
         system = _System(self, active)
         direction, shift, slope = system.direction()
         old, step = self.W[:, active], 1.0
@@ -102,9 +115,9 @@ class _Newton:
             W[:, active] = moved
             b = self.b + step * shift
             if self._accept(W, b, moved @ system.X.T + b[:, None], _SUFFICIENT * step * slope):
-                return
+                return step
             step /= 2
-        self.stuck = True
+        return 0.0
 
     def _accept(self, W: torch.Tensor, b: torch.Tensor, Z: torch.Tensor, decrease: float) -> bool:
         value = self._objective(Z, W)
@@ -122,7 +135,8 @@ class _Newton:
 class _System:
     """The Newton system of the nonzero rows and the intercept.
 
-    The Hessian of ``level ||w||`` is ``level / ||w|| (I - u u')`` with u = w / ||w||.
+    The Hessian of ``level ||w||`` is ``level / ||w|| (I - u u')`` with u = w / ||w||: none along u, so that with more
+    rows than samples the lengths alone may be undetermined, and the step without end. Levenberg's damping bounds it.
     """
 
     def __init__(self, newton: _Newton, active: torch.Tensor) -> None:
@@ -133,9 +147,11 @@ class _System:
         self.gradient = newton.gradient[:, active] + newton.levels[active] * self.unit
         self.gradient += self.ridge * newton.W[:, active]
         self.shift = newton.residual.sum(dim=1) if newton.problem.fit_intercept else newton.b * 0
+        curvature = self.datafit.curvature()
+        self.damping = self.ridge + newton.damping * curvature.sum() * newton.lipschitz[active]
         if newton.preconditioner is None or newton.preconditioner.tired > _TIRED:
             newton.preconditioner = Preconditioner(
-                self.X, active, self.datafit.curvature(), self.unit, self.across, self.ridge, newton.X.shape[1]
+                self.X, active, curvature, self.unit, self.across, self.ridge, newton.X.shape[1]
             )
         self.approximate = newton.preconditioner.on(active, self.unit, self.across)
 
@@ -145,8 +161,7 @@ class _System:
         along = (D * self.unit).sum(dim=0)
         out = curved @ self.X
         out += self.across * (D - along * self.unit)
-        if self.ridge:
-            out += self.ridge * D
+        out += self.damping * D
         return out, curved.sum(dim=1) if self.newton.problem.fit_intercept else d
 
     def direction(self) -> tuple[torch.Tensor, torch.Tensor, float]:

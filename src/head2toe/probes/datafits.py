@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-_NEWTON_STEPS = 100
+_NEWTON_STEPS = 30
+_BALANCED = 1e-14  # how near to zero the columns of the dual point must sum
 
 
 class Multinomial:
@@ -63,16 +64,14 @@ class Multinomial:
             proba = torch.softmax(Z + b[:, None], dim=0)
             weighted = self.p64 * proba
             slope = weighted.sum(dim=1) - prior
-            if slope.abs().max() < 1e-15:
+            if slope.abs().max() < _BALANCED:
                 break
             # The Hessian is singular along the vector of ones; adding 11'/c makes it regular and changes no step.
             curvature = torch.diag(weighted.sum(dim=1)) - weighted @ proba.T + 1 / self.outputs
             step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
             scale = 1.0
-            while (trial := self.value(Z + (b - scale * step)[:, None])) > value and scale > 1e-6:
+            while (trial := self.value(Z + (b - scale * step)[:, None])) > value + 1e-15 * abs(value) and scale > 1e-6:
                 scale /= 2
-            if trial >= value:
-                break
             b, value = b - scale * step, trial
         return b - b.mean()
 
