@@ -19,7 +19,8 @@ class LayerWeights:
     Attributes
     ----------
     importance : Tensor (blocks,) float64
-        Prior variance of one standardised feature's coefficient, by block; its kernel is ``sum_b importance_b G_b``.
+        Prior variance of one standardised feature's coefficient, by block, up to a common factor: the kernel
+        ``sum_b importance_b G_b`` has a mean diagonal of one on the training rows.
     alpha : Tensor (n, c) float64
         Dual coefficients of the posterior mean under it: zero outside the training rows, each column summing to zero.
     """
@@ -64,7 +65,8 @@ def learn_layer_weights(
     flat = grams.flatten(1)
     alpha = y
     for turn in range(rounds + 1):
-        kernel = (w.float() @ flat).view(n, n)[rows][:, rows].double()
+        largest = w.max().clamp_min(1e-300)  # float32 sums of weights that may have shrunk far below one
+        kernel = largest * ((w / largest).float() @ flat).view(n, n)[rows][:, rows].double()
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(_centred(kernel, p) + torch.diag(s * noise_shape)))
         alpha = inverse @ y
         if turn == rounds:
@@ -78,7 +80,7 @@ def learn_layer_weights(
         s = (s * noise.sqrt()).clamp_min(1e-6)
     spread_alpha = torch.zeros(n, y.shape[1], dtype=torch.float64)
     spread_alpha[rows] = alpha - p[:, None] * alpha.sum(dim=0)
-    return LayerWeights(w, spread_alpha)
+    return LayerWeights(w / (w @ diagonal).clamp_min(1e-300), spread_alpha)
 
 
 def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: float) -> torch.Tensor:
