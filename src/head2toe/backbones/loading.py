@@ -10,6 +10,7 @@ from PIL import Image
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.preprocessing import RESIZES, AnyPreprocessing, Preprocessing, TransformPreprocessing
+from head2toe.backbones.sizes import resized
 from head2toe.errors import ParameterError, PreprocessingError, UnknownBackboneError
 
 Transform = Callable[[Image.Image], torch.Tensor]
@@ -21,6 +22,7 @@ def load(
     weights: str | Path | None = None,
     preprocessing: AnyPreprocessing | Transform | None = None,
     resize: str = "whole",
+    image_size: int | tuple[int, int] | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -28,14 +30,17 @@ def load(
     ----------
     spec : str or torch.nn.Module
         "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; "hf/ORG/REPO[@REVISION]" or
-        "hf/FOLDER" for a vision model of `transformers`; or a module of your own.
-    weights : path of a .safetensors file, optional
-        Weights for a timm architecture, loaded strictly.
+        "hf/FOLDER" for a vision model of `transformers`; "torchvision/NAME[@WEIGHTS]"; or a module of your own.
+    weights : path of a .safetensors or .pth file, optional
+        Weights for an architecture of timm or torchvision, loaded strictly.
     preprocessing : Preprocessing or callable, optional
         For your own module, which has none: a `Preprocessing`, or a callable from an RGB PIL image to a float tensor
         (channels, H, W). Given with a string, it replaces the checkpoint's.
     resize : "whole" or "crop"
         Resize the whole image (the paper's way, the default), or the checkpoint's resize and centre crop.
+    image_size : int or (H, W), optional
+        Input size in pixels instead of the checkpoint's. timm's transformers interpolate their position embeddings;
+        networks of a fixed size refuse.
 
     Raises
     ------
@@ -43,6 +48,8 @@ def load(
         Nothing answers to `spec`; the message names what is nearest.
     PreprocessingError
         A module without preprocessing.
+    ParameterError
+        Unknown `resize`, `weights` where they do not apply, or an `image_size` that the network does not take.
     WeightsMismatchError, HubUnreachableError, MissingDependencyError
     """
     if resize not in RESIZES:
@@ -57,25 +64,31 @@ def load(
             f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, "
             "a callable from a PIL image to a tensor"
         )
-    return backbone if preprocessing is None else _with(backbone, preprocessing)
+    if preprocessing is not None:
+        backbone = _with(backbone, preprocessing)
+    return backbone if image_size is None else resized(backbone, image_size)
 
 
 def _from_name(spec: str, weights: str | Path | None, resize: str, own_preprocessing: bool) -> Backbone:
     from head2toe.backbones.embedded import load_embedded
     from head2toe.backbones.huggingface import load_huggingface
     from head2toe.backbones.timm_zoo import load_timm
+    from head2toe.backbones.torchvision_zoo import load_torchvision
 
     family, _, name = str(spec).partition("/")
     if family == "timm" and name:
         return load_timm(name, weights=weights, resize=resize)
+    if family == "torchvision" and name:
+        return load_torchvision(name, weights=weights, resize=resize)
     if weights is not None:
-        raise ParameterError(f"weights= goes with timm/NAME, not with {spec!r}")
+        raise ParameterError(f"weights= goes with timm/NAME and torchvision/NAME, not with {spec!r}")
     if family == "hf" and name:
         return load_huggingface(name, resize=resize, own_preprocessing=own_preprocessing)
     if spec == "embedded":
         return load_embedded(resize)
     raise UnknownBackboneError(
-        f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}' or a torch.nn.Module"
+        f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}', 'torchvision/{spec}' "
+        "or a torch.nn.Module"
     )
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.backbones.weights_file import load_strictly
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -28,7 +28,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     ----------
     name : str
         Without the leading "timm/".
-    weights : path of a .safetensors file, optional
+    weights : path of a .safetensors or .pth file, optional
         Loaded strictly instead of the pretrained weights.
     resize : "whole" or "crop"
 
@@ -43,7 +43,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     _check_name(name)
     module = _create(name, pretrained=weights is None)
     if weights is not None:
-        _load_strictly(module, Path(weights))
+        load_strictly(module, Path(weights))
     config = resolve_data_config({}, model=module, use_test_size=False)
     return Backbone(
         spec=f"timm/{name}",
@@ -107,24 +107,6 @@ def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
         if not pretrained or name.startswith((LOCAL, HUB)) or "state_dict" in str(error):
             raise WeightsMismatchError(f"timm/{name} cannot be loaded: {_one_line(error)}") from error
         raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {_one_line(error)}") from error
-
-
-def _load_strictly(module: torch.nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise WeightsMismatchError(f"no weights file at {path}")
-    try:
-        state = load_file(path)
-    except Exception as error:
-        raise WeightsMismatchError(f"{path} is not a safetensors file: {_one_line(error)}") from error
-    own = module.state_dict()
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    for what, keys in (("misses", missing), ("has unknown", unexpected), ("has wrong shapes for", shapes)):
-        if keys:
-            raise WeightsMismatchError(
-                f"{path.name} {what} {len(keys)} keys: {', '.join(keys[:3])}{', ...' * (len(keys) > 3)}"
-            )
-    module.load_state_dict(state)
 
 
 def _classifier(module: torch.nn.Module) -> str | None:

@@ -1,0 +1,66 @@
+"""Another input size for a loaded backbone."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import torch
+
+from head2toe.backbones.backbone import Backbone, freeze
+from head2toe.backbones.preprocessing import Preprocessing
+from head2toe.errors import ParameterError
+
+
+def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
+    """The backbone for images of another size, tried on one image.
+
+    timm's transformers interpolate their position embeddings (`set_input_size`); convolutional networks need nothing.
+
+    Parameters
+    ----------
+    size : int or (H, W)
+        Pixels.
+
+    Raises
+    ------
+    ParameterError
+        No positive whole numbers, or the network does not take images of this size.
+    """
+    height, width = _checked(size)
+    if not isinstance(backbone.preprocessing, Preprocessing):
+        raise ParameterError(f"image_size: {backbone.spec} has a transform of your own: resize in it")
+    made = replace(backbone, preprocessing=backbone.preprocessing.with_size((height, width)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # timm's interpolation warns of indexing; of the rest the real run will warn
+            _interpolate(made.module, height, width)
+            _try(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
+    except Exception as error:  # whatever a network says of a shape that it cannot take
+        reason = " ".join(str(error).split())[:200]
+        raise ParameterError(f"{backbone.spec} takes no images of {height} x {width} pixels: {reason}") from error
+    return made
+
+
+@torch.inference_mode()
+def _try(module: torch.nn.Module, batch: torch.Tensor) -> None:
+    module(batch)
+
+
+def _interpolate(module: torch.nn.Module, height: int, width: int) -> None:
+    if hasattr(module, "set_input_size"):
+        module.set_input_size(img_size=(height, width))  # type: ignore[operator]
+        freeze(module)  # new embeddings, new gradients
+
+
+def _checked(size: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (size, size) if isinstance(size, int) else size
+    if (
+        not isinstance(sides, tuple | list)
+        or len(sides) != 2
+        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides)
+    ):
+        raise ParameterError(f"image_size is {size!r}: use a number of pixels, or two (height, width)")
+    return sides[0], sides[1]
