@@ -144,3 +144,22 @@ def test_folds_are_stratified_disjoint_and_complete() -> None:
     assert (np.ptp(counts, axis=0) <= 1).all() and np.ptp(counts.sum(axis=1)) <= 1
     with pytest.raises(ValueError, match="cannot be split"):
         stratified_folds(y[:3], 5)
+
+
+def test_sharing_the_scale_changes_no_choice() -> None:
+    """A search whose folds are standardised on their own images alone keeps the same features."""
+    rng = np.random.default_rng(5)
+    n = 300
+    y = np.arange(n) % C
+    X = rng.normal(size=(n, D)) + 0.9 * np.eye(C)[y][:, np.arange(D) % C] * np.isin(np.arange(D), INFORMATIVE)
+    X = (X * rng.uniform(0.1, 10, D)).astype(np.float32)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(y), C).double()
+    shared, indices = Standardised(X), np.arange(D)
+    for fold in stratified_folds(y, 5):
+        own, everything = Standardised(X[fold.train]), np.arange(len(fold.train))
+        one = torch.ones(len(fold.train), dtype=torch.float64)
+        mine = targets[fold.train]
+        by_shared = group_lasso_scores(shared, indices, fold.train, mine, one, RIDGE, shared.gram(indices))
+        by_own = group_lasso_scores(own, indices, everything, mine, one, RIDGE, own.gram(indices))
+        assert set(top(by_shared, 6 / D)) == set(top(by_own, 6 / D)) == set(INFORMATIVE)
+        assert np.corrcoef(by_shared, by_own)[0, 1] > 0.98
