@@ -8,11 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from head2toe.estimators import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+    from head2toe.estimators import (
+        AllLayerFeatures,
+        FeatureProbe,
+        Head2ToeClassifier,
+        MultinomialGroupLasso,
+        MultinomialGroupLassoCV,
+    )
 
     __version__: str
 
-__all__ = ["AllLayerFeatures", "FeatureProbe", "Head2ToeClassifier", "__version__"]
+__all__ = [
+    "AllLayerFeatures",
+    "FeatureProbe",
+    "Head2ToeClassifier",
+    "MultinomialGroupLasso",
+    "MultinomialGroupLassoCV",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

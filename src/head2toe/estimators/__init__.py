@@ -4,6 +4,16 @@ from head2toe.estimators.all_layer_features import AllLayerFeatures
 from head2toe.estimators.classifier import Head2ToeClassifier
 from head2toe.estimators.evaluation import Evaluation, evaluate
 from head2toe.estimators.feature_probe import FeatureProbe
+from head2toe.estimators.group_lasso import MultinomialGroupLasso, MultinomialGroupLassoCV
 from head2toe.estimators.outputs import Outputs
 
-__all__ = ["AllLayerFeatures", "Evaluation", "FeatureProbe", "Head2ToeClassifier", "Outputs", "evaluate"]
+__all__ = [
+    "AllLayerFeatures",
+    "Evaluation",
+    "FeatureProbe",
+    "Head2ToeClassifier",
+    "MultinomialGroupLasso",
+    "MultinomialGroupLassoCV",
+    "Outputs",
+    "evaluate",
+]

@@ -55,6 +55,7 @@ class _Newton:
         self.problem, self.penalty, self.datafit = problem, penalty, problem.datafit
         self.X, self.W = problem.X, problem.W
         self.epsilon = torch.finfo(self.X.dtype).eps
+        self.noise = max(2 * self.epsilon, 1e-14)
         self.levels = penalty.levels.to(self.X)
         self.lipschitz = (self.datafit.p @ self.X.square())[0]
         self.b = problem.intercept.to(self.X.dtype)
@@ -122,7 +123,7 @@ class _Newton:
     def _accept(self, W: torch.Tensor, b: torch.Tensor, Z: torch.Tensor, decrease: float) -> bool:
         value = self._objective(Z, W)
         # Where the decrease drowns in the rounding of Z, the step is trusted: `solve` watches the gap.
-        if not value <= self.value + decrease + 2 * self.epsilon * abs(self.value):
+        if not value <= self.value + decrease + self.noise * abs(self.value):
             return False
         self.W, self.b, self.Z, self.value = W, b, Z, value
         self.problem.W, self.problem.intercept = W, b.double()
@@ -171,7 +172,9 @@ class _System:
         Y, y = self.approximate(R, r)
         P, p = Y, y
         rho = first = float((R * Y).sum() + r @ y)
-        for turn in range(_CG_STEPS):
+        turn = 0
+        while turn < _CG_STEPS:
+            turn += 1
             H, h = self.product(P, p)
             curvature = float((P * H).sum() + p @ h)
             if not curvature > 0:

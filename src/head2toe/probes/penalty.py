@@ -41,7 +41,7 @@ class GroupPenalty:
         return float("inf") if bool((excess > 1e-12 * self.levels).any()) else 0.0
 
     def scales(self, norms: torch.Tensor) -> list[float]:
-        """Factors by which a dual point with row norms ``||X_j' theta||`` may be multiplied; one of them is feasible."""
+        """Factors to try on a dual point with row norms ``||X_j' theta||``; the first makes it feasible."""
         ratio = float((norms / self.levels).max()) if len(norms) else 0.0
         feasible = 1 / max(1.0, ratio)
         return [feasible, (1 + feasible) / 2, 1.0] if self.ridge > 0 and feasible < 1 else [feasible]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -56,7 +58,7 @@ def gradient(X, y, W, b, share):
 
 
 def assert_optimal(X, y, result, weight=None, group_weights=None, ridge=0.0, atol=1e-3):
-    """Zero is a subgradient: ``X_j' theta + ridge W_j = -lambda w_j W_j / ||W_j||``, at most lambda w_j where W_j = 0."""
+    """Zero is a subgradient: ``X_j' theta + ridge W_j = -lambda w_j W_j / ||W_j||``, or short enough where W_j = 0."""
     W, b = result.coef.numpy(), result.intercept.numpy()
     theta = gradient(X, y, W, b, shares(len(y), weight))
     slope = X.T @ theta + ridge * W
@@ -186,7 +188,7 @@ def test_the_path_starts_at_zero_ends_where_a_cold_start_does_and_saves_work():
     path = group_lasso_path(X, y, count=8, ratio=0.05, tolerance=1e-8)
     assert len(path[0].indices) == 0
     assert [r.status for r in path] == ["converged"] * 8
-    assert all(a.strength > b.strength for a, b in zip(path, path[1:], strict=False))
+    assert all(a.strength > b.strength for a, b in pairwise(path))
     cold = group_lasso(X, y, path[-1].strength, tolerance=1e-8)
     assert path[-1].objective == pytest.approx(cold.objective, rel=1e-7)
     assert path[-1].iterations < cold.iterations

@@ -1,0 +1,351 @@
+"""Sparse multi-class logistic regression: whole features are chosen by a group lasso, with a certificate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import check_cv
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from head2toe.errors import OneClassError, ParameterError
+from head2toe.estimators.feature_probe import decision, probabilities
+from head2toe.estimators.labels import Target, as_labels, row_weights
+from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
+
+Rows = np.ndarray | torch.Tensor
+_DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What the solver is given: rows where they lie, and weights of zero for those that do not count."""
+
+    X: Rows
+    target: Target
+    weight: np.ndarray
+
+
+class _GroupLasso(ClassifierMixin, BaseEstimator):
+    """What the estimator with a given strength and the one with a chosen strength share."""
+
+    classes_: np.ndarray
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    selected_: np.ndarray
+    n_features_in_: int
+
+    fit_intercept: bool
+    tol: float
+    max_iter: int
+    ridge: float
+    class_weight: Mapping[Any, float] | str | None
+    group_weights: ArrayLike | None
+    dtype: str | None
+
+    def decision_function(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
+        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        return decision(self._logits(X))
+
+    def predict_proba(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
+        """Softmax of the logits, float64 (n, c)."""
+        return probabilities(self._logits(X))
+
+    def predict(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
+        """The class of the largest logit, (n,)."""
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _logits(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
+        check_is_fitted(self)
+        rows = validate_data(self, _on_host(X), dtype=[np.float64, np.float32], reset=False)
+        kept = np.take(rows, self.selected_, axis=1).astype(np.float64)
+        return kept @ self.coef_[:, self.selected_].T.astype(np.float64) + self.intercept_
+
+    def _data(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None) -> _Data:
+        """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
+        if self.dtype not in _DTYPES:
+            raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
+        if isinstance(self.max_iter, bool) or not isinstance(self.max_iter, int | np.integer) or self.max_iter < 1:
+            raise ParameterError(f"max_iter is {self.max_iter!r}: use a whole number of at least 1")
+        if not self.tol > 0:
+            raise ParameterError(f"tol is {self.tol!r}: use a positive number")
+        labels = y if y is None else as_labels(y)
+        # scikit-learn has no types, and the checker reads its defaults as such.
+        rows, labels = validate_data(self, _on_host(X), cast("Any", labels), dtype=[np.float64, np.float32])
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        whole = Target.of(cast("ArrayLike", labels))
+        weight = row_weights(whole, self.class_weight, weight)
+        present = np.unique(whole.y[weight > 0])
+        if len(present) < 2:
+            raise OneClassError(f"{len(present)} class with a positive weight: a classifier needs at least 2 classes")
+        elsewhere = isinstance(X, torch.Tensor) and X.is_floating_point() and X.device.type != "cpu"
+        numbers = np.searchsorted(present, whole.y).clip(max=len(present) - 1)
+        return _Data(cast("Rows", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
+
+    def _options(self, data: _Data, weight: np.ndarray | None = None) -> dict[str, Any]:
+        """What every call of the solver is told; tolerances and ridge are not for `lambda_max`."""
+        return {
+            "classes": len(data.target.classes),
+            "fit_intercept": self.fit_intercept,
+            "sample_weight": data.weight if weight is None else weight,
+            "group_weights": None if self.group_weights is None else np.asarray(self.group_weights, np.float64),
+            "dtype": _DTYPES[self.dtype],
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        return {"ridge": self.ridge, "tolerance": self.tol, "max_iter": int(self.max_iter)}
+
+    def _assume(self, result: GroupLassoResult, classes: np.ndarray) -> Self:
+        """Become what the solver found."""
+        if result.gap > self.tol:
+            warnings.warn(
+                f"relative duality gap {result.gap:.1e} > tol = {self.tol:g} after {result.iterations} Newton steps: "
+                + ("raise max_iter" if result.status == "max_iter" else "raise tol, or use dtype='float64'"),
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.classes_ = classes
+        self.coef_ = result.coef.numpy().T
+        self.intercept_ = result.intercept.numpy()
+        self.selected_ = result.indices.numpy()
+        self.alpha_ = result.strength
+        self.objective_, self.dual_gap_ = result.objective, result.gap
+        self.n_iter_ = max(1, result.iterations)
+        self.result_ = result
+        return self
+
+
+class MultinomialGroupLasso(_GroupLasso):
+    """Softmax regression with a group lasso: a feature is used by all classes or by none.
+
+    minimise ``mean_i v_i CE(x_i W + b, y_i) + alpha sum_j w_j ||W_j||_2 + ridge / 2 ||W||^2``, the sample weights v
+    scaled to mean one, W of shape (d, c). Solved to a certified relative duality gap; X is used as given, so features
+    of different units should be standardised before.
+
+    Parameters
+    ----------
+    alpha : float
+        Strength of the penalty, lambda.
+    ratio : float in (0, 1], optional
+        Strength as a share of the smallest that selects nothing; replaces `alpha`.
+    fit_intercept : bool
+        The intercept is not penalised.
+    tol : float
+        Relative duality gap at which to stop: the objective is at most this share above the optimum.
+    max_iter : int
+        Newton steps in all.
+    ridge : float
+        Strength of an additional squared penalty.
+    class_weight : None, "balanced" or dict of label to weight
+    group_weights : array (d,), optional
+        Positive factors of the features' penalties.
+    warm_start : bool
+        Start from the coefficients of the last fit, where features and classes are the same.
+    dtype : "float32", "float64" or None
+        Of the products; None: that of X.
+
+    Attributes
+    ----------
+    classes_ : array (c,)
+    coef_ : array (c, d)
+        W transposed; exactly zero but for the columns in `selected_`. Two classes have two rows.
+    intercept_ : float64 array (c,)
+    selected_ : int64 array, ascending
+        The features that are used.
+    alpha_ : float
+        The strength that was used.
+    objective_, dual_gap_ : float
+        The objective, and the relative duality gap reached.
+    n_iter_ : int
+    result_ : head2toe.probes.group_lasso.GroupLassoResult
+        All the solver told: status and history too.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> MultinomialGroupLasso(ratio=0.1).fit(X / 16, y).coef_.shape
+    (10, 64)
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.01,
+        *,
+        ratio: float | None = None,
+        fit_intercept: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        ridge: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        group_weights: ArrayLike | None = None,
+        warm_start: bool = False,
+        dtype: str | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.ratio = ratio
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.ridge = ridge
+        self.class_weight = class_weight
+        self.group_weights = group_weights
+        self.warm_start = warm_start
+        self.dtype = dtype
+
+    def fit(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Solve.
+
+        Parameters
+        ----------
+        X : array or Tensor (n, d)
+            A memmap is read in column chunks; a tensor on a GPU is worked on there.
+        y : array (n,)
+            Strings, whole numbers or booleans.
+        sample_weight : array (n,), optional
+            Non-negative.
+
+        Returns
+        -------
+        MultinomialGroupLasso
+            Itself.
+
+        Raises
+        ------
+        OneClassError, MissingLabelError, ParameterError
+        """
+        if self.ratio is not None and not 0 < self.ratio <= 1:
+            raise ParameterError(f"ratio is {self.ratio!r}: use a number above 0 and at most 1, or None")
+        data = self._data(X, y, sample_weight)
+        options = self._options(data)
+        alpha = self.alpha if self.ratio is None else self.ratio * lambda_max(data.X, data.target.y, **options)
+        start = self._start(data) if self.warm_start else None
+        return self._assume(
+            group_lasso(data.X, data.target.y, alpha, start=start, **options, **self._limits()), data.target.classes
+        )
+
+    def _start(self, data: _Data) -> GroupLassoResult | None:
+        same = hasattr(self, "result_") and np.array_equal(self.classes_, data.target.classes)
+        return self.result_ if same and self.result_.shape[0] == data.X.shape[1] else None
+
+
+class MultinomialGroupLassoCV(_GroupLasso):
+    """`MultinomialGroupLasso` with its strength chosen by cross-validation along a warm-started path.
+
+    Parameters
+    ----------
+    alphas : sequence of float, optional
+        Strengths to choose among; by default `n_alphas` in geometric progression from the smallest that selects
+        nothing down to `eps` times it.
+    n_alphas : int
+    eps : float
+    cv : int, splitter or iterable of (train, test)
+        A number means stratified folds, not shuffled. No fold's matrix is copied: held-out rows get weight zero.
+    scoring : "neg_log_loss" or "accuracy"
+        Ties go to the larger strength, which is the smaller model.
+    fit_intercept, tol, max_iter, ridge, class_weight, group_weights, dtype
+        As in `MultinomialGroupLasso`.
+
+    Attributes
+    ----------
+    alphas_ : float64 array (m,), descending
+    scores_ : float64 array (m, folds)
+        Larger is better; weighted by the sample and class weights.
+    alpha_ : float
+        The strength chosen.
+    classes_, coef_, intercept_, selected_, objective_, dual_gap_, n_iter_, result_, n_features_in_
+        Of the fit on all rows; as in `MultinomialGroupLasso`.
+    """
+
+    def __init__(
+        self,
+        alphas: Sequence[float] | None = None,
+        *,
+        n_alphas: int = 20,
+        eps: float = 1e-2,
+        cv: Any = 5,
+        scoring: str = "neg_log_loss",
+        fit_intercept: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        ridge: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        group_weights: ArrayLike | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.alphas = alphas
+        self.n_alphas = n_alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.ridge = ridge
+        self.class_weight = class_weight
+        self.group_weights = group_weights
+        self.dtype = dtype
+
+    def fit(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Choose the strength by cross-validation, then solve on all rows.
+
+        Arguments and errors are those of `MultinomialGroupLasso.fit`.
+        """
+        if self.scoring not in ("neg_log_loss", "accuracy"):
+            raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
+        data = self._data(X, y, sample_weight)
+        self.alphas_ = self._strengths(data)
+        splitter: Any = check_cv(self.cv, data.target.y, classifier=True)
+        folds = splitter.split(np.zeros((len(data.target.y), 1)), data.target.y)
+        self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
+        best = int(np.argmax(self.scores_.mean(axis=1)))
+        path = group_lasso_path(
+            data.X, data.target.y, list(self.alphas_[: best + 1]), **self._options(data), **self._limits()
+        )
+        return self._assume(path[-1], data.target.classes)
+
+    def _strengths(self, data: _Data) -> np.ndarray:
+        if self.alphas is not None:
+            return np.sort(np.asarray(self.alphas, np.float64))[::-1]
+        if self.n_alphas < 1 or not 0 < self.eps < 1:
+            raise ParameterError(f"n_alphas is {self.n_alphas}, eps {self.eps}: use at least 1, and a share below 1")
+        largest = lambda_max(data.X, data.target.y, **self._options(data))
+        return largest * np.geomspace(1, self.eps, self.n_alphas)
+
+    def _scores(self, data: _Data, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        """One fold's score of every strength on the rows `test`; classes it never saw have probability zero."""
+        weight = np.zeros(len(data.weight))
+        weight[train] = data.weight[train]
+        present = np.unique(data.target.y[weight > 0])
+        if len(present) < 2:
+            raise OneClassError("a fold's training rows are of one class: use fewer or stratified folds")
+        numbers = np.searchsorted(present, data.target.y).clip(max=len(present) - 1)
+        options = {**self._options(data, weight), "classes": len(present)}
+        path = group_lasso_path(data.X, numbers, list(self.alphas_), **options, **self._limits())
+        return np.array([self._score(data, test, present, result) for result in path])
+
+    def _score(self, data: _Data, test: np.ndarray, present: np.ndarray, result: GroupLassoResult) -> float:
+        held = torch.as_tensor(data.X[test]) if isinstance(data.X, torch.Tensor) else data.X[test]
+        kept = np.asarray(_on_host(held))[:, result.indices.numpy()]
+        logits = kept.astype(np.float64) @ result.rows.double().numpy() + result.intercept.numpy()
+        truth, weight = data.target.y[test], data.weight[test]
+        if self.scoring == "accuracy":
+            gain = (present[logits.argmax(axis=1)] == truth).astype(np.float64)
+        else:
+            proba = np.zeros((len(test), len(data.target.classes)))
+            proba[:, present] = probabilities(logits)
+            gain = np.log(np.maximum(proba[np.arange(len(test)), truth], np.finfo(np.float64).tiny))
+        return float(weight @ gain / max(weight.sum(), np.finfo(np.float64).tiny))
+
+
+def _on_host(X: Any) -> Any:
+    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X

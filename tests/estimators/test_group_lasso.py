@@ -1,0 +1,168 @@
+"""The group lasso as scikit-learn estimators."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from head2toe import MultinomialGroupLasso, MultinomialGroupLassoCV
+from head2toe.errors import OneClassError, ParameterError
+from head2toe.probes.group_lasso import group_lasso, lambda_max
+
+
+# The tolerances are those that "the same to 7 digits" of some checks needs.
+@parametrize_with_checks([MultinomialGroupLasso(tol=1e-8), MultinomialGroupLassoCV(n_alphas=3, cv=3, tol=1e-8)])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:600] / 16, np.array([f"digit {k}" for k in y])[:600]
+
+
+def test_it_is_what_the_solver_says(digits):
+    X, y = digits
+    model = MultinomialGroupLasso(alpha=0.02, tol=1e-8).fit(X, y)
+    classes, numbers = np.unique(y, return_inverse=True)
+    result = group_lasso(X, numbers, 0.02, tolerance=1e-8)
+    np.testing.assert_array_equal(model.classes_, classes)
+    np.testing.assert_allclose(model.coef_, result.coef.numpy().T)
+    np.testing.assert_array_equal(model.selected_, np.nonzero(np.abs(model.coef_).sum(axis=0))[0])
+    assert 0 < len(model.selected_) < 64
+    assert model.dual_gap_ <= 1e-8
+    np.testing.assert_allclose(model.decision_function(X), X @ model.coef_.T + model.intercept_)
+    assert model.score(X, y) > 0.8
+
+
+def test_ratio_is_a_share_of_the_largest_alpha(digits):
+    X, y = digits
+    largest = lambda_max(X, np.unique(y, return_inverse=True)[1])
+    assert MultinomialGroupLasso(ratio=0.25).fit(X, y).alpha_ == pytest.approx(0.25 * largest)
+    assert len(MultinomialGroupLasso(ratio=1.0).fit(X, y).selected_) == 0
+
+
+def test_tensors_and_memmaps_are_rows_too(digits, tmp_path):
+    X, y = digits
+    expected = MultinomialGroupLasso(alpha=0.02).fit(X, y)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    for same in (torch.from_numpy(X), mapped):
+        model = MultinomialGroupLasso(alpha=0.02).fit(same, y)
+        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
+        np.testing.assert_array_equal(model.predict(same), expected.predict(X))
+
+
+def test_float32_features_are_worked_on_as_such_unless_told_otherwise(digits):
+    X, y = digits
+    single = X.astype(np.float32)
+    assert MultinomialGroupLasso(alpha=0.02).fit(single, y).coef_.dtype == np.float32
+    double = MultinomialGroupLasso(alpha=0.02, dtype="float64", tol=1e-9).fit(single, y)
+    assert double.coef_.dtype == np.float64
+    assert double.dual_gap_ <= 1e-9
+
+
+def test_balanced_class_weights_are_sample_weights(digits):
+    X, y = digits[0][:300], np.where(digits[1][:300] == "digit 3", "three", "other")
+    counts = {label: (y == label).sum() for label in ("three", "other")}
+    by_hand = np.array([150 / counts[label] for label in y])
+    balanced = MultinomialGroupLasso(alpha=0.01, tol=1e-9, class_weight="balanced").fit(X, y)
+    weighted = MultinomialGroupLasso(alpha=0.01, tol=1e-9).fit(X, y, sample_weight=by_hand)
+    np.testing.assert_allclose(balanced.coef_, weighted.coef_, atol=1e-5)
+    plain = MultinomialGroupLasso(alpha=0.01).fit(X, y)
+    assert (balanced.predict(X) == "three").sum() > (plain.predict(X) == "three").sum()
+
+
+def test_a_class_without_weight_is_no_class(digits):
+    X, y = digits
+    weight = (y != "digit 7").astype(float)
+    model = MultinomialGroupLasso(alpha=0.02, tol=1e-8).fit(X, y, sample_weight=weight)
+    without = MultinomialGroupLasso(alpha=0.02, tol=1e-8).fit(X[weight > 0], y[weight > 0])
+    assert "digit 7" not in model.classes_
+    np.testing.assert_allclose(model.coef_, without.coef_, atol=1e-5)
+
+
+def test_heavier_groups_stay_out(digits):
+    X, y = digits
+    chosen = MultinomialGroupLasso(alpha=0.02).fit(X, y).selected_
+    weights = np.ones(64)
+    weights[chosen[0]] = 1e3
+    assert chosen[0] not in MultinomialGroupLasso(alpha=0.02, group_weights=weights).fit(X, y).selected_
+
+
+def test_a_warm_start_has_nothing_left_to_do(digits):
+    X, y = digits
+    model = MultinomialGroupLasso(alpha=0.01, warm_start=True).fit(X, y)
+    first, coef = model.result_.iterations, model.coef_
+    assert model.fit(X, y).result_.iterations == 0 < first
+    np.testing.assert_array_equal(model.coef_, coef)
+
+
+def test_a_gap_left_open_is_told(digits):
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        model = MultinomialGroupLasso(alpha=1e-4, tol=1e-9, max_iter=1).fit(*digits)
+    assert model.dual_gap_ > 1e-9
+
+
+def test_cross_validation_scores_what_single_fits_score(digits):
+    X, y = digits[0][:300], digits[1][:300]
+    folds = StratifiedKFold(3)
+    model = MultinomialGroupLassoCV(alphas=(0.05, 0.01), cv=folds, scoring="accuracy", tol=1e-7).fit(X, y)
+    for row, alpha in zip(model.scores_, (0.05, 0.01), strict=True):
+        for score, (train, test) in zip(row, folds.split(X, y), strict=True):
+            single = MultinomialGroupLasso(alpha=alpha, tol=1e-7).fit(X[train], y[train])
+            assert score == pytest.approx(single.score(X[test], y[test]), abs=0.011)
+    again = MultinomialGroupLasso(alpha=model.alpha_, tol=1e-7).fit(X, y)
+    np.testing.assert_allclose(model.coef_, again.coef_, atol=1e-3)
+
+
+def test_cross_validation_chooses_a_strength_that_predicts(digits):
+    X, y = digits
+    model = MultinomialGroupLassoCV(n_alphas=6, cv=3).fit(X[:400], y[:400])
+    assert model.alpha_ == model.alphas_[model.scores_.mean(axis=1).argmax()]
+    assert model.alpha_ < model.alphas_[0]
+    assert model.score(X[400:], y[400:]) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MultinomialGroupLasso(alpha=0), "strength"),
+        (MultinomialGroupLasso(alpha=-1), "strength"),
+        (MultinomialGroupLasso(ratio=2), "ratio"),
+        (MultinomialGroupLasso(tol=0), "tol"),
+        (MultinomialGroupLasso(max_iter=0), "max_iter"),
+        (MultinomialGroupLasso(dtype="float16"), "dtype"),
+        (MultinomialGroupLassoCV(scoring="f1"), "scoring"),
+        (MultinomialGroupLassoCV(eps=2), "eps"),
+    ],
+)
+def test_parameters_out_of_range(digits, model, message):
+    with pytest.raises(ParameterError, match=message):
+        model.fit(*digits)
+
+
+def test_one_class_is_refused(digits):
+    with pytest.raises(OneClassError, match="2 classes"):
+        MultinomialGroupLasso().fit(digits[0], np.full(600, "same"))
+
+
+def test_the_code_of_the_how_to_page_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to-group-lasso.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) == 4
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    printed = capsys.readouterr().out
+    assert "of 64 features, accuracy 0.9" in printed
+    assert "(64, 10)" in printed
