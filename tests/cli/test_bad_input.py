@@ -72,6 +72,11 @@ def _none_readable(folder):
         path.write_bytes(b"")
 
 
+def _only_one_readable(folder):
+    for path in sorted((folder / "left").iterdir())[1:]:
+        path.write_bytes(b"")
+
+
 def _constant(folder):
     for path in folder.rglob("*.png"):
         Image.new("RGB", (8, 8), (9, 9, 9)).save(path)
@@ -93,6 +98,7 @@ DATA = {
     "no image at all": (_text, ("--strict",), "broken.png: not an image"),
     "decompression bomb": (_bomb, ("--strict",), "broken.png: more pixels than"),
     "no image that can be read": (_none_readable, (), "none of the 30 images can be read"),
+    "a class with one image that can be read": (_only_one_readable, (), "class 'left': cross-validation needs 2;"),
     "constant features": (_constant, (), "same"),
 }
 
@@ -124,6 +130,12 @@ def test_without_strict_the_same_image_is_listed(run, probe, folder, damage):
     assert done.code == 0 and done.err[0] == "skipped 1 of 31 images that cannot be read:"
     assert len(done.err) == 2 and "broken.png" in done.err[1]
     assert len(done.out.splitlines()) == 31
+
+
+def test_a_class_lost_to_broken_images_says_so(fit, folder, tmp_path):
+    _only_one_readable(folder)
+    done = fit(folder, tmp_path / "probe")
+    assert "9 images cannot be read, the first " in done.err[0] and "the file is empty" in done.err[0]
 
 
 def test_cheap_checks_come_before_the_network(fit, folder, tmp_path, monkeypatch):

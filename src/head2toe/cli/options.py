@@ -110,6 +110,7 @@ def running(device: str, dtype: str, batch_size: int | None) -> dict[str, Any]:
 def _progress(_: click.Context, __: click.Parameter, wanted: bool | None) -> bool:
     shown = sys.stderr.isatty() if wanted is None else wanted
     logging.getLogger("head2toe").setLevel(logging.INFO if shown else logging.WARNING)
+    logging.getLogger("head2toe.estimators").setLevel(logging.ERROR)  # the commands list skipped images themselves
     return shown
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,12 +16,16 @@ from torch.utils.data import Dataset
 
 from head2toe.errors import (
     ClassTooSmallError,
+    DataError,
     DataFormatError,
     MissingLabelError,
     OneClassError,
     ParameterError,
     TooFewImagesError,
 )
+
+if TYPE_CHECKING:
+    from head2toe.features import Skipped
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,22 @@ class Target:
             )
         if len(self.y) < folds:
             raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
+
+
+def check_remaining(labels: np.ndarray, folds: int, skipped: Sequence[Skipped]) -> None:
+    """`Target.check` for the labels of the images that could be read: the message names those that could not.
+
+    Raises
+    ------
+    OneClassError, ClassTooSmallError, TooFewImagesError
+    """
+    try:
+        Target.of(labels).check(folds)
+    except DataError as error:
+        if not skipped:
+            raise
+        lost = f"{len(skipped)} images cannot be read, the first {skipped[0].name}: {skipped[0].reason}"
+        raise type(error)(f"{error}; {lost}") from error
 
 
 def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
