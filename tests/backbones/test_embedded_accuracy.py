@@ -50,7 +50,7 @@ def test_it_names_what_it_sees(shared: Path) -> None:
 
 @pytest.mark.slow
 def test_linear_probe_on_cifar10(shared: Path) -> None:
-    """A prototype that chose its ridge had 72.8 % of 2000 test images; this one has 71.8 % of the first half of them."""
+    """A prototype that chose its ridge had 72.8 % of 2000 test images; this one has 71.8 % of the first 1000."""
     train, test = (read_data(shared / "data" / "cifar10.zip", split=split) for split in ("train", "test"))
     assert train.labels is not None and test.labels is not None
     backbone = load("embedded")
