@@ -1,0 +1,170 @@
+"""Other solvers of the group lasso, one a process: `PYTHON group_lasso_rivals.py NAME FOLDER STRENGTH`.
+
+Needs numpy and the one package, so that a package with needs of its own (adelie: numpy < 2) can run in its own place.
+ Reads X.npy and y.npy from FOLDER, solves at every tolerance of the solver's ladder from the loosest on, and prints a
+line of JSON after each: CPU-seconds and the objective in float64. Whoever started it stops it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Solution = tuple[np.ndarray, np.ndarray]  # W (d, c), b (c,)
+RATIOS = 10  # steps of a path from lambda_max down, for solvers that want one
+
+
+def objective(X: np.ndarray, y: np.ndarray, W: np.ndarray, b: np.ndarray, strength: float) -> float:
+    norms = np.linalg.norm(W.astype(np.float64), axis=1)
+    kept = np.nonzero(norms)[0]
+    Z = X[:, kept].astype(np.float64) @ W[kept] + b
+    if y.ndim == 2:
+        return float(np.square(Z - y).sum() / (2 * len(y)) + strength * norms.sum())
+    top = Z.max(axis=1)
+    losses = np.log(np.exp(Z - top[:, None]).sum(axis=1)) + top - Z[np.arange(len(y)), y]
+    return float(losses.mean() + strength * norms.sum())
+
+
+def head2toe(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    from head2toe.probes.group_lasso import group_lasso
+
+    loss = "squared" if y.ndim == 2 else "multinomial"
+    result = group_lasso(X, y, strength, loss=loss, tolerance=tolerance)
+    return result.coef.numpy(), result.intercept.numpy()
+
+
+def fista(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    """Working sets and FISTA with restarts: what one writes in an afternoon."""
+    import torch
+
+    n, d = X.shape
+    classes = int(y.max()) + 1
+    rows, labels = torch.from_numpy(X), torch.from_numpy(y)
+    Y = torch.nn.functional.one_hot(labels, classes).to(rows)
+    b = Y.mean(dim=0).log()
+    held = torch.empty(0, dtype=torch.int64)
+    W = torch.zeros(0, classes)
+
+    def gap(part: torch.Tensor, Z: torch.Tensor, W: torch.Tensor) -> tuple[float, torch.Tensor]:
+        P = torch.softmax(Z, dim=1)
+        correlation = (part.T @ ((P - Y) / n)).norm(dim=1)
+        s = min(1.0, strength / float(correlation.max()))
+        mixed = (s * P + (1 - s) * Y).double()
+        primal = float(torch.nn.functional.cross_entropy(Z.double(), labels)) + strength * float(W.norm(dim=1).sum())
+        return (primal + float(torch.xlogy(mixed, mixed).sum()) / n) / primal, correlation
+
+    while True:
+        Z = rows[:, held] @ W + b
+        open_gap, correlation = gap(rows, Z, W)
+        if open_gap <= tolerance:
+            break
+        active = W.norm(dim=1) > 0
+        correlation[held] = 0
+        count = min(int((correlation > strength).sum()), max(100, int(active.sum())))
+        held = torch.cat([held[active], torch.topk(correlation, count).indices])
+        W = torch.cat([W[active], torch.zeros(count, classes)])
+        part = rows[:, held].contiguous()
+        v = torch.ones(len(held))
+        for _ in range(20):
+            v = part.T @ (part @ (v / v.norm()))
+        L = 1.05 * float(v.norm()) / (2 * n)
+        V, vb, t = W, b, 1.0
+        for turn in range(1, 5000):
+            R = (torch.softmax(part @ V + vb, dim=1) - Y) / n
+            U, new_b = V - (part.T @ R) / L, vb - 2 * R.sum(dim=0)
+            new = U * (1 - strength / L / U.norm(dim=1, keepdim=True).clamp_min(1e-30)).clamp_min(0)
+            t = 1.0 if float(((V - new) * (new - W)).sum()) > 0 else t
+            after = (1 + (1 + 4 * t * t) ** 0.5) / 2
+            V, vb = new + (t - 1) / after * (new - W), new_b + (t - 1) / after * (new_b - b)
+            W, b, t = new, new_b, after
+            if turn % 20 == 0 and gap(part, part @ W + b, W)[0] <= max(0.3 * tolerance, 0.1 * open_gap):
+                break
+    full = torch.zeros(d, classes)
+    full[held] = W
+    return full.numpy(), b.numpy()
+
+
+def cyanure(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    from cyanure.estimators import Classifier
+
+    model = Classifier(loss="multiclass-logistic", penalty="l1l2", lambda_1=strength, tol=tolerance,
+                       fit_intercept=True, max_iter=5000, verbose=False, n_threads=1)  # fmt: skip
+    model.fit(X, y)
+    W = np.asarray(model.coef_)
+    return (W if W.shape[0] == X.shape[1] else W.T), np.ravel(model.intercept_)
+
+
+def adelie(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    import adelie
+
+    d = X.shape[1]
+    classes = int(y.max()) + 1 if y.ndim == 1 else y.shape[1]
+    kind, Y = (adelie.glm.multinomial, np.eye(classes)[y]) if y.ndim == 1 else (adelie.glm.multigaussian, y)
+    glm = kind(np.asfortranarray(Y, dtype=X.dtype), dtype=X.dtype.type)
+    # Its losses of several outputs are divided by their number.
+    path = adelie.grpnet(adelie.matrix.dense(np.asfortranarray(X), n_threads=1), glm,
+                         lmda_path=strength / classes * np.geomspace(_largest(X, y) / strength, 1, RATIOS),
+                         penalty=np.ones(d), alpha=1, tol=tolerance, early_exit=False, progress_bar=False)  # fmt: skip
+    return np.asarray(path.betas[-1].todense()).reshape(d, classes), np.ravel(path.intercepts[-1])
+
+
+def scikit_learn(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    from sklearn.linear_model import MultiTaskLasso
+
+    model = MultiTaskLasso(alpha=strength, tol=tolerance, max_iter=100_000).fit(np.asfortranarray(X), y)
+    return model.coef_.T, model.intercept_
+
+
+def celer(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    from celer.homotopy import mtl_path
+
+    mean, centre = X.mean(axis=0), y.mean(axis=0)
+    rows, targets = np.asfortranarray(X - mean), np.asfortranarray(y - centre)
+    alphas = np.geomspace(_largest(X, y), strength, RATIOS)
+    W = mtl_path(rows, targets, alphas=alphas, tol=tolerance, max_iter=1000)[1][:, :, -1].T
+    return W, centre - mean @ W
+
+
+def _largest(X: np.ndarray, y: np.ndarray) -> float:
+    Y = y if y.ndim == 2 else np.eye(int(y.max()) + 1, dtype=X.dtype)[y]
+    return float(np.linalg.norm(X.T @ ((Y - Y.mean(axis=0)) / len(Y)), axis=1).max())
+
+
+Solver = Callable[[np.ndarray, np.ndarray, float, float], Solution]
+CLASSIFIERS: dict[str, tuple[Solver, tuple[float, ...]]] = {
+    "head2toe": (head2toe, (0.1, 0.03, 0.01, 1e-3)),
+    "fista": (fista, (0.1, 0.03, 0.01, 1e-3)),
+    "cyanure": (cyanure, (1e-2, 1e-3)),
+    "adelie": (adelie, (1e-5, 1e-7)),
+}
+REGRESSORS: dict[str, tuple[Solver, tuple[float, ...]]] = {
+    "head2toe": (head2toe, (0.1, 0.03, 0.01, 1e-3)),
+    "scikit-learn": (scikit_learn, (1e-2, 1e-3, 1e-4)),
+    "celer": (celer, (1e-3, 1e-5)),
+    "adelie": (adelie, (1e-5, 1e-7)),
+}
+
+
+def main() -> None:
+    name, folder, strength = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    X, y = np.load(folder / "X.npy"), np.load(folder / "y.npy")
+    solver, ladder = (CLASSIFIERS if y.ndim == 1 else REGRESSORS)[name]
+    # A first small problem pays for imports and compilation.
+    few = 200
+    small = np.ascontiguousarray(X[:, :few])
+    solver(small, y, 0.5 * _largest(small, y), 1e-2)
+    for tolerance in ladder:
+        start = time.process_time()
+        W, b = solver(X, y, strength, tolerance)
+        seconds = time.process_time() - start
+        step = {"tolerance": tolerance, "seconds": seconds, "objective": objective(X, y, W, b, strength)}
+        print(json.dumps(step), flush=True)
+
+
+if __name__ == "__main__":
+    main()
