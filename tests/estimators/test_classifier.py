@@ -96,7 +96,7 @@ def test_predict_pools_only_layers_that_kept_a_feature(local_dir):
     early = Head2ToeClassifier(local_dir, **{**QUICK, "layers": "layer1.*", "target_sizes": (512,)}).fit(images, labels)
     assert early.choice_["view"] == "512"
     ran = []
-    module = early._verified_backbone().module
+    module = early._verified_networks().parts[0].module
     module.layer4.register_forward_hook(lambda *args: ran.append("layer4"))
     early.predict(images)
     assert ran == []
@@ -152,7 +152,7 @@ def test_a_pickle_holds_no_network(fitted, local_dir):
     images, _ = pictures(seed=1)
     expected = fitted.decision_function(images)
     written = pickle.dumps(fitted)
-    backbone = fitted._verified_backbone()
+    backbone = fitted._verified_networks().parts[0]
     assert len(written) < backbone.bytes / 2
     assert_same(pickle.loads(written).decision_function(images), expected)
 

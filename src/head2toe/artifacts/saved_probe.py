@@ -41,6 +41,8 @@ class SavedProbe:
     cv_accuracy, linear_cv_accuracy : float
     parameters : dict
         The estimator's constructor parameters, as far as they are JSON.
+    costs : dict
+        FLOPs of an image's forward pass ("flops") and what predictions save of them ("flops_saved").
     version : str
         The head2toe version that wrote the folder.
     """
@@ -56,6 +58,7 @@ class SavedProbe:
     cv_accuracy: float
     linear_cv_accuracy: float
     parameters: dict[str, Any] = field(default_factory=dict)
+    costs: dict[str, Any] = field(default_factory=dict)
     version: str = ""
 
     def description(self) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class SavedProbe:
             "version": self.version,
             "classes": {"dtype": self.classes.dtype.str, "labels": labels},
             **{name: getattr(self, name) for name in _FIELDS},
+            "costs": self.costs,
             "plan": self.plan.to_dict(),
         }
 
@@ -104,7 +108,8 @@ class SavedProbe:
         classes = np.array(description["classes"]["labels"], dtype=np.dtype(description["classes"]["dtype"]))
         heads = {name: _head(tensors, name, len(classes), plan.d) for name in _HEADS}
         fields = {name: description[name] for name in _FIELDS}
-        return SavedProbe(classes=classes, plan=plan, version=description["version"], **heads, **fields)
+        costs = description.get("costs", {})  # older probes have none
+        return SavedProbe(classes=classes, plan=plan, costs=costs, version=description["version"], **heads, **fields)
 
 
 def _check_schema(description: Any) -> None:

@@ -19,14 +19,15 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
 
     Parameters
     ----------
-    backbone : str or torch.nn.Module
-        "embedded", "timm/NAME", ... or a module of your own: see `head2toe.backbones.load`.
+    backbone : str or torch.nn.Module, or a list of them
+        "embedded", "timm/NAME", ... or a module of your own: see `head2toe.backbones.load`. The rows of several stand
+        side by side, their layer names with the prefix ``0/``, ``1/``, ...
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
         Numbers wanted from each layer, approximately; several sizes share what they can.
-    weights, preprocessing, resize
-        See `head2toe.backbones.load`.
+    weights, preprocessing, resize, image_size
+        See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     cache : bool or path
         True: rows are kept in the default cache folder, so that the same images pass the network once; a path: in that
         folder; False: in memory only.
@@ -55,6 +56,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         weights: str | PathLike[str] | None = None,
         preprocessing: Any = None,
         resize: str = "whole",
+        image_size: int | tuple[int, int] | None = None,
         cache: bool | str | PathLike[str] = True,
         device: str = "auto",
         dtype: str = "auto",
@@ -67,6 +69,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self.weights = weights
         self.preprocessing = preprocessing
         self.resize = resize
+        self.image_size = image_size
         self.cache = cache
         self.device = device
         self.dtype = dtype
@@ -75,8 +78,8 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
 
     def fit(self, images: Any = None, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Load the network and lay out the columns; images and labels play no part."""
-        self._backbone = self._load_backbone()
-        self.plan_ = self._lay_out(self._backbone)
+        self._networks = self._load_networks()
+        self.plan_, _ = self._lay_out(self._networks)
         self.columns_ = columns_of(self.plan_)
         return self
 
@@ -95,10 +98,9 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
             An image cannot be decoded: every image must have its row.
         """
         check_is_fitted(self)
-        if getattr(self, "_backbone", None) is None:
-            self._backbone = self._load_backbone()
-        found = features.extract(
-            self._backbone,
+        if getattr(self, "_networks", None) is None:
+            self._networks = self._load_networks()
+        found = self._networks.extract(
             features.as_images(images),
             self.plan_,
             store=self._cache(),

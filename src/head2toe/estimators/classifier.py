@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,16 +18,14 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
-from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, WeightsMismatchError
+from head2toe.errors import DataFormatError, EmptyDataError
 from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.labels import Target, check_remaining, labels_of
+from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import from_saved, to_saved
 from head2toe.probes import Columns, LinearHead, SearchResult
-
-if TYPE_CHECKING:
-    from head2toe.backbones import Backbone
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +37,20 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
 
     Parameters
     ----------
-    backbone : str or torch.nn.Module
+    backbone : str or torch.nn.Module, or a list of them
         "embedded" (EfficientNet-Lite0, whose weights come with the package), "timm/NAME", ... or a module of your own:
-        see `head2toe.backbones.load`.
+        see `head2toe.backbones.load`. One probe learns from several, their layer names with the prefix ``0/``, ...
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
         Numbers wanted from each layer, approximately; cross-validation chooses one. All come from one forward pass.
     fractions, strengths, cv, class_weight, random_state
         See `FeatureProbe`.
-    weights, preprocessing, resize
-        See `head2toe.backbones.load`.
+    weights, preprocessing, resize, image_size
+        See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
+    budget : float in (0, 1], optional
+        Share of the forward FLOPs that predictions may take: the network ends at the last layer within it, and the
+        linear probe reads that layer. Of several backbones, the share of each.
     cache : bool or path
         True: rows are kept in the default cache folder, so that the same images pass the network once; a path: in that
         folder; False: in memory, or in a temporary folder when they are large.
@@ -83,9 +84,14 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         The fitted probe over the columns of `plan_`.
     backbone_ : dict
         What the rows were made with: specification, revision, hash of the weights, preprocessing.
+    flops_, flops_saved_ : int
+        FLOPs of an image's whole forward pass, and those saved by stopping after the last layer that kept a feature.
     dtype_ : str
-        The number format the backbone ran in.
+        The number format the backbone ran in; of several with commas.
     """
+
+    flops_: int | None  # None of a probe that an older version wrote
+    flops_saved_: int | None
 
     def __init__(
         self,
@@ -99,6 +105,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         class_weight: Mapping[Any, float] | str | None = None,
         weights: str | PathLike[str] | None = None,
         resize: str = "whole",
+        image_size: int | tuple[int, int] | None = None,
+        budget: float | None = None,
         preprocessing: Any = None,
         cache: bool | str | PathLike[str] = True,
         strict: bool = False,
@@ -117,6 +125,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.class_weight = class_weight
         self.weights = weights
         self.resize = resize
+        self.image_size = image_size
+        self.budget = budget
         self.preprocessing = preprocessing
         self.cache = cache
         self.strict = strict
@@ -162,12 +172,14 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             The cache has no room for the rows; known before the first image.
         """
         pictures, labels, weight = self._checked(images, labels, sample_weight)
-        backbone = self._load_backbone()
-        plan = self._lay_out(backbone)
-        with self._rows(backbone, pictures, plan) as found:
+        networks = self._load_networks()
+        plan, costs = self._lay_out(networks, self.budget)
+        with self._rows(networks, pictures, plan) as found:
             self._note_skipped(found, len(pictures))
             probe = self._search(found, plan, labels, weight)
-        return self._keep(probe, plan, backbone, found.dtype)
+        kept = [layer.name for layer in plan.restrict(probe.head_.indices.numpy())[0].layers]
+        self.flops_, self.flops_saved_ = costs.total, costs.saved(kept)
+        return self._keep(probe, plan, networks, found.dtype)
 
     def decision_function(self, images: Any) -> np.ndarray:
         """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
@@ -286,16 +298,16 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
 
     @contextmanager
     def _rows(
-        self, backbone: Backbone, images: features.Images, plan: features.Plan
+        self, networks: Networks, images: features.Images, plan: features.Plan
     ) -> Iterator[features.FeatureStore]:
         """The rows, from the cache or into it, or where they do no harm."""
         options = {"dtype": self.dtype, "strict": self.strict, **self._options()}
         cache = self._cache()
         if cache is not None or plan.bytes(len(images)) <= _IN_MEMORY:
-            yield features.extract(backbone, images, plan, store=cache, **options)
+            yield networks.extract(images, plan, cache, **options)
             return
         with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-            yield features.extract(backbone, images, plan, store=Path(folder) / "rows", **options)
+            yield networks.extract(images, plan, Path(folder) / "rows", **options)
 
     def _note_skipped(self, found: features.FeatureStore, n: int) -> None:
         self.skipped_, self.cached_ = found.skipped, found.cached
@@ -323,7 +335,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             verbose=self.verbose,
         )
 
-    def _keep(self, probe: FeatureProbe, plan: features.Plan, backbone: Backbone, dtype: str) -> Self:
+    def _keep(self, probe: FeatureProbe, plan: features.Plan, networks: Networks, dtype: str) -> Self:
         """Cut plan and heads down to the blocks that a head reads."""
         columns = np.union1d(probe.head_.indices.numpy(), probe.linear_head_.indices.numpy())
         kept, places = plan.restrict(columns)
@@ -331,8 +343,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         found = SearchResult(
             head, linear, probe.choice_, probe.search_table_, probe.cv_accuracy_, probe.linear_cv_accuracy_
         )
-        self.assume(found, probe.classes_, kept, backbone.to_dict(), dtype)
-        self._backbone = backbone
+        self.assume(found, probe.classes_, kept, networks.to_dict(), dtype)
+        self._networks = networks
         return self
 
     def _run(
@@ -354,15 +366,14 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             skipped += batch.skipped
         return [np.concatenate(parts) for parts in logits], np.concatenate(kept), tuple(skipped)
 
-    def _ready(self, columns: np.ndarray, heads: tuple[str, ...], strict: bool) -> features.Extractor:
+    def _ready(self, columns: np.ndarray, heads: tuple[str, ...], strict: bool) -> Streaming:
         """The network made ready for these heads; kept for the next call."""
         dtype = self._dtype()
         key = (heads, strict, dtype, self.device, self.batch_size, self.verbose)
         ready = getattr(self, "_extractor", None)
         if ready is None or ready[0] != key:
-            backbone = self._verified_backbone()
-            extractor = features.Extractor(
-                backbone, self.plan_, columns=columns, dtype=dtype, strict=strict, **self._options()
+            extractor = self._verified_networks().extractor(
+                self.plan_, columns, dtype, strict=strict, **self._options()
             )
             self._extractor = ready = (key, extractor)
         return ready[1]
@@ -372,28 +383,18 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         if self.dtype != "auto":
             return self.dtype
         on_cpu = self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available())
-        return "auto" if self.dtype_ == "float16" and on_cpu else self.dtype_
+        return "auto" if "float16" in self.dtype_.split(",") and on_cpu else self.dtype_
 
-    def _verified_backbone(self) -> Backbone:
-        """The backbone, loaded if need be, with the weights that the probe was made with.
+    def _verified_networks(self) -> Networks:
+        """The networks, loaded if need be, with the weights that the probe was made with.
 
         Raises
         ------
         WeightsMismatchError
         """
-        if getattr(self, "_backbone", None) is None:
-            made_with = self.backbone_["spec"]
-            if self.backbone == made_with and made_with.startswith("module/"):
-                raise ParameterError(
-                    f"the probe was made with your own module {made_with.removeprefix('module/')}: "
-                    "pass it to load(folder, backbone=, preprocessing=)"
-                )
-            backbone = self._load_backbone()
-            if backbone.weights_sha256 != self.backbone_["weights_sha256"]:
-                raise WeightsMismatchError(
-                    f"the weights of {backbone.spec} are not those the probe was made with "
-                    f"({backbone.weights_sha256[:12]} instead of {self.backbone_['weights_sha256'][:12]}): "
-                    "use the same checkpoint, or fit again"
-                )
-            self._backbone = backbone
-        return self._backbone
+        if getattr(self, "_networks", None) is None:
+            refuse_missing_modules(self.backbone)
+            networks = self._load_networks()
+            networks.check(self.backbone_)
+            self._networks = networks
+        return self._networks

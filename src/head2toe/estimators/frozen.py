@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
+from head2toe.errors import ParameterError
+from head2toe.estimators.networks import JointCosts, Networks
 from head2toe.probes import Block, Columns
 
-if TYPE_CHECKING:
-    from head2toe.backbones import Backbone
-
-_LOADED = ("_backbone", "_extractor")
+_LOADED = ("_networks", "_extractor")
 
 
 class FrozenNetworkEstimator(BaseEstimator):
     """Base of estimators with the parameters of a backbone and of an extraction.
 
-    A subclass stores in `__init__`, unchanged: backbone, weights, preprocessing, resize, layers, target_sizes, cache,
-    device, dtype, batch_size and verbose. Constructing, cloning, printing and pickling load no weights, and a pickle
-    holds none, unless the parameter `backbone` is a module of the user's own.
+    A subclass stores in `__init__`, unchanged: backbone, weights, preprocessing, resize, image_size, layers,
+    target_sizes, cache, device, dtype, batch_size and verbose. Constructing, cloning, printing and pickling load no
+    weights, and a pickle holds none, unless the parameter `backbone` is a module of the user's own.
     """
 
     backbone: Any
     weights: Any
     preprocessing: Any
     resize: str
+    image_size: Any
     layers: Any
     target_sizes: Any
     cache: Any
@@ -45,13 +45,21 @@ class FrozenNetworkEstimator(BaseEstimator):
         tags.no_validation = True
         return tags
 
-    def _load_backbone(self) -> Backbone:
-        return backbones.load(self.backbone, weights=self.weights, preprocessing=self.preprocessing, resize=self.resize)
+    def _load_networks(self) -> Networks:
+        """Load the backbone, or each of several; weights and preprocessing of several are lists beside theirs."""
+        specs = _listed(self.backbone)
+        weights, own = (_each(name, getattr(self, name), len(specs)) for name in ("weights", "preprocessing"))
+        return Networks(
+            tuple(
+                backbones.load(spec, weights=file, preprocessing=made, resize=self.resize, image_size=self.image_size)
+                for spec, file, made in zip(specs, weights, own, strict=True)
+            )
+        )
 
-    def _lay_out(self, backbone: Backbone) -> features.Plan:
-        """List the layers of the network and lay out the columns of a row."""
+    def _lay_out(self, networks: Networks, budget: float | None = None) -> tuple[features.Plan, JointCosts]:
+        """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
         sizes = (self.target_sizes,) if isinstance(self.target_sizes, int) else self.target_sizes
-        return features.Plan.build(features.layers(backbone, self.layers), sizes)
+        return networks.lay_out(self.layers, sizes, budget)
 
     def _cache(self) -> features.Cache | None:
         if self.cache is False or self.cache is None:
@@ -67,3 +75,20 @@ def columns_of(plan: features.Plan) -> Columns:
     """A plan in the words of the probes."""
     blocks = tuple(Block(block.layer, block.operation, block.start, block.stop) for block in plan.blocks)
     return Columns(blocks, dict(plan.views))
+
+
+def _listed(backbone: Any) -> list[Any]:
+    if not isinstance(backbone, list | tuple):
+        return [backbone]
+    if not backbone:
+        raise ParameterError("backbone is an empty list: name at least one")
+    return list(backbone)
+
+
+def _each(name: str, value: Any, count: int) -> list[Any]:
+    """A parameter for each of several backbones."""
+    if value is None or count == 1:
+        return value if isinstance(value, list) and count == 1 else [value] * count
+    if not isinstance(value, list | tuple) or len(value) != count:
+        raise ParameterError(f"{name} must be a list of {count}, one (or None) for each backbone")
+    return list(value)

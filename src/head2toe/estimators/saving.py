@@ -37,6 +37,7 @@ def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
         cv_accuracy=classifier.cv_accuracy_,
         linear_cv_accuracy=classifier.linear_cv_accuracy_,
         parameters=_parameters(classifier),
+        costs={"flops": classifier.flops_, "flops_saved": classifier.flops_saved_},
         version=head2toe.__version__,
     )
 
@@ -46,11 +47,16 @@ def from_saved(
 ) -> Classifier:
     """The fitted classifier; no weights are loaded."""
     written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
-    if preprocessing is None and "transform" not in saved.backbone["preprocessing"]:
-        preprocessing = Preprocessing.from_dict(saved.backbone["preprocessing"])
-    backbone = pinned(saved.backbone) if backbone is None else backbone
+    described = saved.backbone.get("parts")
+    if preprocessing is None:
+        preprocessing = (
+            _preprocessing(saved.backbone) if described is None else [_preprocessing(one) for one in described]
+        )
+    if backbone is None:
+        backbone = pinned(saved.backbone) if described is None else [pinned(one) for one in described]
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
     classifier.skipped_, classifier.cached_ = (), False
+    classifier.flops_, classifier.flops_saved_ = saved.costs.get("flops"), saved.costs.get("flops_saved")
     found = SearchResult(
         saved.head,
         saved.linear_head,
@@ -60,6 +66,12 @@ def from_saved(
         saved.linear_cv_accuracy,
     )
     return classifier.assume(found, saved.classes, saved.plan, saved.backbone, saved.dtype)
+
+
+def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:
+    """What was written of it; a transform of the user's own cannot be turned back."""
+    written = described["preprocessing"]
+    return None if "transform" in written else Preprocessing.from_dict(written)
 
 
 def _parameters(classifier: Head2ToeClassifier) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""The frozen network of an estimator, or several of them side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from head2toe import features
+from head2toe.backbones import Backbone
+from head2toe.errors import DataError, ParameterError, WeightsMismatchError
+from head2toe.features.costs import Costs, costs, within
+from head2toe.features.extractor import Batch
+from head2toe.features.joint import join, part
+
+_TOGETHER = 128  # images that go through one network before the next network sees them
+
+
+@dataclass(frozen=True)
+class JointCosts:
+    """What each network costs."""
+
+    parts: tuple[Costs, ...]
+
+    @property
+    def total(self) -> int:
+        """FLOPs of one image through all networks."""
+        return sum(one.total for one in self.parts)
+
+    def saved(self, names: Sequence[str]) -> int:
+        """FLOPs saved by stopping each network after the last of these layers, or by not running it."""
+        if len(self.parts) == 1:
+            return self.parts[0].saved(names)
+        own = ([n.removeprefix(f"{i}/") for n in names if n.startswith(f"{i}/")] for i in range(len(self.parts)))
+        return sum(one.saved(kept) for one, kept in zip(self.parts, own, strict=True))
+
+
+@dataclass(frozen=True)
+class Networks:
+    """One or several backbones that make one row.
+
+    Of several, each keeps rows of its own in the cache, those that it would keep alone, and the rows stand side by
+    side. Layer names get the prefix ``0/``, ``1/``, ...
+    """
+
+    parts: tuple[Backbone, ...]
+
+    @property
+    def single(self) -> Backbone | None:
+        """The backbone, where there is one."""
+        return self.parts[0] if len(self.parts) == 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""
+        return self.parts[0].to_dict() if self.single else {"parts": [one.to_dict() for one in self.parts]}
+
+    def lay_out(self, pattern: Any, sizes: Sequence[int], budget: float | None) -> tuple[features.Plan, JointCosts]:
+        """Columns of a row, and what the layers cost; a budget is a share of each network's FLOPs."""
+        plans, spent = [], []
+        for backbone in self.parts:
+            found = features.layers(backbone, pattern)
+            spent.append(costs(backbone, found))
+            chosen = found if budget is None else within(found, spent[-1], budget)
+            plans.append(features.Plan.build(chosen, sizes))
+        return (plans[0] if self.single else join(plans)), JointCosts(tuple(spent))
+
+    def extract(
+        self, images: features.Images, plan: features.Plan, store: Any, **options: Any
+    ) -> features.FeatureStore:
+        """The rows of images; `store` as `features.extract` takes it, with a subfolder for each of several networks."""
+        if self.single:
+            return features.extract(self.single, images, plan, store=store, **options)
+        found = []
+        for i, backbone in enumerate(self.parts):
+            place = store / str(i) if isinstance(store, Path) else store
+            found.append(features.extract(backbone, images, part(plan, i)[0], store=place, **options))
+        return _side_by_side(found, plan)
+
+    def extractor(self, plan: features.Plan, columns: npt.NDArray[np.int64], dtype: str, **options: Any) -> Streaming:
+        """The extractor of some columns; networks that make none of them do not run."""
+        if self.single:
+            return features.Extractor(self.single, plan, columns=columns, dtype=dtype, **options)
+        dtypes = dtype.split(",") if "," in dtype else [dtype] * len(self.parts)
+        made = []
+        for i, backbone in enumerate(self.parts):
+            own, start = part(plan, i)
+            wanted = columns[(columns >= start) & (columns < start + own.d)] - start
+            if len(wanted):
+                made.append(features.Extractor(backbone, own, columns=wanted, dtype=dtypes[i], **options))
+        return _JointExtractor(made)
+
+    def check(self, made_with: dict[str, Any]) -> None:
+        """Refuse networks that are not those a probe was made with.
+
+        Raises
+        ------
+        WeightsMismatchError
+        """
+        described = made_with.get("parts", [made_with])
+        if len(described) != len(self.parts):
+            raise WeightsMismatchError(
+                f"the probe was made with {len(described)} backbones, not with {len(self.parts)}: name the same ones"
+            )
+        for backbone, written in zip(self.parts, described, strict=True):
+            _check_weights(backbone, written)
+
+
+def refuse_missing_modules(specs: Any) -> None:
+    """Refuse what only names a module of the user's own.
+
+    Raises
+    ------
+    ParameterError
+    """
+    for spec in specs if isinstance(specs, list | tuple) else [specs]:
+        if isinstance(spec, str) and spec.startswith("module/"):
+            raise ParameterError(
+                f"the probe was made with your own module {spec.removeprefix('module/')}: "
+                "pass it to load(folder, backbone=, preprocessing=)"
+            )
+
+
+class Streaming(Protocol):
+    """What gives rows batch by batch."""
+
+    def stream(self, images: features.Images) -> Iterator[Batch]:
+        """See `features.Extractor.stream`."""
+        ...
+
+
+class _JointExtractor:
+    def __init__(self, parts: list[features.Extractor]) -> None:
+        self._parts = parts
+
+    def stream(self, images: features.Images) -> Iterator[Batch]:
+        for start in range(0, len(images), _TOGETHER):
+            stretch = _Stretch(images, start, min(start + _TOGETHER, len(images)))
+            found = [_gathered(one.stream(stretch), one.width) for one in self._parts]
+            rows = np.concatenate([batch.rows for batch in found], axis=1)
+            moved = [replace(one, index=one.index + start) for one in found[0].skipped]
+            yield Batch(found[0].indices + start, rows, moved)
+
+
+class _Stretch:
+    """Images `start` to `stop` of others."""
+
+    def __init__(self, images: features.Images, start: int, stop: int) -> None:
+        self._images, self._start, self._stop = images, start, stop
+        names = getattr(images, "names", None)
+        if names is not None:
+            self.names = names[start:stop]
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __getitem__(self, i: int) -> Image.Image:
+        return self._images[self._start + i]
+
+    def identity(self, i: int) -> str:
+        return self._images.identity(self._start + i)
+
+
+def _gathered(batches: Iterator[Batch], width: int) -> Batch:
+    indices, rows, skipped = [np.empty(0, np.int64)], [np.empty((0, width), np.float32)], []
+    for batch in batches:
+        indices.append(batch.indices)
+        rows.append(batch.rows.copy())
+        skipped += batch.skipped
+    return Batch(np.concatenate(indices), np.concatenate(rows), skipped)
+
+
+def _side_by_side(found: list[features.FeatureStore], plan: features.Plan) -> features.FeatureStore:
+    """Rows of the same images as one array, in a file without a name: they may be larger than memory."""
+    kept = found[0].kept
+    if any(not np.array_equal(kept, one.kept) for one in found):
+        raise DataError("an image could be read for one network and not for another: run again")
+    with tempfile.TemporaryFile() as file:
+        rows = (
+            np.memmap(file, np.float32, "w+", shape=(len(kept), plan.d))
+            if len(kept)
+            else np.empty((0, plan.d), np.float32)
+        )
+    start = 0
+    for one in found:
+        rows[:, start : start + one.plan.d] = one.rows
+        start += one.plan.d
+    return features.FeatureStore(
+        rows,
+        plan,
+        kept,
+        found[0].skipped,
+        ",".join(one.dtype for one in found),
+        "; ".join(one.reason for one in found),
+        cached=all(one.cached for one in found),
+    )
+
+
+def _check_weights(backbone: Backbone, written: dict[str, Any]) -> None:
+    if backbone.weights_sha256 == written["weights_sha256"]:
+        return
+    revisions = ""
+    if backbone.revision != written.get("revision"):
+        revisions = f", revision {backbone.revision} instead of {written.get('revision')}"
+    raise WeightsMismatchError(
+        f"the weights of {backbone.spec} are not those the probe was made with "
+        f"({backbone.weights_sha256[:12]} instead of {written['weights_sha256'][:12]}{revisions}): "
+        "use the same checkpoint, or fit again"
+    )

@@ -1,0 +1,97 @@
+"""What a forward pass costs up to each layer, and the layers that a budget reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from head2toe.errors import ParameterError
+from head2toe.features.hooks import run, watch
+from head2toe.features.taps import Layer, noise_batch
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Costs:
+    """FLOPs of one image's forward pass, 2 a multiply-add, as `torch.utils.flop_counter` counts them.
+
+    Matrix products, convolutions and attention count; norms, activations and pooling, which are few, do not.
+
+    Attributes
+    ----------
+    total
+        Of the whole pass.
+    until
+        Layer name -> FLOPs until that layer's tensor is there.
+    """
+
+    total: int
+    until: dict[str, int]
+
+    def saved(self, names: Sequence[str]) -> int:
+        """FLOPs saved by stopping after the last of some layers; without any, all are."""
+        return self.total - max((self.until[name] for name in names), default=0)
+
+
+def costs(backbone: Backbone, layers: Sequence[Layer]) -> Costs:
+    """Count the FLOPs until each layer, in one forward pass on one image.
+
+    Parameters
+    ----------
+    backbone
+        The frozen network.
+    layers
+        From `features.layers(backbone)`.
+    """
+    names = {layer.key: layer.name for layer in layers}
+    until: dict[str, int] = {}
+    counter = FlopCounterMode(display=False)
+
+    def see(module: str, where: str, call: int, _value: Any) -> None:
+        name = names.get((module, where, call))
+        if name is not None:
+            until[name] = int(counter.get_total_flops())
+
+    batch = noise_batch(backbone, 1)
+    with watch(backbone.module, {layer.key[:2] for layer in layers}, see), counter:
+        run(backbone.module, batch)
+    return Costs(int(counter.get_total_flops()), until)
+
+
+def within(layers: Sequence[Layer], spent: Costs, budget: float) -> tuple[Layer, ...]:
+    """Return the layers that a share of the forward FLOPs reaches.
+
+    The last of them takes the place of the classifier's input where that lies beyond: the network ends there, and a
+    linear probe reads what is then its last layer.
+
+    Parameters
+    ----------
+    layers
+        In order of execution.
+    spent
+        Their costs.
+    budget
+        Share in (0, 1].
+
+    Raises
+    ------
+    ParameterError
+        A budget outside (0, 1], or one that reaches no layer.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+        raise ParameterError(f"budget is {budget!r}: use a share of the forward FLOPs, above 0 and at most 1")
+    reached = [layer for layer in layers if spent.until[layer.name] <= budget * spent.total]
+    chosen = [layer for layer in reached if layer.selected]
+    if not chosen:
+        least = min(spent.until[layer.name] for layer in layers if layer.selected) / spent.total
+        raise ParameterError(
+            f"a budget of {budget:g} reaches no layer: the first takes {least:.3f} of the forward FLOPs"
+        )
+    if any(layer.penultimate for layer in reached):
+        return tuple(reached)
+    return (*chosen[:-1], replace(chosen[-1], penultimate=True))

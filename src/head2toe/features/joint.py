@@ -1,0 +1,44 @@
+"""Several plans side by side: one row holds what several networks see, each network's layers under a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from head2toe.features.plan import Block, Plan
+
+
+def join(plans: Sequence[Plan]) -> Plan:
+    """Put plans side by side; the layers and blocks of plan i get the prefix ``i/``.
+
+    A view holds the blocks of that view in every plan: the view `linear` all penultimate features together.
+    """
+    layers, blocks, views = [], [], {}
+    start = 0
+    for i, plan in enumerate(plans):
+        layers += [replace(layer, name=f"{i}/{layer.name}") for layer in plan.layers]
+        for name, numbers in plan.views.items():
+            views[name] = views.get(name, ()) + tuple(len(blocks) + number for number in numbers)
+        blocks += [Block(f"{i}/{b.layer}", b.operation, start + b.start, start + b.stop) for b in plan.blocks]
+        start += plan.d
+    return Plan(tuple(layers), tuple(blocks), views)
+
+
+def part(joined: Plan, i: int) -> tuple[Plan, int]:
+    """Take the plan of network i out of joined ones, or out of what `Plan.restrict` left of them.
+
+    Returns
+    -------
+    The plan, which equals the one that was joined, and the column of the joined plan at which it starts.
+    """
+    prefix = f"{i}/"
+    layers = tuple(
+        replace(layer, name=layer.name.removeprefix(prefix)) for layer in joined.layers if layer.name.startswith(prefix)
+    )
+    own = {number: block for number, block in enumerate(joined.blocks) if block.layer.startswith(prefix)}
+    first, start = next(((number, block.start) for number, block in own.items()), (0, joined.d))
+    blocks = (Block(b.layer.removeprefix(prefix), b.operation, b.start - start, b.stop - start) for b in own.values())
+    views = {
+        name: tuple(number - first for number in numbers if number in own) for name, numbers in joined.views.items()
+    }
+    return Plan(layers, tuple(blocks), views), start
