@@ -49,7 +49,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
         spec=f"timm/{name}",
         module=freeze(module),
         preprocessing=Preprocessing.from_timm(config, resize),
-        classifier=_classifier(module),
+        classifier=classifier_of(module),
         revision=_revision(name, module) if weights is None else None,
     )
 
@@ -109,9 +109,16 @@ def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
         raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {_one_line(error)}") from error
 
 
-def _classifier(module: torch.nn.Module) -> str | None:
-    """Name of the module that makes the logits, if it is one."""
+def classifier_of(module: torch.nn.Module) -> str | None:
+    """Name of the module that makes the logits, if it is one.
+
+    Of a pair for distillation the first, of several stages or branches the last.
+    """
     head = getattr(module, "get_classifier", lambda: None)()
+    if isinstance(head, tuple | list):
+        head = next(iter(head), None)
+    if isinstance(head, torch.nn.ModuleList):
+        head = head[-1]
     if not isinstance(head, torch.nn.Module) or isinstance(head, torch.nn.Identity):
         return None
     return next((name for name, child in module.named_modules() if child is head), None)

@@ -16,11 +16,18 @@ See = Callable[[str, str, int, Any], None]
 _OUTPUT_KEYS = ("logits", "pooler_output", "last_hidden_state")
 
 
-def first_tensor(value: Any) -> Tensor | None:
+def first_tensor(value: Any, count: int | None = None) -> Tensor | None:
     """Return the tensor a module's output stands for.
 
-    A tensor is itself; a tuple or list its element 0; a dict-like output its logits, pooler output, last hidden
-    state or first tensor. Anything else is None.
+    A tensor is itself; a tuple or list its element 0; a dict-like output its logits, pooler output,
+    last hidden state or first tensor. Anything else is None.
+
+    Parameters
+    ----------
+    value
+        The output.
+    count
+        Number of images: in tuples and lists, a tensor with a row an image goes before one without.
     """
     if isinstance(value, Tensor):
         return value
@@ -29,7 +36,8 @@ def first_tensor(value: Any) -> Tensor | None:
         rest = [item for item in value.values() if isinstance(item, Tensor)]
         return next(iter(named + rest), None)
     if isinstance(value, tuple | list) and value:
-        return first_tensor(value[0])
+        tensors = [item for item in value if isinstance(item, Tensor) and item.ndim and len(item) == count]
+        return tensors[0] if tensors else first_tensor(value[0], count)
     return None
 
 

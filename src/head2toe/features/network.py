@@ -99,7 +99,7 @@ class PooledNetwork:
         if key not in self._waiting:
             return
         layer, blocks = self._work[key]
-        tensor = first_tensor(value)
+        tensor = first_tensor(value, len(self._rows))
         assert tensor is not None, f"{layer.name} gave no tensor"
         self._pool(layer.canonical(tensor), blocks)
         self._waiting.discard(key)

@@ -49,6 +49,7 @@ _PREFIX_PARAMETERS = frozenset(
         "storage_tokens",
     }
 )
+_STAGE_NUMBER = re.compile(r"_?\d+$")
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,12 @@ class Layer:
 def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """List what is tapped, in order of execution.
 
-    By default: the output of every activation module, of every block (a child with children of its own in a
-    `Sequential` or `ModuleList`), of patch embeddings, attentions and MLPs; pooled features; the logits; and the input
-    of the classifier. One forward pass on three images of noise finds shapes and order. Tensors with the same values as
-    an earlier tap (a `Sequential` around its last block, dropout) are left out; of those that equal the classifier's
-    input, that input stays. Tensors whose first axis is not the batch (attention windows) are left out too.
+    By default: the output of every activation module, of every block (a child with children of its own, in a
+    `Sequential`, a `ModuleList` or the network itself), of patch embeddings, attentions and MLPs; pooled features; the
+    logits; and the input of the classifier. One forward pass on three images of noise finds shapes and order. Tensors
+    with the same values as an earlier tap (a `Sequential` around its last block, dropout) are left out; of those that
+    equal the classifier's input, that input stays. Tensors whose first axis is not the batch (attention windows) are
+    left out too.
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     size = (noise.shape[-2], noise.shape[-1])
 
     def see(name: str, where: str, call: int, value: Any) -> None:
-        tensor = first_tensor(value)
+        tensor = first_tensor(value, _PROBE_IMAGES)
         if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2 or len(tensor) != _PROBE_IMAGES:
             return
         described = _described(name, where, call, tensor, size)
@@ -204,7 +206,7 @@ def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, st
     blocks = {
         names[id(child)]
         for parent in module.modules()
-        if isinstance(parent, nn.Sequential | nn.ModuleList)
+        if parent is module or isinstance(parent, nn.Sequential | nn.ModuleList)
         for child in parent.children()
         if any(True for _ in child.children())
     }
@@ -324,14 +326,13 @@ class _PrefixTokens:
 
     def __init__(self, module: nn.Module) -> None:
         counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
-        patches = [count for part in module.modules() if (count := _count(part, "num_patches")) is not None]
-        tokens = [
-            parameter.shape[1] if parameter.ndim == 3 else 1
-            for name, parameter in module.named_parameters()
-            if name.rpartition(".")[2] in _PREFIX_PARAMETERS and parameter.ndim in (1, 3)
-        ]
-        self.count = counts[0] if counts else sum(tokens)
-        self.patches = patches[0] if patches else None
+        tokens: dict[str, int] = {}
+        for name, parameter in module.named_parameters():
+            kind = _STAGE_NUMBER.sub("", name.rpartition(".")[2])  # one for each stage, never together: cls_token2
+            if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 3):
+                tokens[kind] = max(tokens.get(kind, 0), parameter.shape[1] if parameter.ndim == 3 else 1)
+        self.count = counts[0] if counts else sum(tokens.values())
+        self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
 
     def of(self, layer: Layer) -> int:
         """Tokens carry the prefix when what remains is the grid of patches (a square where the grid is unknown)."""
@@ -340,7 +341,7 @@ class _PrefixTokens:
         rest = layer.shape[0] - self.count
         if rest < 1:
             return 0
-        whole = rest == self.patches if self.patches is not None else math.isqrt(rest) ** 2 == rest
+        whole = rest in self.patches if self.patches else math.isqrt(rest) ** 2 == rest
         return self.count if whole else 0
 
 

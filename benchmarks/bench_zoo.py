@@ -1,0 +1,103 @@
+"""Looks at one architecture of every timm family, and writes docs/backbones.md: what is tapped, what not, and why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.records import write
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "backbones.md"
+sys.path.insert(0, str(ROOT / "tests" / "features"))  # the test matrix is the benchmark's too
+
+_INTRODUCTION = """Written by `python -m benchmarks zoo`; do not edit. One small architecture of every family of
+timm {version}, random weights, one thread. {fine} of {total} families pass: taps are found, shapes hold at another
+batch size, and the network's output is bit-identical with and without hooks. The last column counts the tensors of
+timm's own `forward_intermediates` that equal a tap bit by bit. The same matrix is a test:
+`pytest -m slow tests/features/test_timm_zoo.py`. For other kinds of backbone see
+[how to bring a backbone](how-to-backbones.md)."""
+
+
+def look(family: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    from timm_families import backbone_of, inspect
+
+    row = {"family": family, "model": name, "smaller": sorted(set(options) - {"side"})}
+    try:
+        backbone = backbone_of(name, **options)
+        report = inspect(backbone)
+    except Exception as error:  # noqa: BLE001 - the table names what fails
+        return {**row, "error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    return {
+        **row,
+        "millions": round(sum(p.numel() for p in backbone.module.parameters()) / 1e6, 1),
+        "size": backbone.preprocessing.size[0],
+        "taps": len(report.found),
+        "linear": report.penultimate[0].name,
+        "identical": report.identical,
+        "wrong_shapes": list(report.wrong_shapes),
+        "intermediates": report.intermediates,
+        "unmatched": report.unmatched,
+    }
+
+
+def verdict(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"fails: {row['error']}"
+    if not row["identical"]:
+        return "fails: the output changes under hooks"
+    if row["wrong_shapes"]:
+        return f"fails: the shape of {', '.join(row['wrong_shapes'][:3])}"
+    if not row["intermediates"]:
+        return "timm has no `forward_intermediates`"
+    return f"{row['intermediates'] - row['unmatched']} of {row['intermediates']}"
+
+
+def page(rows: list[dict[str, Any]], not_tapped: dict[str, str], left_out: dict[str, str], version: str) -> str:
+    fine = sum(not verdict(row).startswith("fails") for row in rows)
+    table = [
+        f"| {row['family']} | {row['model']}{' *' if row['smaller'] else ''} | {row.get('millions', '')} "
+        f"| {row.get('size', '')} | {row.get('taps', '')} | {row.get('linear', '')} | {verdict(row)} |"
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            "# Backbones: what is tapped in timm's families",
+            "",
+            _INTRODUCTION.format(version=version, fine=fine, total=len(rows)),
+            "",
+            "## Not tapped",
+            "",
+            *(f"- **{family}**, {reason}." for family, reason in not_tapped.items()),
+            "",
+            "## Not run",
+            "",
+            *(f"- **{family}**: {reason}." for family, reason in left_out.items()),
+            "",
+            "## All",
+            "",
+            "| family | model | million parameters | pixels | taps | the linear probe reads | timm's intermediates |",
+            "|---|---|---|---|---|---|---|",
+            *table,
+            "",
+            "\\* made shallower or narrower for the test.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    from timm_families import FAMILIES, LEFT_OUT, NOT_TAPPED, timm
+
+    torch.set_num_threads(1)
+    rows = []
+    for family, (name, options) in FAMILIES.items():
+        rows.append(look(family, name, options))
+        print(family, name, verdict(rows[-1]), flush=True)
+    write("zoo", {"timm": timm.__version__, "families": rows})
+    part = PAGE.with_suffix(".md.part")
+    part.write_text(page(rows, NOT_TAPPED, LEFT_OUT, timm.__version__), encoding="utf-8")
+    part.replace(PAGE)

@@ -1,0 +1,33 @@
+"""The page's Python runs, and prints what the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to-backbones.md"
+
+
+def test_the_code_of_the_page_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, PAGE.name, "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == [
+        "1 map (8, 31, 31) ",
+        "3 map (16, 15, 15) ",
+        "6:input vector (16,) (linear probe)",
+        "output vector (10,) ",
+    ]
+    assert printed[4:7] == ["['1', '6:input']", "['1', '3']", "['1', '6:input']"]
+    assert printed[7].endswith("1.0")
+    assert printed[8] == "['0', '1']"
+    assert printed[9].endswith("True")
+    assert printed[10] == "[96, 96]"
+    assert len(printed) == 11
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", PAGE.read_text(encoding="utf-8")):
+        assert (PAGE.parent / target).exists(), target
