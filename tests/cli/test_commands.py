@@ -57,6 +57,16 @@ def test_fit_in_json_says_what_the_library_says(fit, folder, tmp_path):
     assert done.json["choice"] == saved.choice_
 
 
+def test_a_budget_and_an_image_size_reach_the_network(fit, folder, tmp_path):
+    done = fit(folder, tmp_path / "probe", "--json", "--budget", "0.5", "--image-size", "48")
+    assert done.json["backbone"]["preprocessing"]["size"] == [48, 48]
+    assert done.json["flops_saved"] >= 0.5 * done.json["flops"] > 0
+    saved = Head2ToeClassifier.load(tmp_path / "probe")
+    assert (saved.flops_, saved.flops_saved_) == (done.json["flops"], done.json["flops_saved"])
+    wrong = fit(folder, tmp_path / "other", "--budget", "2")
+    assert wrong.code == 2 and "budget is 2" in wrong.err[-1]
+
+
 def test_options_reach_the_classifier(fit, folder, tmp_path):
     fit(
         folder,

@@ -25,6 +25,7 @@ def extract(
     backbone: str,
     weights: Path | None,
     resize: str,
+    image_size: int | None,
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     device: str,
@@ -43,7 +44,7 @@ def extract(
 
     start = time.perf_counter()
     images = features.read_data(data, split=split, label=label)
-    network = backbones.load(backbone, weights=weights, resize=resize)
+    network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
     options = running(device, dtype, batch_size)
     with resuming(possible=True):

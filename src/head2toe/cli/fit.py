@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PROBE", help="The folder to write.")
 @backbone_options
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
+@click.option(
+    "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
+)
 @click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds.")
 @click.option("--overwrite", is_flag=True, help="Replace a probe that is there already.")
@@ -34,9 +37,11 @@ def fit(
     backbone: str,
     weights: Path | None,
     resize: str,
+    image_size: int | None,
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     class_weight: str | None,
+    budget: float | None,
     cv: int,
     seed: int,
     overwrite: bool,
@@ -64,6 +69,8 @@ def fit(
         backbone,
         weights=weights,
         resize=resize,
+        image_size=image_size,
+        budget=budget,
         layers=list(patterns) or None,
         target_sizes=target_sizes,
         class_weight=class_weight,
@@ -93,10 +100,16 @@ def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float
         "choice": classifier.choice_,
         "backbone": classifier.backbone_,
         "dtype": classifier.dtype_,
+        "flops": classifier.flops_,
+        "flops_saved": classifier.flops_saved_,
         "cached": classifier.cached_,
         "skipped": skipped_dicts(classifier.skipped_),
         "seconds": seconds,
     }
+
+
+def _saved(result: dict[str, Any]) -> float:
+    return result["flops_saved"] / result["flops"] if result["flops"] else 0.0
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -108,6 +121,7 @@ def _text(result: dict[str, Any]) -> str:
             ("images", f"{result['n']}, {len(result['classes'])} classes, {len(result['skipped'])} skipped"),
             ("features", "from the cache" if result["cached"] else f"computed in {result['dtype']}"),
             ("choice", choice),
+            ("network", f"{result['flops'] / 1e9:.2f} GFLOPs an image, {_saved(result):.0%} saved by stopping early"),
             ("probe", f"{result['probe']}, {result['bytes'] / 1000:,.0f} kB"),
             ("seconds", f"{result['seconds']:.1f}"),
         ]

@@ -23,6 +23,7 @@ def layers(
     backbone: str,
     weights: Path | None,
     resize: str,
+    image_size: int | None,
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     as_json: bool,
@@ -34,7 +35,7 @@ def layers(
     """
     from head2toe import backbones, features
 
-    network = backbones.load(spec or backbone, weights=weights, resize=resize)
+    network = backbones.load(spec or backbone, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
     sizes = [str(size) for size in dict.fromkeys(target_sizes)]
     found = [_described(layer, plan, sizes) for layer in plan.layers]

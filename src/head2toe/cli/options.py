@@ -34,13 +34,13 @@ def backbone_options(command: Command) -> Command:
             metavar="SPEC",
             default=DEFAULT_BACKBONE,
             show_default=True,
-            help="embedded, timm/NAME, timm/hf-hub:ORG/REPO or timm/local-dir:FOLDER.",
+            help="embedded, timm/NAME, timm/hf-hub:ORG/REPO, timm/local-dir:FOLDER, hf/ORG/REPO, torchvision/NAME.",
         ),
         click.option(
             "--weights",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Weights of a timm network, .safetensors.",
+            help="Weights of a timm or torchvision network, .safetensors or .pth.",
         ),
         click.option(
             "--resize",
@@ -48,6 +48,12 @@ def backbone_options(command: Command) -> Command:
             default="whole",
             show_default=True,
             help="The whole image to the input size, or the checkpoint's resize and centre crop.",
+        ),
+        click.option(
+            "--image-size",
+            type=click.IntRange(min=1),
+            metavar="PIXELS",
+            help="Side of the network's input, instead of the checkpoint's.",
         ),
         click.option(
             "--layers",
