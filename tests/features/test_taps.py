@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from head2toe.errors import LayerPatternError
+from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
 from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.network import PooledNetwork
+from head2toe.features.plan import Plan
 from head2toe.features.taps import layers, noise_batch
 
 # Residual networks, transformers, channels-last maps, several runs of a module, class attention, gates, hybrid ones.
@@ -160,3 +162,53 @@ def test_a_cube_is_told_by_its_values(own, channels_last):
 
     torch.manual_seed(0)
     assert layers(own(Cube()))[0].channels_last == channels_last
+
+
+class NoTensors(nn.Module):
+    def forward(self, x):
+        return "text"
+
+
+class Numbers(nn.Module):
+    def forward(self, x):
+        return x.flatten(1).argmax(1)
+
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.fc(x)
+
+
+class TwoWays(nn.Module):
+    """Dark images go one way, bright ones another."""
+
+    def __init__(self):
+        super().__init__()
+        self.dark = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.bright = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU())
+
+    def forward(self, x):
+        return (self.bright(x) if x.mean() > 0.5 else self.dark(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("module", [NoTensors(), Numbers()])
+def test_networks_with_nothing_to_tap_are_refused(own, module):
+    with pytest.raises(NoLayerError, match="none can be tapped"):
+        layers(own(module))
+
+
+def test_a_network_that_does_not_run_on_its_images_is_refused(own):
+    with pytest.raises(PreprocessingError, match=r"Other does not run on images \(3, 32, 32\)"):
+        layers(own(Other()))
+
+
+def test_a_way_that_depends_on_the_image_is_refused_when_it_is_not_taken(own):
+    backbone = own(TwoWays())
+    network = PooledNetwork(backbone.module, Plan.build(layers(backbone), (16,)), stop_early=False)
+    assert network.rows(torch.zeros(2, 3, 32, 32)).shape == (2, network.plan.d)
+    with pytest.raises(NoLayerError, match=r"dark\.1 did not run"):
+        network.rows(torch.ones(2, 3, 32, 32))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from head2toe.errors import NotFiniteError
+from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, operation
@@ -80,6 +80,8 @@ class PooledNetwork:
         ------
         NotFiniteError
             A layer gave NaN or infinity.
+        NoLayerError
+            A layer did not run: the network takes other ways for other images.
         """
         self._rows = self._room(len(batch), batch.device)
         self._waiting = set(self._work)
@@ -90,7 +92,10 @@ class PooledNetwork:
             pass
         if self._waiting:
             names = sorted(self._work[key][0].name for key in self._waiting)
-            raise RuntimeError(f"These layers did not run, though they did when the network was listed: {names}")
+            raise NoLayerError(
+                f"layers {', '.join(names[:5])} did not run on these images, though they did when they were listed: "
+                "the network's way depends on its input; leave them out with a layer pattern"
+            )
         self._check_finite()
         return self._rows
 

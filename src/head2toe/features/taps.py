@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from head2toe.errors import LayerPatternError, NoLayerError
+from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
 from head2toe.features.hooks import first_tensor, run, watch
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tu
         A pattern matches no layer.
     NoLayerError
         The network gives no tensor that could be tapped.
+    PreprocessingError
+        The network does not run on images as its preprocessing makes them.
     """
     found = _without_repeats(list(_seen(backbone)))
     if not found:
@@ -190,7 +192,7 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         sightings.append(_Sighting(described, _digest(values), _made(backbone.module, described, values)))
 
     with watch(backbone.module, wanted, see):
-        run(backbone.module, noise)
+        _try(backbone, noise)
     prefix = _PrefixTokens(backbone.module)
     penultimate = _penultimate(sightings, backbone)
     for sighting in sightings:
@@ -198,6 +200,17 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
+
+
+def _try(backbone: Backbone, batch: Tensor) -> None:
+    try:
+        run(backbone.module, batch)
+    except Exception as error:  # whatever a network says of images that do not suit it
+        reason = " ".join(str(error).split())[:200]
+        raise PreprocessingError(
+            f"{backbone.spec} does not run on images {tuple(batch.shape[1:])} as its preprocessing makes them "
+            f"({type(error).__name__}: {reason}): pass the size and channels that it takes"
+        ) from error
 
 
 def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, str], str]:
