@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import PREPROCESSING, pictures, tiny_network, write_local_dir
@@ -145,3 +147,10 @@ def test_image_size_is_kept_with_the_probe(specs, tmp_path):
     assert probe.backbone_["preprocessing"]["size"] == [48, 48]
     again = Head2ToeClassifier.load(probe.save(tmp_path / "probe"), cache=False)
     np.testing.assert_array_equal(again.predict_proba(images), probe.predict_proba(images))
+
+
+def test_a_changed_revision_is_named(specs):
+    networks = Networks((replace(load(specs[0]), revision="new"),))
+    written = {**networks.to_dict(), "weights_sha256": "0" * 64, "revision": "old"}
+    with pytest.raises(WeightsMismatchError, match="revision new instead of old"):
+        networks.check(written)

@@ -325,3 +325,10 @@ def test_damaged_exif_is_ignored(tmp_path):
     path = tmp_path / "odd.jpg"
     path.write_bytes(buffer.getvalue())
     assert pixels(path).shape == (12, 16, 3)
+
+
+def test_text_given_as_images_is_called_by_its_name():
+    images = as_images(["a film without a plot", "missing.png", "word " * 200])
+    for i, expected in ((0, "takes paths, not text"), (1, r"missing.png: no such file or directory$"), (2, "not text")):
+        with pytest.raises(UnreadableImageError, match=expected):
+            images[i]

@@ -183,8 +183,15 @@ def _read(path: str | os.PathLike[str]) -> Image.Image:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImageError(f"{os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise UnreadableImageError(f"{os.fspath(path)[:200]}: {reason}{_hint(os.fspath(path))}") from error
     return decode(data, os.fspath(path))
+
+
+def _hint(name: str) -> str:
+    """For sentences given as images, the likely mistake."""
+    words = len(name.split()) > 1 and not Path(name).suffix
+    return " (a backbone of images takes paths, not text)" if words else ""
 
 
 def _name(item: Any, i: int) -> str:
