@@ -165,4 +165,4 @@ def test_the_code_of_the_how_to_page_runs(capsys):
         exec(compile(block, str(page), "exec"), names)
     printed = capsys.readouterr().out
     assert "of 64 features, accuracy 0.9" in printed
-    assert "(64, 10)" in printed
+    assert "[64, 10]" in printed
