@@ -110,7 +110,7 @@ def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
 
 
 def classifier_of(module: torch.nn.Module) -> str | None:
-    """Name of the module that makes the logits, if it is one.
+    """Name of the module that makes the logits, if it is one: the last `Linear` of what timm calls the classifier.
 
     Of a pair for distillation the first, of several stages or branches the last.
     """
@@ -121,7 +121,9 @@ def classifier_of(module: torch.nn.Module) -> str | None:
         head = head[-1]
     if not isinstance(head, torch.nn.Module) or isinstance(head, torch.nn.Identity):
         return None
-    return next((name for name, child in module.named_modules() if child is head), None)
+    linear = [part for part in head.modules() if isinstance(part, torch.nn.Linear)]
+    last = linear[-1] if linear else head
+    return next((name for name, child in module.named_modules() if child is last), None)
 
 
 def _revision(name: str, module: torch.nn.Module) -> str | None:
