@@ -26,8 +26,7 @@ class GramBank:
         rng = np.random.default_rng(random_state)
         self.complete = rows.n <= MOST_ROWS
         self.anchors = np.arange(rows.n) if self.complete else np.sort(rng.permutation(rows.n)[:MOST_ROWS])
-        numbers = sorted({number for view in columns.views.values() for number in view})
-        numbers.sort(key=self._first_view)
+        numbers = sorted({number for view in columns.views.values() for number in view}, key=self._first_view)
         self.place = {number: i for i, number in enumerate(numbers)}
         self.grams = torch.zeros(len(numbers), len(self.anchors), len(self.anchors))
         for number, i in self.place.items():

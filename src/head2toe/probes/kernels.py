@@ -27,6 +27,12 @@ class FoldKernel:
     unit: float
 
 
+def centred(gram: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """The Gram matrix after centring the rows on their mean under p, which sums to one: ``(I - 1 p') G (I - p 1')``."""
+    mean = gram @ p
+    return gram - mean[:, None] - mean[None, :] + p @ mean
+
+
 def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: torch.Tensor) -> FoldKernel:
     """Centre a Gram matrix on the weighted mean of its training rows.
 
@@ -46,9 +52,8 @@ def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: 
     cross = gram[torch.from_numpy(held_out)][:, rows].double()
     p = weight / weight.sum()
     inner_mean, cross_mean = inner @ p, cross @ p
-    total = p @ inner_mean
-    inner = inner - inner_mean[:, None] - inner_mean[None, :] + total
-    cross = cross - cross_mean[:, None] - inner_mean[None, :] + total
+    cross = cross - cross_mean[:, None] - inner_mean[None, :] + p @ inner_mean
+    inner = centred(inner, p)
     unit = float(inner.diagonal().mean())
     unit = unit if unit > 0 else 1.0
     return FoldKernel(inner / unit, cross / unit, unit)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from head2toe.probes.kernels import centred
+
 ROUNDS = 5
 BOLD = 3  # rounds that take the whole step, not its root: quicker, and still uphill far from the optimum
 NOISE = 0.1  # first guess of the noise variance, of targets with variance one
@@ -67,7 +69,7 @@ def learn_layer_weights(
     for turn in range(rounds + 1):
         largest = w.max().clamp_min(1e-300)  # float32 sums of weights that may have shrunk far below one
         kernel = largest * ((w / largest).float() @ flat).view(n, n)[rows][:, rows].double()
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(_centred(kernel, p) + torch.diag(s * noise_shape)))
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(centred(kernel, p) + torch.diag(s * noise_shape)))
         alpha = inverse @ y
         if turn == rounds:
             break
@@ -89,12 +91,6 @@ def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: 
     factor = torch.linalg.cholesky(kernel + noise * torch.eye(m, dtype=kernel.dtype))
     fit = (torch.linalg.solve_triangular(factor, targets, upper=False) ** 2).sum()
     return -0.5 * fit - c * factor.diagonal().log().sum() - 0.5 * m * c * np.log(2 * np.pi)
-
-
-def _centred(kernel: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-    """The kernel of features centred on their weighted mean: ``(I - 1 p') K (I - p 1')``."""
-    mean = kernel @ p
-    return kernel - mean[:, None] - mean[None, :] + p @ mean
 
 
 def _projected(matrix: torch.Tensor, p: torch.Tensor) -> torch.Tensor:

@@ -163,15 +163,14 @@ class _Search:
         rows.sort(key=lambda pair: _merit(pair[1]), reverse=True)
         chosen, choice = rows[0]
         linear, linear_row = next(pair for pair in rows if pair[0].features == LINEAR)
-        head, importance = self._fit(chosen)
+        head = self._fit(chosen)
         return SearchResult(
             head=head,
-            linear=head if linear == chosen else self._fit(linear)[0],
+            linear=head if linear == chosen else self._fit(linear),
             choice=choice,
             table=_best_strengths(rows),
             cv_accuracy=choice["cv_accuracy"],
             linear_cv_accuracy=linear_row["cv_accuracy"],
-            layer_weights=self._shares(chosen.features.view, importance),
         )
 
     def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
@@ -188,8 +187,8 @@ class _Search:
             "cv_log_loss": evidence.log_loss(self.y, self.weight, scale),
         }
 
-    def _fit(self, candidate: Candidate) -> tuple[LinearHead, torch.Tensor | None]:
-        """The head of one candidate, ranked, selected and fitted on all rows; and its layers' importance."""
+    def _fit(self, candidate: Candidate) -> LinearHead:
+        """The head of one candidate, ranked, selected and fitted on all rows."""
         view, fraction = candidate.features.view, candidate.features.fraction
         indices, ranking = self.columns.indices(view), Ranking(np.empty(0))
         if candidate.features != LINEAR:
@@ -206,7 +205,7 @@ class _Search:
             kernel.unit,
             None if ranking.importance is None else ranking.importance[kept],
         )
-        return self._calibrated(head, candidate), ranking.blocks
+        return self._calibrated(head, candidate)
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel) -> DualSolution:
         if candidate.head == LEAST_SQUARES:
@@ -219,15 +218,6 @@ class _Search:
             return head
         scale = self.evidence[candidate].calibration(self.y, self.weight)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
-
-    def _shares(self, view: str, importance: torch.Tensor | None) -> dict[str, float]:
-        """Share of the prior variance of each block of a view: importance times width, normalised."""
-        if importance is None:
-            return {}
-        blocks = [self.columns.blocks[number] for number in self.columns.views[view]]
-        loud = np.array([float(eta) * block.width for eta, block in zip(importance, blocks, strict=True)])
-        shares = loud / max(loud.sum(), np.finfo(float).tiny)
-        return {f"{b.layer}/{b.operation}": float(share) for b, share in zip(blocks, shares, strict=True)}
 
 
 def _best_strengths(rows: list[tuple[Candidate, dict]]) -> list[dict]:

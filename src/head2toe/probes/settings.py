@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,9 +75,6 @@ class SearchResult:
         cv_accuracy, cv_log_loss.
     cv_accuracy, linear_cv_accuracy : float
         Cross-validated accuracy in [0, 1].
-    layer_weights : dict of str to float
-        Share of the learned prior variance of each block ("layer/operation") of the chosen view; empty where the choice
-        has equal weights.
     """
 
     head: LinearHead
@@ -86,4 +83,3 @@ class SearchResult:
     table: list[dict]
     cv_accuracy: float
     linear_cv_accuracy: float
-    layer_weights: dict[str, float] = field(default_factory=dict)
