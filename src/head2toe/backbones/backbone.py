@@ -22,7 +22,7 @@ class Backbone:
         What the user wrote: "embedded", "timm/resnet50.a1_in1k", ...; "module/ClassName" for a user's own module.
     module : torch.nn.Module
         In eval mode, without gradients, float32, on the CPU.
-    preprocessing : Preprocessing or TransformPreprocessing
+    preprocessing : Preprocessing, TransformPreprocessing, TextPreprocessing or WaveformPreprocessing
     classifier : str or None
         Name of the submodule that makes the logits; its input is the penultimate features.
     revision : str or None
@@ -68,4 +68,5 @@ def freeze(module: torch.nn.Module) -> torch.nn.Module:
 def pinned(description: dict[str, Any]) -> str:
     """The specification in `Backbone.to_dict()`, with the hub's commit where `load` takes one."""
     spec, revision = description["spec"], description.get("revision")
-    return f"{spec}@{revision}" if spec.startswith("hf/") and revision and "@" not in spec else spec
+    pins = spec.startswith(("hf/", "hf-text/", "hf-audio/"))
+    return f"{spec}@{revision}" if pins and revision and "@" not in spec else spec

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
 from head2toe.backbones.backbone import Backbone, freeze
-from head2toe.backbones.preprocessing import RESIZES, AnyPreprocessing, Preprocessing, TransformPreprocessing
+from head2toe.backbones.preprocessing import (
+    IMAGES,
+    RECORDINGS,
+    RESIZES,
+    TEXTS,
+    AnyPreprocessing,
+    Preprocessing,
+    TransformPreprocessing,
+)
 from head2toe.backbones.sizes import resized
 from head2toe.errors import ParameterError, PreprocessingError, UnknownBackboneError
 
@@ -30,7 +39,8 @@ def load(
     ----------
     spec : str or torch.nn.Module
         "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; "hf/ORG/REPO[@REVISION]" or
-        "hf/FOLDER" for a vision model of `transformers`; "torchvision/NAME[@WEIGHTS]"; or a module of your own.
+        "hf/FOLDER" for a vision model of `transformers`, "hf-text/..." and "hf-audio/..." for its models of text and
+        of recordings; "torchvision/NAME[@WEIGHTS]"; or a module of your own.
     weights : path of a .safetensors or .pth file, optional
         Weights for an architecture of timm or torchvision, loaded strictly.
     preprocessing : Preprocessing or callable, optional
@@ -59,6 +69,8 @@ def load(
         if isinstance(spec, torch.nn.Module)
         else _from_name(spec, weights, resize, preprocessing is None)
     )
+    if backbone.preprocessing is not None and takes(spec) != IMAGES:
+        _refuse_for_sequences(backbone.spec, preprocessing=preprocessing, image_size=image_size)
     if preprocessing is None and backbone.preprocessing is None:
         raise PreprocessingError(
             f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, "
@@ -69,8 +81,22 @@ def load(
     return backbone if image_size is None else resized(backbone, image_size)
 
 
+def takes(spec: str | torch.nn.Module) -> str:
+    """What a backbone takes: "images", "texts" or "recordings"; nothing is loaded."""
+    family = spec.partition("/")[0] if isinstance(spec, str) else ""
+    return {"hf-text": TEXTS, "hf-audio": RECORDINGS}.get(family, IMAGES)
+
+
+def _refuse_for_sequences(spec: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ParameterError(f"{name} is for backbones of images: {spec} brings all that it needs, leave it out")
+
+
 def _from_name(spec: str, weights: str | Path | None, resize: str, own_preprocessing: bool) -> Backbone:
     from head2toe.backbones.embedded import load_embedded
+    from head2toe.backbones.hf_audio import load_audio
+    from head2toe.backbones.hf_text import load_text
     from head2toe.backbones.huggingface import load_huggingface
     from head2toe.backbones.timm_zoo import load_timm
     from head2toe.backbones.torchvision_zoo import load_torchvision
@@ -84,11 +110,15 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
         raise ParameterError(f"weights= goes with timm/NAME and torchvision/NAME, not with {spec!r}")
     if family == "hf" and name:
         return load_huggingface(name, resize=resize, own_preprocessing=own_preprocessing)
+    if family == "hf-text" and name:
+        return load_text(name)
+    if family == "hf-audio" and name:
+        return load_audio(name)
     if spec == "embedded":
         return load_embedded(resize)
     raise UnknownBackboneError(
-        f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}', 'torchvision/{spec}' "
-        "or a torch.nn.Module"
+        f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}', 'torchvision/{spec}', "
+        f"'hf-text/{spec}', 'hf-audio/{spec}' or a torch.nn.Module"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from PIL import Image
 from head2toe.errors import PreprocessingError
 
 RESIZES = ("whole", "crop")
+IMAGES, TEXTS, RECORDINGS = "images", "texts", "recordings"
+"""What backbones take."""
+
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -25,14 +28,21 @@ _FILTERS = {
 
 
 class AnyPreprocessing(Protocol):
-    """What a backbone needs of its preprocessing."""
+    """What a backbone needs of its preprocessing.
 
-    def image(self, image: Image.Image) -> Any:
-        """One RGB picture to an array or tensor; called from several threads."""
+    What it takes is one of `IMAGES`, `TEXTS` and `RECORDINGS`. Of texts and recordings there is also
+    `noise(count, kind)`, which makes a batch of noise in two lengths ("first", "second") or the "longest", and
+    `prefix`, the number of class tokens in front; `batch` is given those of one length.
+    """
+
+    takes: ClassVar[str]
+
+    def image(self, image: Any, /) -> Any:
+        """One RGB picture (text, recording) to an array or tensor; called from several threads."""
         ...
 
-    def batch(self, images: Sequence[Any]) -> torch.Tensor:
-        """What `image` returned, B times, to a float32 network input (B, channels, H, W)."""
+    def batch(self, images: Sequence[Any], /) -> torch.Tensor:
+        """What `image` returned, B times, to the network's input: (B, channels, H, W), or (B, T) of sequences."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,6 +69,8 @@ class Preprocessing:
     crop_mode : "center", "squash" or "border"
         As timm names them; used by "crop" alone.
     """
+
+    takes: ClassVar[str] = IMAGES
 
     size: tuple[int, int]
     mean: tuple[float, ...]
@@ -154,6 +166,8 @@ class Preprocessing:
 @dataclass(frozen=True)
 class TransformPreprocessing:
     """A user's own transform: a callable from an RGB picture to a float tensor (channels, H, W)."""
+
+    takes: ClassVar[str] = IMAGES
 
     transform: Callable[[Image.Image], torch.Tensor]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from head2toe.errors import ParameterError
 from head2toe.features.hooks import run
-from head2toe.features.taps import noise_batch
+from head2toe.features.noise import noise_batch
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -57,16 +57,20 @@ class Prepared:
     precision: Precision
 
     def batch(self, images: Tensor) -> Tensor:
-        """Bring float32 (B, channels, H, W) to the device, the dtype and channels last."""
+        """Bring float32 (B, channels, H, W) to the device, the dtype and channels last; token numbers to the device."""
         dtype = torch.float32 if self.precision.autocast else getattr(torch, self.precision.dtype)
-        layout = torch.channels_last if images.ndim == 4 else torch.preserve_format
-        return images.to(self.device, dtype, memory_format=layout)
+        return _laid_out(images, self.device, dtype)
 
     def context(self) -> AbstractContextManager[Any]:
         """What surrounds a forward pass."""
         if not self.precision.autocast:
             return nullcontext()
         return torch.autocast(self.device.type, getattr(torch, self.precision.dtype))
+
+
+def _laid_out(batch: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    layout = torch.channels_last if batch.ndim == 4 else torch.preserve_format
+    return batch.to(device, dtype if batch.is_floating_point() else batch.dtype, memory_format=layout)
 
 
 def find_device(device: str) -> torch.device:
@@ -150,10 +154,10 @@ def _trial(backbone: Backbone) -> tuple[str, str]:
 
 
 def _race(backbone: Backbone) -> tuple[str, str]:
-    images = noise_batch(backbone, _TRIAL_IMAGES).contiguous(memory_format=torch.channels_last)
-    runners = {"float32": (backbone.module, images)}
+    images, cpu = noise_batch(backbone, _TRIAL_IMAGES), torch.device("cpu")
+    runners = {"float32": (backbone.module, _laid_out(images, cpu, torch.float32))}
     try:
-        half = _in_bfloat16(backbone.module), images.to(torch.bfloat16)
+        half = _in_bfloat16(backbone.module), _laid_out(images, cpu, torch.bfloat16)
         run(*half)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         return "float32", f"bfloat16 does not run: {str(error).splitlines()[0]}"

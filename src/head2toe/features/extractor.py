@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,16 +18,19 @@ from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
 from head2toe.features.dtype import Precision, prepare
 from head2toe.features.network import PooledNetwork
+from head2toe.features.noise import noise_batch, takes_sequences
 from head2toe.features.plan import Plan
 from head2toe.features.reader import Picture, Skipped, read
 from head2toe.features.store import FeatureStore, Rows, Store, request_for
-from head2toe.features.taps import noise_batch
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
     from head2toe.features.images import Images
 
 log = logging.getLogger(__name__)
+
+# Batches of sequences that are read before they are run: the more, the more of one length there are.
+_STRETCH = 8
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Extractor:
         progress: bool = True,
     ) -> None:
         self._preprocessing = backbone.preprocessing
+        self._stretch = _STRETCH if takes_sequences(backbone) else 1
         self._workers, self._strict, self._show = workers, strict, progress
         self._columns: torch.Tensor | None = None
         if columns is not None:
@@ -104,7 +109,7 @@ class Extractor:
         self._prepared = prepare(backbone, device, dtype)
         self._network = PooledNetwork(self._prepared.module, plan, context=self._prepared.context)
         self.batch_size = choose_batch_size(
-            batch_size, self._prepared, self._prepared.batch(noise_batch(backbone, 1)), plan.d
+            batch_size, self._prepared, self._prepared.batch(noise_batch(backbone, 1, "longest")), plan.d
         )
         log.info("%s, %s; batches of %d", self.precision.dtype, self.precision.reason, self.batch_size)
 
@@ -129,14 +134,14 @@ class Extractor:
             images,
             self._preprocessing.image,
             start=start,
-            ahead=2 * self.batch_size,
+            ahead=2 * self.batch_size * self._stretch,
             workers=self._workers,
             strict=self._strict,
         )
         bar = tqdm(total=len(images), initial=start, unit=" images", disable=not self._show, desc="features")
         try:
             with bar:
-                for group, skipped in _in_batches(pictures, lambda: self.batch_size):
+                for group, skipped in _in_batches(pictures, lambda: self.batch_size * self._stretch):
                     yield self._batch(group, skipped)
                     bar.update(len(group) + len(skipped))
         finally:
@@ -144,7 +149,19 @@ class Extractor:
 
     def _batch(self, group: list[Picture], skipped: list[Skipped]) -> Batch:
         indices = np.array([picture.index for picture in group], np.int64)
-        return Batch(indices, self._rows([picture.pixels for picture in group]), skipped)
+        inputs = [picture.pixels for picture in group]
+        return Batch(indices, self._rows(inputs) if self._stretch == 1 else self._rows_of_sequences(inputs), skipped)
+
+    def _rows_of_sequences(self, inputs: list[Any]) -> Rows:
+        """Run sequences together that have one length: no row depends on padding, for there is none."""
+        rows = np.empty((len(inputs), self.width), np.float32)
+        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))
+        for _, alike in itertools.groupby(order, key=lambda i: len(inputs[i])):
+            places = list(alike)
+            while places:
+                now, places = places[: self.batch_size], places[self.batch_size :]
+                rows[now] = self._rows([inputs[i] for i in now])
+        return rows
 
     def _rows(self, pixels: list[Any]) -> Rows:
         """Run a batch; one that does not fit into memory is halved, and so are those after it."""

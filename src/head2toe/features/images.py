@@ -22,6 +22,9 @@ _TAKEN = (
 )
 
 
+_SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
+
+
 @runtime_checkable
 class Images(Protocol):
     """n images. All methods may be called from several threads at once.
@@ -97,6 +100,8 @@ class ItemImages:
         for i, item in enumerate(items):
             if not (isinstance(item, str | os.PathLike | Image.Image | np.ndarray) or is_tensor(item)):
                 raise DataFormatError(f"image {i} is a {type(item).__name__}: pass {_TAKEN}")
+            if isinstance(item, str | os.PathLike) and os.fspath(item).lower().endswith(_SOUNDS):
+                raise DataFormatError(f"image {i} is {item}, a recording: those go with a backbone of hf-audio/")
         self._items = items
         self.names = names or [_name(item, i) for i, item in enumerate(items)]
 
@@ -110,7 +115,7 @@ class ItemImages:
     def identity(self, i: int) -> str:
         """Of a file its path, size and time of change; of pixels their hash."""
         item = self._items[i]
-        return _file_identity(item) if isinstance(item, str | os.PathLike) else _pixel_identity(item)
+        return file_identity(item) if isinstance(item, str | os.PathLike) else _pixel_identity(item)
 
 
 class ArrayImages:
@@ -198,7 +203,8 @@ def _name(item: Any, i: int) -> str:
     return os.fspath(item) if isinstance(item, str | os.PathLike) else f"image {i}"
 
 
-def _file_identity(path: str | os.PathLike[str]) -> str:
+def file_identity(path: str | os.PathLike[str]) -> str:
+    """Path, size and time of change."""
     place = Path(path).absolute()
     try:
         found = place.stat()

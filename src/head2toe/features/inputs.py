@@ -1,0 +1,39 @@
+"""What a backbone takes: images, texts or recordings, made of whatever holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from head2toe.errors import DataFormatError
+from head2toe.features.images import Images, as_images
+from head2toe.features.recordings import as_recordings
+from head2toe.features.texts import as_texts
+
+_MAKERS = {"images": as_images, "texts": as_texts, "recordings": as_recordings}
+
+
+def as_inputs(obj: Any, takes: str = "images") -> Any:
+    """Make a sequence of what a backbone takes.
+
+    Parameters
+    ----------
+    obj
+        See `as_images`, `as_texts` and `as_recordings`; or what one of these, or `read_data`, returned.
+    takes
+        "images", "texts" or "recordings".
+
+    Returns
+    -------
+    A sequence with `identity(i)`, whose items are pictures, strings or `Recording`s.
+
+    Raises
+    ------
+    DataFormatError
+        Something else, or of another kind.
+    """
+    if isinstance(obj, Images):
+        held = getattr(obj, "takes", "images")
+        if held != takes:
+            raise DataFormatError(f"the data are {held} and the backbone takes {takes}: choose another of either")
+        return obj
+    return _MAKERS[takes](obj)

@@ -1,0 +1,174 @@
+"""Sequences of recordings: .wav files, read when they are indexed, and arrays of samples."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.features.decoding import is_tensor
+from head2toe.features.images import file_identity
+
+SUFFIX = ".wav"
+_TAKEN = (
+    "a list of .wav files, of float arrays (samples,) at the network's sampling rate, or of pairs (array, rate in Hz); "
+    "or an array (n, samples)"
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One channel of sound.
+
+    Attributes
+    ----------
+    samples
+        Float32 (T,), as a rule in [-1, 1].
+    rate
+        Samples a second; None: those that the network takes.
+    """
+
+    samples: npt.NDArray[np.float32]
+    rate: int | None = None
+
+
+class Recordings:
+    """n recordings; a sequence like `Images`, whose items are of class `Recording`.
+
+    Parameters
+    ----------
+    items
+        n paths of .wav files, arrays, or pairs of an array and its sampling rate.
+    names
+        n readable names; by default the paths.
+
+    Raises
+    ------
+    DataFormatError
+        An item is something else.
+    """
+
+    takes: ClassVar[str] = "recordings"
+
+    def __init__(self, items: Sequence[Any], names: list[str] | None = None) -> None:
+        self._items = [_checked(item, i) for i, item in enumerate(items)]
+        self.names = names or [
+            f"recording {i}" if isinstance(item, Recording) else item for i, item in enumerate(self._items)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, i: int) -> Recording:
+        item = self._items[i]
+        found = item if isinstance(item, Recording) else read_wav(item)
+        if not len(found.samples) or not np.isfinite(found.samples).all():
+            what = "NaN or infinity among its samples" if len(found.samples) else "no sample"
+            raise UnreadableImageError(f"{self.names[i]}: {what}")
+        return found
+
+    def identity(self, i: int) -> str:
+        """Of a file its path, size and time of change; of samples their hash."""
+        item = self._items[i]
+        if not isinstance(item, Recording):
+            return file_identity(item)
+        return f"{item.rate} {hashlib.blake2b(item.samples.tobytes(), digest_size=16).hexdigest()}"
+
+
+def as_recordings(obj: Any) -> Recordings:
+    """Make recordings of whatever holds them.
+
+    Parameters
+    ----------
+    obj
+        A list of .wav files, of float (or whole-number) arrays or tensors (samples,), of pairs (array, rate), or of
+        dicts with `array` and `sampling_rate` (the audio column of Hugging Face's `datasets`); an array (n, samples).
+        Samples without a rate are taken to have the network's.
+
+    Raises
+    ------
+    DataFormatError
+        Anything else.
+    """
+    if isinstance(obj, Recordings):
+        return obj
+    if isinstance(obj, str | os.PathLike):
+        raise DataFormatError(f"{obj} is one path: pass {_TAKEN}")
+    items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
+    if is_tensor(items) or isinstance(items, np.ndarray):
+        if items.ndim not in (1, 2) or (items.ndim == 1 and getattr(items.dtype, "kind", "f") not in "OUT"):
+            raise DataFormatError(f"recordings are an array of shape {tuple(items.shape)}: pass {_TAKEN}")
+        items = list(items)
+    if isinstance(items, list | tuple):
+        return Recordings(items)
+    raise DataFormatError(f"recordings are a {type(obj).__name__}: pass {_TAKEN}")
+
+
+def read_wav(path: str | os.PathLike[str]) -> Recording:
+    """Read a .wav file: the mean of its channels, whole numbers scaled to [-1, 1].
+
+    Raises
+    ------
+    UnreadableImageError
+        There is no such file, or it is damaged or no .wav file.
+    """
+    from scipy.io import wavfile
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"{os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks with remarks and the like
+            rate, samples = wavfile.read(io.BytesIO(data))
+    except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(f"{os.fspath(path)}: no .wav file that can be read ({reason})") from error
+    return Recording(_scaled(samples if samples.ndim == 1 else _mixed(samples)), int(rate))
+
+
+def _checked(given: Any, i: int) -> Recording | str:
+    if isinstance(given, str | os.PathLike):
+        name = os.fspath(given)
+        if not name.lower().endswith(SUFFIX):
+            raise DataFormatError(f"recording {i} is {name[:60]!r}: of files only .wav is read; decode others yourself")
+        return name
+    array, rate = _apart(given)
+    samples = np.asarray(array.detach().cpu() if is_tensor(array) else array)
+    if samples.ndim != 1 or samples.dtype.kind not in "fiu":
+        shape = f" of shape {samples.shape}" if samples.ndim else ""
+        raise DataFormatError(f"recording {i} is a {type(array).__name__}{shape}: pass {_TAKEN}")
+    if rate is not None and (not isinstance(rate, int | float | np.number) or not rate >= 1 or int(rate) != rate):
+        raise DataFormatError(f"recording {i} has a sampling rate of {rate!r}: use whole Hz, such as 16000")
+    return Recording(_scaled(samples), None if rate is None else int(rate))
+
+
+def _apart(given: Any) -> tuple[Any, Any]:
+    """Array and rate; None where no rate is given."""
+    if isinstance(given, Mapping) and {"array", "sampling_rate"} <= given.keys():
+        return given["array"], given["sampling_rate"]
+    return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+
+
+def _mixed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The mean of channels (T, channels)."""
+    return _scaled(samples).mean(axis=1)
+
+
+def _scaled(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Whole numbers to [-1, 1] by the range of their type (unsigned ones have their zero in the middle)."""
+    if samples.dtype.kind == "f":
+        return np.ascontiguousarray(samples, np.float32)
+    half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    shift = half if samples.dtype.kind == "u" else 0.0
+    return ((samples.astype(np.float64) - shift) / half).astype(np.float32)
