@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from head2toe.probes.grams import Grams
 from head2toe.probes.layer_weights import learn_layer_weights, log_marginal_likelihood
 
 N, C, WIDTHS = 60, 3, (5, 40, 40)
@@ -23,7 +24,7 @@ def problem() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_block_that_made_the_targets_is_loudest() -> None:
     grams, targets = problem()
-    learned = learn_layer_weights(grams.float(), np.arange(N), targets, torch.ones(N, dtype=torch.float64))
+    learned = learn_layer_weights(Grams.of(grams), np.arange(N), targets, torch.ones(N, dtype=torch.float64))
     shares = learned.importance * torch.tensor(WIDTHS)
     assert shares.argmax() == 1 and shares[1] / shares.sum() > 0.8
 
@@ -37,7 +38,7 @@ def test_more_rounds_never_lower_the_likelihood() -> None:
     grams = hat @ grams @ hat
     values = []
     for rounds in (3, 5, 10, 40):
-        w = learn_layer_weights(grams.float(), everything, targets, one, rounds=rounds).importance
+        w = learn_layer_weights(Grams.of(grams), everything, targets, one, rounds=rounds).importance
         kernel = torch.einsum("b,bij->ij", w, grams)
         best = max(float(log_marginal_likelihood(kernel, centred, s)) for s in np.geomspace(1e-3, 1, 60))
         values.append(best)
@@ -68,10 +69,10 @@ def test_gradient_of_the_likelihood_equals_finite_differences() -> None:
 def test_only_training_rows_count() -> None:
     grams, targets = problem()
     train, one = np.arange(45), torch.ones(45, dtype=torch.float64)
-    first = learn_layer_weights(grams.float(), train, targets[:45], one)
+    first = learn_layer_weights(Grams.of(grams), train, targets[:45], one)
     spoilt = grams.clone()
     spoilt[:, 45:] = 7
     spoilt[:, :, 45:] = 7
-    second = learn_layer_weights(spoilt.float(), train, targets[:45], one)
+    second = learn_layer_weights(Grams.of(spoilt), train, targets[:45], one)
     torch.testing.assert_close(first.importance, second.importance)
     assert not first.alpha[45:].any()

@@ -11,11 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe.errors import ParameterError
-from head2toe.features.pooling import CLASS_TOKEN_OPTIONS, operation, operations
+from head2toe.features.pooling import CLASS_TOKEN_OPTIONS, STATISTICS, operation, operations
+from head2toe.features.pooling import statistics as describe
 from head2toe.features.taps import Layer
 
 LINEAR = "linear"
 """Name of the view that holds the input of the classifier."""
+
+STATISTICS_VIEW = "statistics"
+"""Name of the view that holds a few statistics of each channel."""
 
 _BYTES = 4  # rows are float32
 
@@ -41,7 +45,7 @@ class Plan:
     blocks
         In order of their columns. Every (layer, operation) pair stands once.
     views
-        Target size as a string -> numbers of its blocks, ascending by layer; and `linear`.
+        Target size as a string -> numbers of its blocks, ascending by layer; `statistics` where asked for; and `linear`.
     """
 
     layers: tuple[Layer, ...]
@@ -49,8 +53,14 @@ class Plan:
     views: dict[str, tuple[int, ...]]
 
     @classmethod
-    def build(cls, layers: Sequence[Layer], target_sizes: Iterable[int], cls_token: str = "with") -> Plan:
-        """Lay out the columns for some target sizes.
+    def build(
+        cls,
+        layers: Sequence[Layer],
+        target_sizes: Iterable[int],
+        cls_token: str = "with",
+        statistics: Sequence[str] = (),
+    ) -> Plan:
+        """Lay out the columns for some target sizes, and for a view of statistics.
 
         The columns of the first target size come first, in order of execution; each further size adds the blocks it
         does not share with those before. So one view is read in few long pieces.
@@ -60,17 +70,19 @@ class Plan:
         layers
             From `layers(backbone)`.
         target_sizes
-            One or several target sizes N (numbers per layer, approximated).
+            Target sizes N (numbers per layer, approximated); none is allowed where there are statistics.
         cls_token
             "with", "alone" or "beside": see `pooling.operations`.
+        statistics
+            Some of `pooling.STATISTICS`: each a block a layer, together one more view.
 
         Raises
         ------
         ParameterError
-            No layer, no target size, a target size below 1, or an unknown `cls_token`.
+            No layer, no target size and no statistics, a target size below 1, or an unknown `cls_token` or statistic.
         """
         sizes = list(dict.fromkeys(int(size) for size in target_sizes))
-        _check(layers, sizes, cls_token)
+        _check(layers, sizes, cls_token, statistics)
         builder = _Builder()
         views: dict[str, tuple[int, ...]] = {}
         for size in sizes:
@@ -79,6 +91,13 @@ class Plan:
                 for layer in layers
                 if layer.selected
                 for text in operations(layer.kind, layer.shape, size, prefix=layer.prefix, cls_token=cls_token)
+            )
+        if statistics:
+            views[STATISTICS_VIEW] = tuple(
+                builder.block(layer, text)
+                for layer in layers
+                if layer.selected
+                for text in describe(layer.kind, layer.shape, statistics, prefix=layer.prefix, grid=layer.grid)
             )
         views[LINEAR] = tuple(builder.block(layer, _linear_operation(layer)) for layer in layers if layer.penultimate)
         return cls(tuple(layers), tuple(builder.blocks), views)
@@ -141,7 +160,10 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON data."""
         return {
-            "layers": [{**asdict(layer), "shape": list(layer.shape)} for layer in self.layers],
+            "layers": [
+                {**asdict(layer), "shape": list(layer.shape), "grid": layer.grid and list(layer.grid)}
+                for layer in self.layers
+            ],
             "blocks": [asdict(block) for block in self.blocks],
             "views": {name: list(numbers) for name, numbers in self.views.items()},
         }
@@ -150,10 +172,16 @@ class Plan:
     def from_dict(cls, data: dict[str, Any]) -> Plan:
         """Return the plan that `to_dict` wrote."""
         return cls(
-            tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in data["layers"]),
+            tuple(_layer(layer) for layer in data["layers"]),
             tuple(Block(**block) for block in data["blocks"]),
             {name: tuple(numbers) for name, numbers in data["views"].items()},
         )
+
+
+def _layer(data: dict[str, Any]) -> Layer:
+    """The layer that `to_dict` wrote; plans of older versions know no grid."""
+    grid = data.get("grid")
+    return Layer(**{**data, "shape": tuple(data["shape"]), "grid": grid and tuple(grid)})
 
 
 class _Builder:
@@ -179,10 +207,13 @@ def _linear_operation(layer: Layer) -> str:
     return "cls" if layer.prefix else "mean"
 
 
-def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str) -> None:
+def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:
     if not any(layer.selected for layer in layers):
         raise ParameterError("A plan needs at least one layer.")
-    if not sizes or min(sizes) < 1:
+    unknown = [name for name in statistics if name not in STATISTICS]
+    if unknown:
+        raise ParameterError(f"Statistics are some of {', '.join(STATISTICS)}, not {unknown[0]!r}.")
+    if not (sizes or statistics) or min(sizes, default=1) < 1:
         raise ParameterError(f"Target sizes are whole numbers of at least 1, not {sizes}.")
     if cls_token not in CLASS_TOKEN_OPTIONS:
         raise ParameterError(f"cls_token is one of {', '.join(CLASS_TOKEN_OPTIONS)}, not {cls_token!r}.")

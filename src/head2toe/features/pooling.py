@@ -12,10 +12,11 @@ reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,6 +24,11 @@ Shape = tuple[int, ...]
 
 CLASS_TOKEN_OPTIONS = ("with", "alone", "beside")
 """Pool the class token with the rest, keep it alone, or keep it beside the pooled rest."""
+
+STATISTICS = ("mean", "std", "max", "centre")
+"""What the view of statistics holds of each channel: see `statistics`."""
+
+_BINS = 7  # places along each axis that a centre of mass is taken over
 
 
 class Operation(Protocol):
@@ -127,6 +133,20 @@ class TokenAverage:
         return tensor[:, : windows * self.k].unflatten(1, (windows, self.k)).mean(2).flatten(1)
 
 
+@register("parts")
+@dataclass(frozen=True)
+class Parts:
+    """Averages over equal parts of a sequence, of any length; neighbours share a token where they must."""
+
+    count: int
+
+    def size(self, shape: Shape) -> int:
+        return self.count * shape[1]
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return F.adaptive_avg_pool1d(tensor.transpose(1, 2), self.count).transpose(1, 2).flatten(1)
+
+
 @register("cls")
 @dataclass(frozen=True)
 class ClassToken:
@@ -168,6 +188,79 @@ class RestAverage:
         return TokenAverage(self.k).apply(tensor[:, self.prefix :])
 
 
+@register("std")
+@dataclass(frozen=True)
+class Deviation:
+    """The standard deviation of each channel over all places, or over the tokens after the prefix."""
+
+    prefix: int = 0
+
+    def size(self, shape: Shape) -> int:
+        return _channels(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        places = _places(tensor, self.prefix)
+        mean = places.mean(1)
+        # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
+        return (places.square().mean(1) - mean.square()).clamp_min_(0).sqrt_()
+
+
+@register("max")
+@dataclass(frozen=True)
+class Maximum:
+    """The largest value of each channel over all places, or over the tokens after the prefix."""
+
+    prefix: int = 0
+
+    def size(self, shape: Shape) -> int:
+        return _channels(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        return _places(tensor, self.prefix).amax(1)
+
+
+@register("centre")
+@dataclass(frozen=True)
+class CentreOfMass:
+    """Where each channel is active: centre of mass along the height and along the width, each in [-1, 1].
+
+    A channel's mass along an axis is its profile (the mean over the other axis, in 7 bins or fewer) minus the smallest
+    bin: what is above the channel's background. A flat profile has its centre at 0.
+
+    Parameters
+    ----------
+    rows, columns, prefix
+        For tokens: the grid that the tokens after the prefix form.
+    """
+
+    rows: int = 0
+    columns: int = 0
+    prefix: int = 0
+
+    def size(self, shape: Shape) -> int:
+        return 2 * _channels(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        if tensor.ndim == 3:
+            tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
+        bins = min(_BINS, tensor.shape[1]), min(_BINS, tensor.shape[2])
+        if bins != tensor.shape[1:3]:
+            tensor = F.adaptive_avg_pool2d(tensor.permute(0, 3, 1, 2), bins).permute(0, 2, 3, 1)
+        return torch.cat([_centre(tensor.mean(2)), _centre(tensor.mean(1))], dim=1)
+
+
+def _centre(profile: Tensor) -> Tensor:
+    """Centre of mass (b, C) in [-1, 1] of profiles (b, bins, C)."""
+    mass = profile - profile.amin(1, keepdim=True)
+    position = torch.linspace(-1, 1, mass.shape[1], device=mass.device)[:, None]
+    return (mass * position).sum(1) / mass.sum(1).clamp_min(torch.finfo(mass.dtype).tiny)
+
+
+def _places(tensor: Tensor, prefix: int) -> Tensor:
+    """(b, places, C) without the prefix."""
+    return tensor.flatten(1, -2)[:, prefix:]
+
+
 def map_window(shape: Shape, target: int) -> int | None:
     """Return the window k for a map (C, H, W) and a target size N; None stands for the global average.
 
@@ -197,7 +290,7 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
     Parameters
     ----------
     kind
-        "map", "tokens" or "vector".
+        "map", "tokens", "sequence" (tokens of no common number) or "vector".
     shape
         (C, H, W), (T, C) or (C,).
     target
@@ -212,6 +305,8 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
         return ("identity",)
     if kind == "map":
         return (_map_operation(shape, target),)
+    if kind == "sequence":
+        return _sequence_operations(target // shape[1], prefix, cls_token)
     if cls_token == "with" or not prefix:
         return (_token_operation(shape, target),)
     if cls_token == "alone":
@@ -221,11 +316,53 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
     return ("cls", f"rest-mean:{prefix}" if window is None else f"rest-avg:{window},{prefix}")
 
 
+def statistics(
+    kind: str, shape: Shape, wanted: Sequence[str], *, prefix: int = 0, grid: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """Return the operations that describe each channel of one layer by a few statistics, each a block of its own.
+
+    Parameters
+    ----------
+    kind, shape, prefix
+        As for `operations`.
+    wanted
+        Some of `STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
+    grid
+        Rows and columns that the tokens after the prefix form, where they do.
+
+    Notes
+    -----
+    A class token is kept beside the statistics of the other tokens.
+    """
+    if kind == "vector":
+        return ("identity",)
+    places = shape[1:] if kind == "map" else grid
+    found = ["cls"] if prefix else []
+    for name in wanted:
+        if name == "centre":
+            if places is not None and min(places) > 1:
+                found.append("centre" if kind == "map" else f"centre:{places[0]},{places[1]},{prefix}")
+        elif name == "mean":
+            found.append(f"rest-mean:{prefix}" if prefix else "mean")
+        else:
+            found.append(f"{name}:{prefix}" if prefix else name)
+    return tuple(found)
+
+
 def _map_operation(shape: Shape, target: int) -> str:
     window = map_window(shape, target)
     if window is None or window >= max(shape[1:]):
         return "mean"
     return "identity" if window == 1 else f"avg:{window}"
+
+
+def _sequence_operations(parts: int, prefix: int, cls_token: str) -> tuple[str, ...]:
+    """Sequences have no common length: as many equal parts as bring a layer to about N numbers."""
+    if cls_token == "alone" and prefix:
+        return ("cls",)
+    if cls_token == "beside" and prefix:
+        return ("cls", f"rest-mean:{prefix}")
+    return ("mean",) if parts < 2 else (f"parts:{parts}",)
 
 
 def _token_operation(shape: Shape, target: int) -> str:

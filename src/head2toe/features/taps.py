@@ -7,17 +7,16 @@ import fnmatch
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
 from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.noise import noise_batch, takes_sequences
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -50,6 +49,7 @@ _PREFIX_PARAMETERS = frozenset(
     }
 )
 _STAGE_NUMBER = re.compile(r"_?\d+$")
+_Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,14 @@ class Layer:
     module, where, call
         Where the tensor is met: module name, "output" or "input", number of the run from 0.
     kind, shape
-        "map" (C, H, W), "tokens" (T, C) or "vector" (C,); maps of 1 x 1 and single tokens are vectors.
+        "map" (C, H, W), "tokens" (T, C), "sequence" (T, C) or "vector" (C,); maps of 1 x 1 and single tokens are
+        vectors. The T of a sequence is another for each text or recording; the one written is that of the noise.
     prefix
         Number of class and register tokens at the front of the tokens.
+    grid
+        Rows and columns of patches that the tokens after the prefix are, where they are such a grid.
     channels_last
-        The module makes its map as (B, H, W, C).
+        The module makes its map as (B, H, W, C); of a sequence, (B, T, C) in place of (B, C, T).
     penultimate
         The input of the classifier: what a linear probe uses.
     selected
@@ -82,6 +85,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     prefix: int = 0
+    grid: tuple[int, int] | None = None
     channels_last: bool = False
     penultimate: bool = False
     selected: bool = True
@@ -97,6 +101,8 @@ class Layer:
             return tensor.flatten(1)
         if self.kind == "map" and not self.channels_last:
             return tensor.permute(0, 2, 3, 1)
+        if self.kind == "sequence" and not self.channels_last:
+            return tensor.transpose(1, 2)
         return tensor
 
 
@@ -159,14 +165,6 @@ def _matches(pattern: str, name: str) -> bool:
         raise LayerPatternError(f"{pattern!r} is no regular expression: {error}.") from error
 
 
-def noise_batch(backbone: Backbone, count: int) -> Tensor:
-    """Return `count` images of noise as the network takes them, (count, channels, H, W), always the same."""
-    size = getattr(backbone.preprocessing, "size", (256, 256))
-    pixels = np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    pictures = [backbone.preprocessing.image(Image.fromarray(array)) for array in pixels]
-    return backbone.preprocessing.batch(pictures)
-
-
 @dataclass(frozen=True)
 class _Sighting:
     layer: Layer
@@ -180,12 +178,13 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     noise = noise_batch(backbone, _PROBE_IMAGES)
     sightings: list[_Sighting] = []
     size = (noise.shape[-2], noise.shape[-1])
+    longer = _other_shapes(backbone, wanted) if takes_sequences(backbone) else {}
 
     def see(name: str, where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value, _PROBE_IMAGES)
         if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2 or len(tensor) != _PROBE_IMAGES:
             return
-        described = _described(name, where, call, tensor, size)
+        described = _described(name, where, call, tensor, size, longer.get((name, where, call)))
         if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
             return
         values = described.canonical(tensor)
@@ -193,13 +192,29 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
 
     with watch(backbone.module, wanted, see):
         _try(backbone, noise)
-    prefix = _PrefixTokens(backbone.module)
+    prefix = _PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer), penultimate=sighting is penultimate)
+        layer = replace(layer, grid=_grid(layer, size))
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
+
+
+def _other_shapes(backbone: Backbone, wanted: Iterable[tuple[str, str]]) -> dict[_Key, tuple[int, ...]]:
+    """Shapes of the same tensors for noise of another length: an axis that differs is the one along the sequence."""
+    found: dict[_Key, tuple[int, ...]] = {}
+
+    def see(name: str, where: str, call: int, value: Any) -> None:
+        tensor = first_tensor(value, _PROBE_IMAGES)
+        if tensor is not None:
+            found[name, where, call] = tuple(tensor.shape[1:])
+
+    batch = noise_batch(backbone, _PROBE_IMAGES, "second")
+    with watch(backbone.module, wanted, see):
+        _try(backbone, batch)
+    return found
 
 
 def _try(backbone: Backbone, batch: Tensor) -> None:
@@ -303,12 +318,20 @@ def _digest(tensor: Tensor) -> bytes | None:
     return hashlib.sha256(values.numpy().tobytes() + str(values.shape[-1]).encode()).digest()
 
 
-def _described(name: str, where: str, call: int, tensor: Tensor, size: tuple[int, int]) -> Layer | None:
-    """Tell the axes of an output apart; None for what is no map, tokens or vector. `size` is the input's."""
+def _described(
+    name: str, where: str, call: int, tensor: Tensor, size: tuple[int, int], other: tuple[int, ...] | None
+) -> Layer | None:
+    """Tell the axes of an output apart; None for what is none of the kinds. `size` is the input's."""
     shape: tuple[int, ...] = tuple(tensor.shape[1:])
     label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
     if math.prod(shape) == 0 or len(shape) > 3:
         return None
+    if other is not None and shape != other:
+        axes = [i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b]
+        if len(shape) != 2 or len(other) != 2 or len(axes) != 1:
+            return None
+        length, channels = shape[axes[0]], shape[1 - axes[0]]
+        return Layer(label, name, where, call, "sequence", (length, channels), channels_last=axes[0] == 0)
     if math.prod(shape) == max(shape):
         return Layer(label, name, where, call, "vector", (math.prod(shape),))
     if len(shape) == 2:
@@ -337,7 +360,9 @@ def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
 class _PrefixTokens:
     """Count the class and register tokens of a network, and tell which of its layers carry them."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, backbone: Backbone) -> None:
+        module = backbone.module
+        self.of_text = getattr(backbone.preprocessing, "prefix", 0)
         counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
         tokens: dict[str, int] = {}
         for name, parameter in module.named_parameters():
@@ -349,6 +374,8 @@ class _PrefixTokens:
 
     def of(self, layer: Layer) -> int:
         """Tokens carry the prefix when what remains is the grid of patches (a square where the grid is unknown)."""
+        if layer.kind == "sequence":
+            return self.of_text
         if layer.kind != "tokens" or not self.count:
             return 0
         rest = layer.shape[0] - self.count
@@ -356,6 +383,15 @@ class _PrefixTokens:
             return 0
         whole = rest in self.patches if self.patches else math.isqrt(rest) ** 2 == rest
         return self.count if whole else 0
+
+
+def _grid(layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns in the proportion of the input, where the tokens after the prefix fill them."""
+    if layer.kind != "tokens":
+        return None
+    rest = layer.shape[0] - layer.prefix
+    rows = round(math.sqrt(rest * size[0] / size[1]))
+    return (rows, rest // rows) if rows > 0 and rows * round(rows * size[1] / size[0]) == rest else None
 
 
 def _count(module: nn.Module, name: str) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from head2toe.probes.grams import Grams
 from head2toe.probes.kernels import centred
 
 ROUNDS = 5
@@ -32,7 +33,7 @@ class LayerWeights:
 
 
 def learn_layer_weights(
-    grams: torch.Tensor,
+    grams: Grams,
     train: np.ndarray,
     targets: torch.Tensor,
     weight: torch.Tensor,
@@ -48,34 +49,33 @@ def learn_layer_weights(
 
     Parameters
     ----------
-    grams : float32 Tensor (blocks, n, n)
+    grams : Grams (blocks, n, n)
         Gram matrices over all n rows; only entries between training rows are used, centred on their weighted mean.
     train : int64 array (m,)
     targets : float64 Tensor (m, c)
     weight : float64 Tensor (m,), positive
     """
-    n = grams.shape[1]
+    n = grams.n
     rows = torch.from_numpy(train)
     p = weight / weight.sum()
     y = targets - p @ targets
     y = y / y.square().mean().sqrt().clamp_min(1e-12)
     noise_shape = weight.mean() / weight
-    diagonal = grams.diagonal(dim1=1, dim2=2)[:, rows].double().mean(dim=1)
+    diagonal = grams.diagonals()[:, rows].double().mean(dim=1)
     live = diagonal > 0
     w = torch.where(live, 1 / diagonal.clamp_min(1e-300) / live.sum().clamp_min(1), 0.0)
     s = torch.tensor(NOISE, dtype=torch.float64)
-    flat = grams.flatten(1)
     alpha = y
     for turn in range(rounds + 1):
         largest = w.max().clamp_min(1e-300)  # float32 sums of weights that may have shrunk far below one
-        kernel = largest * ((w / largest).float() @ flat).view(n, n)[rows][:, rows].double()
+        kernel = largest * grams.weighted(w / largest)[rows][:, rows].double()
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(centred(kernel, p) + torch.diag(s * noise_shape)))
         alpha = inverse @ y
         if turn == rounds:
             break
         outer = _scatter(_projected(alpha @ alpha.T / y.shape[1], p), rows, n)
         spread = _scatter(_projected(inverse, p), rows, n)
-        explained, expected = (flat.mv(matrix.flatten()).double() for matrix in (outer, spread))
+        explained, expected = grams.inner(outer), grams.inner(spread)
         ratio = explained.clamp_min(0) / expected.clamp_min(1e-30)
         w = w * (ratio if turn < BOLD else ratio.sqrt())
         noise = (noise_shape @ alpha.square().mean(dim=1)) / (noise_shape @ inverse.diagonal())
