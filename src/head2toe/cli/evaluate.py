@@ -6,14 +6,21 @@ from pathlib import Path
 
 import click
 
-from head2toe.cli.options import data_options, output_options, running, running_options
+from head2toe.cli.options import (
+    alone_or_all,
+    data_options,
+    moved_backbone_option,
+    output_options,
+    running,
+    running_options,
+)
 from head2toe.cli.output import emit, skipped_dicts, table, warn_skipped
 
 
 @click.command()
 @click.argument("probe", type=click.Path(path_type=Path))
 @data_options
-@click.option("--backbone", metavar="SPEC", help="Where the probe's backbone is now, if it has moved.")
+@moved_backbone_option
 @running_options
 @output_options
 def evaluate(
@@ -21,7 +28,7 @@ def evaluate(
     data: Path,
     split: str | None,
     label: str | None,
-    backbone: str | None,
+    specs: tuple[str, ...],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -35,8 +42,8 @@ def evaluate(
     from head2toe.features import read_data
 
     options = running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, backbone=backbone, verbose=progress, **options)
-    images = read_data(data, split=split, label=label).with_labels()
+    classifier = Head2ToeClassifier.load(probe, backbone=alone_or_all(specs), verbose=progress, **options)
+    images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
     found = measure(classifier, images, strict=strict)
     warn_skipped(found.skipped, len(images))
     numbers = {

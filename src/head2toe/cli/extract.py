@@ -7,14 +7,22 @@ from pathlib import Path
 
 import click
 
-from head2toe.cli.options import backbone_options, data_options, output_options, running, running_options
+from head2toe.cli.options import (
+    data_options,
+    layer_options,
+    one_backbone_option,
+    output_options,
+    running,
+    running_options,
+)
 from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped, write_csv
 
 
 @click.command()
 @data_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="The store to write.")
-@backbone_options
+@one_backbone_option
+@layer_options
 @running_options
 @output_options
 def extract(
@@ -43,7 +51,7 @@ def extract(
     from head2toe import backbones, features
 
     start = time.perf_counter()
-    images = features.read_data(data, split=split, label=label)
+    images = features.read_data(data, split=split, label=label, takes=backbones.takes(backbone))
     network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
     options = running(device, dtype, batch_size)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.options import backbone_options, data_options, output_options, running, running_options
+from head2toe.cli.options import (
+    alone_or_all,
+    data_options,
+    layer_options,
+    output_options,
+    running,
+    running_options,
+    several_backbones_option,
+)
 from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped
 
 if TYPE_CHECKING:
@@ -18,7 +26,8 @@ if TYPE_CHECKING:
 @click.command()
 @data_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PROBE", help="The folder to write.")
-@backbone_options
+@several_backbones_option
+@layer_options
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
@@ -34,7 +43,7 @@ def fit(
     split: str | None,
     label: str | None,
     out: Path,
-    backbone: str,
+    specs: tuple[str, ...],
     weights: Path | None,
     resize: str,
     image_size: int | None,
@@ -64,9 +73,8 @@ def fit(
 
     start = time.perf_counter()
     check_output(out, overwrite=overwrite)
-    images = read_data(data, split=split, label=label).with_labels()
     classifier = Head2ToeClassifier(
-        backbone,
+        alone_or_all(specs),
         weights=weights,
         resize=resize,
         image_size=image_size,
@@ -81,6 +89,7 @@ def fit(
         verbose=progress,
         **running(device, dtype, batch_size),
     )
+    images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
     with resuming(possible=not no_cache):
         classifier.fit(images)
     folder = classifier.save(out, overwrite=overwrite)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.options import backbone_options, output_options
+from head2toe.cli.options import layer_options, one_backbone_option, output_options
 from head2toe.cli.output import emit, table
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("spec", metavar="[BACKBONE]", required=False)
-@backbone_options
+@one_backbone_option
+@layer_options
 @output_options
 def layers(
     spec: str | None,

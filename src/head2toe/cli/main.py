@@ -17,6 +17,7 @@ from head2toe.cli.extract import extract
 from head2toe.cli.fit import fit
 from head2toe.cli.layers import layers
 from head2toe.cli.predict import predict
+from head2toe.cli.vtab import vtab
 from head2toe.errors import Head2ToeError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -39,11 +40,12 @@ def program() -> None:
     """A better linear probe: the useful features of all layers of a frozen network, and one small linear head.
 
     DATA is a folder with a subfolder a class; a CSV with columns path (or file) and label (or class_name); a zip of
-    either; or an .npz with images and labels.
+    either; or an .npz with images and labels. For text, a CSV with columns text and label; for recordings, a folder or
+    CSV of .wav files.
     """
 
 
-for command in (fit, evaluate, predict, layers, extract, cache, demo):
+for command in (fit, evaluate, predict, layers, extract, cache, demo, vtab):
     program.add_command(command)
 
 

@@ -13,6 +13,10 @@ import click
 Command = Callable[..., Any]
 
 DEFAULT_BACKBONE = "embedded"
+_SPECIFICATIONS = (
+    "embedded, timm/NAME, timm/hf-hub:ORG/REPO, timm/local-dir:FOLDER, hf/ORG/REPO, torchvision/NAME; "
+    "hf-text/ORG/REPO for text, hf-audio/ORG/REPO for recordings."
+)
 
 
 def data_options(command: Command) -> Command:
@@ -25,17 +29,53 @@ def data_options(command: Command) -> Command:
     )
 
 
-def backbone_options(command: Command) -> Command:
-    """The network, its layers and the columns."""
+def one_backbone_option(command: Command) -> Command:
+    """The network."""
+    return _with(
+        command,
+        click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help=_SPECIFICATIONS),
+    )
+
+
+def several_backbones_option(command: Command) -> Command:
+    """One network, or several under one probe."""
     return _with(
         command,
         click.option(
             "--backbone",
+            "specs",
             metavar="SPEC",
-            default=DEFAULT_BACKBONE,
+            multiple=True,
+            default=(DEFAULT_BACKBONE,),
             show_default=True,
-            help="embedded, timm/NAME, timm/hf-hub:ORG/REPO, timm/local-dir:FOLDER, hf/ORG/REPO, torchvision/NAME.",
+            help=f"{_SPECIFICATIONS} May be repeated: one probe over the layers of all.",
         ),
+    )
+
+
+def moved_backbone_option(command: Command) -> Command:
+    """Where the networks of a probe are now."""
+    return _with(
+        command,
+        click.option(
+            "--backbone",
+            "specs",
+            metavar="SPEC",
+            multiple=True,
+            help="Where the probe's backbone is now, if it has moved; of several, each in its order.",
+        ),
+    )
+
+
+def alone_or_all(specs: tuple[str, ...]) -> str | list[str] | None:
+    """One specification, or a list of several, in the words of the library."""
+    return list(specs) if len(specs) > 1 else next(iter(specs), None)
+
+
+def layer_options(command: Command) -> Command:
+    """Weights, input, layers and columns."""
+    return _with(
+        command,
         click.option(
             "--weights",
             type=click.Path(path_type=Path),

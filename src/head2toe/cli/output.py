@@ -96,10 +96,23 @@ def write_csv(path: Path | None, header: Sequence[str], rows: Iterable[Sequence[
     if path is None:
         _write_rows(sys.stdout, header, rows)
         return
+    with _replacing(path) as file:
+        _write_rows(file, header, rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
+    with _replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """A file beside it that takes its place in the end."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         with beside.open("w", encoding="utf-8", newline="") as file:
-            _write_rows(file, header, rows)
+            yield file
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import click
 
-from head2toe.cli.options import data_options, output_options, running, running_options
+from head2toe.cli.options import (
+    alone_or_all,
+    data_options,
+    moved_backbone_option,
+    output_options,
+    running,
+    running_options,
+)
 from head2toe.cli.output import check_file, emit, skipped_dicts, warn_skipped, write_csv
-
-_HEADER = ("path", "class", "probability")
 
 
 @click.command()
@@ -17,7 +22,7 @@ _HEADER = ("path", "class", "probability")
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="By default standard output.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.csv.")
-@click.option("--backbone", metavar="SPEC", help="Where the probe's backbone is now, if it has moved.")
+@moved_backbone_option
 @running_options
 @output_options
 def predict(
@@ -27,7 +32,7 @@ def predict(
     label: str | None,
     out: Path | None,
     overwrite: bool,
-    backbone: str | None,
+    specs: tuple[str, ...],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -35,9 +40,9 @@ def predict(
     as_json: bool,
     progress: bool,
 ) -> None:
-    """Predict the class of each image; labels are not needed.
+    """Predict the class of each image (text, recording); labels are not needed.
 
-    Writes CSV with path, class and probability. What cannot be read is listed on standard error.
+    Writes CSV with path (text), class and probability. What cannot be read is listed on standard error.
     """
     from head2toe import Head2ToeClassifier
     from head2toe.features import read_data
@@ -45,17 +50,18 @@ def predict(
     if out is not None:
         check_file(out, overwrite=overwrite)
     options = running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, backbone=backbone, verbose=progress, **options)
-    images = read_data(data, split=split, label=label)
+    classifier = Head2ToeClassifier.load(probe, backbone=alone_or_all(specs), verbose=progress, **options)
+    images = read_data(data, split=split, label=label, takes=classifier.takes)
     found = classifier.outputs(images, strict=strict)
     names = [images.names[i] for i in found.kept]
     rows = list(zip(names, map(str, found.labels), found.probabilities.max(axis=1).tolist(), strict=True))
+    header = ("text" if classifier.takes == "texts" else "path", "class", "probability")
     warn_skipped(found.skipped, len(images))
     result = {"n": len(rows), "skipped": skipped_dicts(found.skipped)}
     if out is not None:
-        write_csv(out, _HEADER, rows)
+        write_csv(out, header, rows)
         emit({"out": str(out), **result}, f"{len(rows)} predictions in {out}", as_json=as_json)
     elif as_json:
-        emit({**result, "predictions": [dict(zip(_HEADER, row, strict=True)) for row in rows]}, "", as_json=True)
+        emit({**result, "predictions": [dict(zip(header, row, strict=True)) for row in rows]}, "", as_json=True)
     else:
-        write_csv(None, _HEADER, rows)
+        write_csv(None, header, rows)

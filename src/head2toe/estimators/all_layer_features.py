@@ -1,4 +1,4 @@
-"""Images in, one row of all layers' features out."""
+"""Images (texts, recordings) in, one row of all layers' features out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from head2toe import features
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 
 
@@ -90,7 +89,8 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         ----------
         images
             Paths, PIL images, uint8 arrays (n, h, w[, 3]), tensors (n, 3, h, w), a torch Dataset or
-            `head2toe.features.Images`.
+            `head2toe.features.Images`; strings for a backbone of texts; .wav files, arrays (samples,) or pairs
+            (array, sampling rate) for one of recordings.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         if getattr(self, "_networks", None) is None:
             self._networks = self._load_networks()
         found = self._networks.extract(
-            features.as_images(images),
+            self._inputs(images),
             self.plan_,
             store=self._cache(),
             dtype=self.dtype,

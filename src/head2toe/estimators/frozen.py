@@ -45,6 +45,24 @@ class FrozenNetworkEstimator(BaseEstimator):
         tags.no_validation = True
         return tags
 
+    @property
+    def takes(self) -> str:
+        """What the backbones take: "images", "texts" or "recordings".
+
+        Raises
+        ------
+        ParameterError
+            Backbones of several kinds.
+        """
+        kinds = list(dict.fromkeys(backbones.takes(spec) for spec in _listed(self.backbone)))
+        if len(kinds) > 1:
+            raise ParameterError(f"backbones of {' and '.join(kinds)} cannot share a probe: name those of one kind")
+        return kinds[0]
+
+    def _inputs(self, obj: Any) -> Any:
+        """A sequence of what the backbones take."""
+        return features.as_inputs(obj, self.takes)
+
     def _load_networks(self) -> Networks:
         """Load the backbone, or each of several; weights and preprocessing of several are lists beside theirs."""
         specs = _listed(self.backbone)

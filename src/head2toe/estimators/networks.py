@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from head2toe import features
 from head2toe.backbones import Backbone
@@ -159,7 +158,7 @@ class _Stretch:
     def __len__(self) -> int:
         return self._stop - self._start
 
-    def __getitem__(self, i: int) -> Image.Image:
+    def __getitem__(self, i: int) -> Any:
         return self._images[self._start + i]
 
     def identity(self, i: int) -> str:
@@ -201,8 +200,20 @@ def _side_by_side(found: list[features.FeatureStore], plan: features.Plan) -> fe
     )
 
 
+def _check_preprocessing(backbone: Backbone, written: dict[str, Any]) -> None:
+    """Of texts and recordings: images may be given another transform on purpose, a tokenizer changes unseen."""
+    found = backbone.preprocessing.to_dict()
+    if backbone.preprocessing.takes != "images" and found != written:
+        changed = sorted(name for name in found.keys() | written.keys() if found.get(name) != written.get(name))
+        raise WeightsMismatchError(
+            f"{backbone.spec} turns {backbone.preprocessing.takes} into numbers in another way than when the probe was "
+            f"made ({', '.join(changed)} differ): use the same checkpoint, or fit again"
+        )
+
+
 def _check_weights(backbone: Backbone, written: dict[str, Any]) -> None:
     if backbone.weights_sha256 == written["weights_sha256"]:
+        _check_preprocessing(backbone, written["preprocessing"])
         return
     revisions = ""
     if backbone.revision != written.get("revision"):

@@ -69,9 +69,9 @@ def from_saved(
 
 
 def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:
-    """What was written of it; a transform of the user's own cannot be turned back."""
+    """What was written of it; neither a transform of the user's own nor a tokenizer can be turned back."""
     written = described["preprocessing"]
-    return None if "transform" in written else Preprocessing.from_dict(written)
+    return Preprocessing.from_dict(written) if "size" in written else None
 
 
 def _parameters(classifier: Head2ToeClassifier) -> dict[str, Any]:

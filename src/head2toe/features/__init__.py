@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from head2toe.features.data import LabelledImages, read_data
     from head2toe.features.extractor import Extractor, extract
     from head2toe.features.images import Images, as_images
+    from head2toe.features.inputs import as_inputs
     from head2toe.features.plan import LINEAR, Block, Plan
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
@@ -28,6 +29,7 @@ _HOMES = {
     "Plan": "plan",
     "Skipped": "reader",
     "as_images": "images",
+    "as_inputs": "inputs",
     "extract": "extractor",
     "layers": "taps",
     "read_data": "data",
@@ -45,6 +47,7 @@ __all__ = [
     "Plan",
     "Skipped",
     "as_images",
+    "as_inputs",
     "extract",
     "layers",
     "read_data",

@@ -8,21 +8,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError
-from head2toe.features.files import Archive, Folder, Tree, is_image
+from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound
 from head2toe.features.images import ArrayImages, Images, ItemImages
-from head2toe.features.table import Row, check_labels, read_table
+from head2toe.features.recordings import Recordings
+from head2toe.features.table import TEXT_COLUMNS, Row, check_labels, read_table
+from head2toe.features.texts import Texts
 
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """n images, which may have labels; itself a sequence of images.
+    """n images (texts, recordings), which may have labels; itself a sequence of them.
 
     Attributes
     ----------
@@ -44,8 +46,13 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, i: int) -> Image.Image:
+    def __getitem__(self, i: int) -> Any:
         return self.images[i]
+
+    @property
+    def takes(self) -> str:
+        """What kind of backbone these are for: "images", "texts" or "recordings"."""
+        return getattr(self.images, "takes", "images")
 
     def identity(self, i: int) -> str:
         """See `Images`."""
@@ -65,7 +72,9 @@ class LabelledImages:
         return self
 
 
-def read_data(path: str | PathLike[str], *, split: str | None = None, label: str | None = None) -> LabelledImages:
+def read_data(
+    path: str | PathLike[str], *, split: str | None = None, label: str | None = None, takes: str = "images"
+) -> LabelledImages:
     """Read data from a disk; the images themselves are read when they are indexed.
 
     Parameters
@@ -85,6 +94,8 @@ def read_data(path: str | PathLike[str], *, split: str | None = None, label: str
         Which split; needed where there are several.
     label
         The CSV's column of labels, or the NAME of the npz's.
+    takes
+        "images"; "texts": a CSV with a column `text`; "recordings": a folder or CSV as for images, of .wav files.
 
     Raises
     ------
@@ -96,6 +107,8 @@ def read_data(path: str | PathLike[str], *, split: str | None = None, label: str
         The path or the split is not there, several splits and none chosen, or a form that is not read.
     """
     path = Path(path).expanduser()
+    if takes != "images" and path.exists():
+        return (_texts if takes == "texts" else _recordings)(path, split, label)
     if path.is_dir():
         return _from_tree(Folder(path), split, label)
     if not path.exists():
@@ -113,6 +126,24 @@ def read_data(path: str | PathLike[str], *, split: str | None = None, label: str
     raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
 
 
+def _texts(path: Path, split: str | None, label: str | None) -> LabelledImages:
+    if path.suffix.lower() != ".csv" or path.is_dir():
+        raise DataFormatError(f"{path}: texts are read from a CSV with the columns text and label")
+    rows = _rows_of_split(read_table(path.read_bytes(), str(path), label, TEXT_COLUMNS), str(path), split)
+    texts = [row.file for row in rows]
+    return LabelledImages(Texts(texts), _labels(rows), texts, str(path))
+
+
+def _recordings(path: Path, split: str | None, label: str | None) -> LabelledImages:
+    if path.is_dir():
+        return _from_tree(SoundFolder(path), split, label)
+    if path.suffix.lower() == ".csv":
+        return _from_table(SoundFolder(path.parent), path.name, split, label)
+    if is_sound(path.name):
+        return LabelledImages(Recordings([path]), None, [str(path)], str(path))
+    raise DataFormatError(f"{path}: recordings are a folder or a CSV of .wav files (unpack a zip), or one of them")
+
+
 def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImages:
     table = _table_of(tree)
     if table is not None:
@@ -120,7 +151,9 @@ def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImag
     _refuse(label, tree.place)
     files = tree.images_below()
     if not files:
-        raise EmptyDataError(f"{tree.place}: no image found; put the images of each class into a folder of its own")
+        raise EmptyDataError(
+            f"{tree.place}: no {tree.what} found; put the {tree.what}s of each class into a folder of its own"
+        )
     files, depth = _chosen_folder(tree, files, split)
     folders = [tree.parts(name)[depth:-1] for name in files]
     labels = [below[0] for below in folders] if all(folders) else None
@@ -152,7 +185,12 @@ def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[lis
 
 def _from_table(tree: Tree, table: str, split: str | None, label: str | None) -> LabelledImages:
     place = str(Path(tree.place) / table)
-    rows = read_table(tree.text(table), place, label)
+    rows = _rows_of_split(read_table(tree.text(table), place, label), place, split)
+    names = [row.file for row in rows]
+    return LabelledImages(tree.images(_files(tree, table, rows), names), _labels(rows), names, place)
+
+
+def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
     splits = {row.split for row in rows if row.split}
     if split is None:
         _need_no_choice(place, splits)
@@ -161,9 +199,11 @@ def _from_table(tree: Tree, table: str, split: str | None, label: str | None) ->
             _no_split(place, split, splits)
         rows = [row for row in rows if row.split == split]
     check_labels(rows, place)
-    labels = [row.label for row in rows if row.label is not None]
-    names = [row.file for row in rows]
-    return LabelledImages(tree.images(_files(tree, table, rows), names), labels or None, names, place)
+    return rows
+
+
+def _labels(rows: list[Row]) -> list[str] | None:
+    return [row.label for row in rows if row.label is not None] or None
 
 
 def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:

@@ -9,13 +9,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
 from head2toe.errors import DataFormatError, UnreadableImageError
 from head2toe.features.decoding import decode
 from head2toe.features.images import Images, ItemImages
+from head2toe.features.recordings import SUFFIX, Recordings
 
 SUFFIXES = frozenset(
     {
@@ -30,9 +31,10 @@ class Tree(Protocol):
     """Files by their path in the tree, with "/" between its parts."""
 
     place: str  # for messages
+    what: str  # the same: what its files are
 
     def images_below(self) -> list[str]:
-        """All image files (by suffix), sorted, hidden ones left out."""
+        """All image (or sound) files by suffix, sorted, hidden ones left out."""
         ...
 
     def tables(self) -> list[str]:
@@ -62,6 +64,8 @@ class Tree(Protocol):
 
 class Folder:
     """A folder and all below it; links are followed, each folder once."""
+
+    what = "image"
 
     def __init__(self, path: Path) -> None:
         self._root = path
@@ -104,6 +108,18 @@ class Folder:
             yield from ((within / name).as_posix() for name in files)
 
 
+class SoundFolder(Folder):
+    """A folder of .wav files."""
+
+    what = "recording"
+
+    def images_below(self) -> list[str]:
+        return sorted(name for name in self._walk() if is_sound(name))
+
+    def images(self, files: list[str], names: list[str]) -> Any:
+        return Recordings([self._root / name for name in files], names)
+
+
 class Archive:
     """A zip file.
 
@@ -112,6 +128,8 @@ class Archive:
     DataFormatError
         It is no zip file, damaged or encrypted.
     """
+
+    what = "image"
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
@@ -207,6 +225,12 @@ def is_image(name: str) -> bool:
     """By the suffix, hidden files left out."""
     path = PurePosixPath(name)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def is_sound(name: str) -> bool:
+    """By the suffix, hidden files left out."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() == SUFFIX and not path.name.startswith(".")
 
 
 def is_table(name: str) -> bool:

@@ -36,8 +36,8 @@ class Images(Protocol):
         """The number of images n."""
         ...
 
-    def __getitem__(self, i: int, /) -> Image.Image:
-        """Image i in RGB; raises UnreadableImageError where it cannot be decoded."""
+    def __getitem__(self, i: int, /) -> Any:
+        """Image i in RGB (text i, `Recording` i); raises UnreadableImageError where it cannot be decoded."""
         ...
 
     def identity(self, i: int, /) -> str:

@@ -1,4 +1,4 @@
-"""A CSV of image files and labels."""
+"""A CSV of files, or of texts, and labels."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
 
-_FILE_COLUMNS = ("path", "file")
+FILE_COLUMNS = ("path", "file")
+TEXT_COLUMNS = ("text",)
 _LABEL_COLUMNS = ("class_name", "label")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image: its line in the file (the header is line 1), file, label (None without a label column) and split."""
+    """One item: its line in the file (the header is line 1), label (None without a label column) and split.
+
+    `file` is the image's or recording's, or the text itself.
+    """
 
     line: int
     file: str
@@ -22,7 +26,7 @@ class Row:
     split: str | None
 
 
-def read_table(data: bytes, place: str, label: str | None = None) -> list[Row]:
+def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[str, ...] = FILE_COLUMNS) -> list[Row]:
     """Read all rows of a CSV.
 
     Parameters
@@ -34,21 +38,26 @@ def read_table(data: bytes, place: str, label: str | None = None) -> list[Row]:
     label
         The label column. By default `class_name` where it says the same as `label` (one to one) or stands alone, else
         `label`.
+    wanted
+        Names that the column of files (or of texts) may have.
 
     Raises
     ------
     EmptyDataError
         No rows.
     DataFormatError
-        No column `path` or `file`, a row without a file, no UTF-8 or no CSV.
+        No column of that name, a row without a file, no UTF-8 or no CSV.
     MissingLabelError
         The label column asked for is not there, or empty in a row.
     """
     records = _records(data, place)
     columns = list(records[0][1])
-    file_column = next((name for name in _FILE_COLUMNS if name in columns), None)
+    file_column = next((name for name in wanted if name in columns), None)
     if file_column is None:
-        raise DataFormatError(f"{place} has columns {', '.join(columns)}: one must be called path or file")
+        hint = " (a column text goes with a backbone of hf-text/)" if "text" in columns else ""
+        raise DataFormatError(
+            f"{place} has columns {', '.join(columns)}: one must be called {' or '.join(wanted)}{hint}"
+        )
     label_column = _label_column(records, columns, place, label)
     rows = []
     for line, record in records:

@@ -1,0 +1,211 @@
+"""`head2toe vtab`: the benchmark VTAB-1k, and one's own tasks beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from head2toe.cli.options import DEFAULT_BACKBONE, output_options
+from head2toe.cli.output import check_file, emit, resuming, table, write_text
+from head2toe.errors import ParameterError
+
+if TYPE_CHECKING:
+    from head2toe.benchmark.vtab import LoadedTask, Presence
+
+_DEFAULT_METHODS = "linear,head2toe-reference,head2toe"
+
+
+@click.group()
+def vtab() -> None:
+    """VTAB-1k: 19 tasks of 1000 training images each, in three groups.
+
+    Nothing is downloaded, except by --hub. What each task needs, and where it comes from: docs/vtab.md.
+    """
+
+
+@vtab.command(name="list")
+@click.option("--data", type=click.Path(path_type=Path), metavar="ROOT", help="The folder below which the data lie.")
+@output_options
+def list_tasks(
+    data: Path | None,
+    as_json: bool,
+    progress: bool,  # noqa: ARG001 - there is nothing to wait for
+) -> None:
+    """List the tasks: which are there, in which layout, and what is missing of the others."""
+    from head2toe.benchmark.vtab import presence
+
+    if data is not None and not data.is_dir():
+        raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
+    found = presence(Path("." if data is None else data))
+    tasks = [_described(one, looked=data is not None) for one in found]
+    emit({"data": None if data is None else str(data), "tasks": tasks}, _list_text(tasks), as_json=as_json)
+
+
+@vtab.command(name="run")
+@click.option("--data", type=click.Path(path_type=Path), metavar="ROOT", help="Run the VTAB tasks below this folder.")
+@click.option("--only", "names", metavar="TASK", multiple=True, help="Of VTAB's tasks only this; may be repeated.")
+@click.option(
+    "--hub",
+    "hubs",
+    metavar="TASK=REPO[:LABEL]",
+    multiple=True,
+    help="Read a VTAB task from a data set of Hugging Face, or a folder of its package datasets; may be repeated.",
+)
+@click.option(
+    "--task",
+    "own",
+    metavar="[GROUP/]NAME=PATH[:LABEL]",
+    multiple=True,
+    help="A task of your own: a folder, CSV, zip or npz with splits train and test; may be repeated.",
+)
+@click.option(
+    "--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="See head2toe fit --help."
+)
+@click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
+@click.option("--methods", metavar="A,B,...", default=_DEFAULT_METHODS, show_default=True, help="What to run.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="So many runs of each.")
+@click.option("--steps", type=click.IntRange(min=1), help="Gradient steps of one training of a whole network.")
+@click.option(
+    "--test-limit", type=click.IntRange(min=1), metavar="N", help="At most N test images; no VTAB figure then."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="One JSON file a cell.")
+@output_options
+def run_tasks(
+    data: Path | None,
+    names: tuple[str, ...],
+    hubs: tuple[str, ...],
+    own: tuple[str, ...],
+    backbone: str,
+    image_size: int | None,
+    methods: str,
+    seeds: int,
+    steps: int | None,
+    test_limit: int | None,
+    device: str,
+    out: Path,
+    as_json: bool,
+    progress: bool,
+) -> None:
+    """Run methods on all tasks that are there; run again, it goes on where it stopped."""
+    from head2toe.benchmark.vtab import Settings, run
+
+    tasks = _tasks(data, names, hubs, own, test_limit)
+    if not tasks:
+        raise ParameterError(
+            "no task to run: --data has none of VTAB's (see head2toe vtab list), or name one by --task"
+        )
+    settings = Settings(backbone, image_size, test_limit)
+    chosen = [method.strip() for method in methods.split(",") if method.strip()]
+    options: dict[str, Any] = {"device": device} | ({} if steps is None else {"steps": steps})
+    with resuming(possible=True):
+        ran = run(tasks, chosen, out, settings, seeds=seeds, progress=_tell if progress else None, **options)
+    result = {"out": str(out), "tasks": [name for name, _ in tasks], "made": ran.made, "kept": ran.kept}
+    text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
+    emit(result, text, as_json=as_json)
+
+
+@vtab.command(name="table")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as CSV.")
+@click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as Markdown.")
+@click.option("--overwrite", is_flag=True, help="Replace these files.")
+@click.option("--published/--no-published", default=True, show_default=True, help="With the rows of papers.")
+@output_options
+def print_table(
+    folder: Path,
+    csv_file: Path | None,
+    markdown: Path | None,
+    overwrite: bool,
+    published: bool,
+    as_json: bool,
+    progress: bool,  # noqa: ARG001 - there is nothing to wait for
+) -> None:
+    """Print the table of a run: each task, each group, both averages, the median of its seeds, and published rows."""
+    from head2toe.benchmark.vtab import PUBLISHED, read_cells, vtab_table
+
+    for file in (csv_file, markdown):
+        if file is not None:
+            check_file(file, overwrite=overwrite)
+    made = vtab_table(read_cells(folder), published=PUBLISHED if published else ())
+    if csv_file is not None:
+        write_text(csv_file, made.csv())
+    if markdown is not None:
+        write_text(markdown, f"{made.markdown()}\n")
+    emit(made.to_dict(), made.markdown(), as_json=as_json)
+
+
+def _tasks(
+    data: Path | None, names: tuple[str, ...], hubs: tuple[str, ...], own: tuple[str, ...], limit: int | None
+) -> list[tuple[str, Callable[[], LoadedTask]]]:
+    """Names and loaders: VTAB's tasks in their order, then the user's."""
+    from head2toe.benchmark.vtab import NAMES, LocalTask, definition, load_task, presence
+
+    wanted = [definition(name).name for name in names] or list(NAMES)
+    loaders: dict[str, Callable[[], LoadedTask]] = {}
+    for text in hubs:
+        name, place, label = _hub(text)
+        loaders[definition(name).name] = partial(load_task, name, hub=place, label=label, test_limit=limit)
+    for one in presence(data) if data is not None else ():
+        name = one.definition.name
+        if name in wanted and (one.layout is not None or names):  # one that was asked for says what it lacks
+            loaders.setdefault(name, partial(load_task, name, data, test_limit=limit))
+    tasks = [(name, loaders[name]) for name in NAMES if name in loaders]
+    for local in map(LocalTask.parse, own):
+        if local.name in dict(tasks):
+            raise ParameterError(f"two tasks are called {local.name}: give one of them another name")
+        tasks.append((local.name, partial(local.load, test_limit=limit)))
+    return tasks
+
+
+def _hub(text: str) -> tuple[str, str, str | None]:
+    name, equals, place = text.partition("=")
+    if not equals or not name or not place:
+        raise ParameterError(f"--hub {text}: write TASK=REPO[:LABEL]")
+    if Path(place).exists():
+        return name, place, None
+    repository, _, label = place.partition(":")
+    return name, repository, label or None
+
+
+def _tell(done: int, total: int, text: str) -> None:
+    click.echo(f"[{done}/{total}] {text}", err=True)
+
+
+def _described(one: Presence, *, looked: bool) -> dict[str, Any]:
+    from head2toe.benchmark.vtab import access
+
+    task, where = one.definition, access(one.definition.name)
+    layout = one.layout if looked else None
+    return {
+        "name": task.name,
+        "title": task.title,
+        "group": task.group,
+        "classes": task.classes,
+        "test_images": len(task.test),
+        "present": layout is not None,
+        "layout": None if layout is None else layout.name,
+        "folder": None if layout is None else layout.folder,
+        "missing": one.missing if looked else {},
+        "begun": list(one.begun) if looked else [],
+        "page": where.page,
+        "terms": where.terms,
+        "by_hand": where.manual,
+    }
+
+
+def _list_text(tasks: list[dict[str, Any]]) -> str:
+    rows = [("task", "group", "classes", "test images", "there", "else: from, on what terms")]
+    for task in tasks:
+        there = f"{task['layout']}: {task['folder']}" if task["present"] else "no"
+        source = "" if task["present"] else f"{task['page']} ({task['terms']})"
+        rows.append((task["name"], task["group"], task["classes"], f"{task['test_images']:,}", there, source))
+    here = sum(task["present"] for task in tasks)
+    lines = [table(rows, right=(2, 3)), "", f"{here} of {len(tasks)} are there; all that would do for each: --json"]
+    for task in tasks:
+        lines += [f"{task['name']}: {kind} lacks {', '.join(task['missing'][kind])}" for kind in task["begun"]]
+    return "\n".join(lines)
