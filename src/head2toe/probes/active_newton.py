@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import torch
 
-from head2toe.probes.penalty import GroupPenalty, dual_value
-from head2toe.probes.preconditioner import Preconditioner
+from head2toe.probes.penalty import GroupPenalty, column_norms, dual_value
+from head2toe.probes.preconditioner import Dense, Diagonal, worth_it
 from head2toe.probes.working_set import WorkingSet
 
 _HALVINGS = 12
 _DAMPING = 1e-3  # Levenberg's term at first, as a share of each row's own curvature
 _LEAST_DAMPING = 1e-8
-_MOST_DAMPING = 1e3
+_MOST_DAMPING = 1e15  # of saturated samples the curvature is next to nothing, and the damping a share of it
 _CG_STEPS = 60
 _TIRED = 12  # more conjugate-gradient steps than this, and the preconditioner is made anew
 _FORCING = 0.1  # conjugate gradients stop at this share of the squared, preconditioned residual
@@ -61,7 +61,9 @@ class _Newton:
         self.b = problem.intercept.to(self.X.dtype)
         self.Z = self.W @ self.X.T + self.b[:, None]
         self.value = self._objective(self.Z, self.W)
-        self.preconditioner: Preconditioner | None = None
+        self.diagonal: Diagonal | None = None
+        self.dense: Dense | None = None
+        self.taken, self.excess = 0, 0
         self.stuck = False
         self.damping = _DAMPING
 
@@ -69,16 +71,16 @@ class _Newton:
         """Gradient and row norms at the current point."""
         self.residual = self.datafit.gradient(self.Z)
         self.gradient = self.residual @ self.X
-        self.norms = torch.linalg.vector_norm(self.W, dim=0)
+        self.norms = column_norms(self.W).to(self.W.dtype)
 
     def gap(self) -> float:
         """Duality gap of the reduced problem; a guide only, as the intercept is not exact: outside it is certified."""
-        correlations = torch.linalg.vector_norm(self.gradient, dim=0).double().cpu()
+        correlations = column_norms(self.gradient).cpu()
         return self.value - dual_value(self.datafit.dual(self.Z), self.penalty, correlations)
 
     def enter(self) -> None:
         """Give every zero row that should not be zero a proximal step of its own, all scaled by one line search."""
-        correlation = torch.linalg.vector_norm(self.gradient, dim=0)
+        correlation = column_norms(self.gradient).to(self.W.dtype)
         new = (self.norms == 0) & (correlation > self.levels * (1 + 10 * self.epsilon)) & (self.lipschitz > 0)
         if not bool(new.any()):
             return
@@ -142,7 +144,7 @@ class _System:
 
     def __init__(self, newton: _Newton, active: torch.Tensor) -> None:
         self.newton, self.datafit, self.ridge = newton, newton.datafit, newton.penalty.ridge
-        self.X = newton.X if len(active) == newton.X.shape[1] else newton.X[:, active]
+        self.X = newton.X if len(active) == newton.X.shape[1] else newton.X.index_select(1, active)
         self.unit = newton.W[:, active] / newton.norms[active]
         self.across = newton.levels[active] / newton.norms[active]
         self.gradient = newton.gradient[:, active] + newton.levels[active] * self.unit
@@ -150,11 +152,18 @@ class _System:
         self.shift = newton.residual.sum(dim=1) if newton.problem.fit_intercept else newton.b * 0
         curvature = self.datafit.curvature()
         self.damping = self.ridge + newton.damping * curvature.sum() * newton.lipschitz[active]
-        if newton.preconditioner is None or newton.preconditioner.tired > _TIRED:
-            newton.preconditioner = Preconditioner(
-                self.X, active, curvature, self.unit, self.across, self.ridge, newton.X.shape[1]
-            )
-        self.approximate = newton.preconditioner.on(active, self.unit, self.across)
+        self.approximate = self._preconditioner(active, curvature).on(active, self.unit, self.across)
+
+    def _preconditioner(self, active: torch.Tensor, curvature: torch.Tensor) -> Dense | Diagonal:
+        """The diagonal one, until the steps it took past `_TIRED` would have paid for the dense one."""
+        newton = self.newton
+        if newton.diagonal is not None and newton.taken <= _TIRED:
+            return newton.dense or newton.diagonal
+        newton.diagonal = Diagonal(newton.X, curvature, self.ridge)
+        n, k = self.X.shape
+        if newton.dense is not None or worth_it(newton.excess, n, k, len(self.unit)):
+            newton.dense = Dense(self.X, active, curvature, self.unit, self.across, self.ridge, newton.diagonal)
+        return newton.dense or newton.diagonal
 
     def product(self, D: torch.Tensor, d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The Hessian times a step of the rows (c, k) and of the intercept (c,)."""
@@ -187,6 +196,6 @@ class _System:
                 break
             P, p = torch.add(Y, P, alpha=new / rho), y + new / rho * p
             rho = new
-        assert self.newton.preconditioner is not None
-        self.newton.preconditioner.tired = turn
+        self.newton.taken = turn
+        self.newton.excess += max(0, turn - _TIRED)
         return D, d, float((self.gradient * D).sum() + self.shift @ d)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from head2toe.probes.penalty import column_norms
+
 CHUNK_BYTES = 64 * 2**20
 
 
@@ -32,7 +34,7 @@ class Design:
     def columns(self, indices: torch.Tensor) -> torch.Tensor:
         """Columns at `indices` (k,), int64: an own copy, (n, k)."""
         if isinstance(self.X, torch.Tensor):
-            return self.X[:, indices.to(self.device)].to(self.dtype).contiguous()
+            return self.X.index_select(1, indices.to(self.device)).to(self.dtype)
         part = np.take(self.X, indices.cpu().numpy(), axis=1)
         return torch.from_numpy(np.ascontiguousarray(part)).to(self.dtype)
 
@@ -50,7 +52,7 @@ class Design:
         residual = residual.to(self.device, self.dtype)
         out = torch.empty(self.d, dtype=torch.float64)
         for first, part in self.chunks():
-            out[first : first + part.shape[1]] = torch.linalg.vector_norm(residual @ part, dim=0).cpu()
+            out[first : first + part.shape[1]] = column_norms(residual @ part).cpu()
         return out
 
 

@@ -47,9 +47,12 @@ class WorkingSet:
 
     def prune(self) -> None:
         """Drop the columns whose coefficients are zero."""
-        kept = self.support
+        kept = torch.nonzero(self.support)[:, 0]
+        if len(kept) == len(self.indices):
+            return
         self.indices = self.indices[kept.cpu()]
-        self.X, self.mean, self.W = self.X[:, kept].contiguous(), self.mean[kept], self.W[:, kept].contiguous()
+        self.X, self.W = self.X.index_select(1, kept), self.W.index_select(1, kept)
+        self.mean = self.mean[kept]
 
     def predictions(self) -> torch.Tensor:
         """``(X W + b)'``, float64 (c, n), after the intercept has been solved exactly."""
