@@ -1,0 +1,237 @@
+"""Methods on tasks, one JSON file a cell; what is there already is not run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from head2toe.benchmark.vtab.loading import LoadedTask
+from head2toe.errors import DataFormatError, OutputExistsError, ParameterError
+
+Progress = Callable[[int, int, str], None]
+Load = Callable[[], LoadedTask]
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cells of a run share.
+
+    Attributes
+    ----------
+    backbone : str
+        As for `head2toe.backbones.load`.
+    image_size : int or None
+        Side of the network's input in pixels; None: the checkpoint's.
+    test_limit : int or None
+        At most so many test images a task.
+    """
+
+    backbone: str
+    image_size: int | None = None
+    test_limit: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"backbone": self.backbone, "image_size": self.image_size, "test_limit": self.test_limit}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run did: cells that it made, and cells that were there."""
+
+    made: int
+    kept: int
+
+
+def run(
+    tasks: Iterable[tuple[str, Load]],
+    methods: Sequence[str],
+    out: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    seeds: int = 3,
+    progress: Progress | None = None,
+    compare: Callable[..., list[Any]] | None = None,
+    **options: Any,
+) -> Ran:
+    """Run methods on tasks with several seeds.
+
+    Methods that read rows of the frozen backbone run together, all seeds at once, because they share the rows; each
+    training of a whole network is a step of its own. Each cell is written when its step is done, so that an
+    interrupted run loses one step at most; the same call goes on from there.
+
+    Parameters
+    ----------
+    tasks : name and callable() -> LoadedTask
+        Called only where a cell is missing.
+    methods : names out of `head2toe.benchmark.methods.METHODS`
+    out : path
+        Cells are ``out/BACKBONE/TASK/METHOD-seedK.json``.
+    settings : Settings
+    seeds : int
+        Seeds 0 .. seeds - 1.
+    progress : callable(done, total, text), optional
+        Over tasks.
+    compare : callable, optional
+        By default `head2toe.benchmark.compare.compare`.
+    **options
+        Of `compare`: steps, dtype, device, ...
+
+    Raises
+    ------
+    ParameterError
+        No task, no seed or an unknown method.
+    OutputExistsError
+        `out` has cells of the same name made with other settings.
+    Head2ToeError
+        What data, backbone or a method raise.
+    """
+    from head2toe.benchmark.methods import methods as named
+
+    names = [method.name for method in named(methods)]
+    chosen = list(tasks)
+    if not chosen or seeds < 1:
+        raise ParameterError("nothing to run: at least one task and one seed are needed")
+    folder, told = Path(out), progress or (lambda done, total, text: None)
+    rows = frozenset(method.name for method in named(methods) if method.reads_rows)
+    made = kept = 0
+    for number, (task, load) in enumerate(chosen):
+        told(number, len(chosen), task)
+        missing = [
+            (method, seed)
+            for method in names
+            for seed in range(seeds)
+            if not _is_there(cell_path(folder, settings.backbone, task, method, seed), settings)
+        ]
+        kept += len(names) * seeds - len(missing)
+        if missing:
+            made += _run_task(
+                load(),
+                missing,
+                rows,
+                folder,
+                settings,
+                lambda text, at=number: told(at, len(chosen), text),
+                compare,
+                options,
+            )
+    told(len(chosen), len(chosen), "done")
+    return Ran(made, kept)
+
+
+def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """All cells below a folder.
+
+    Raises
+    ------
+    DataFormatError
+        There is none, or one is damaged.
+    """
+    cells = []
+    for path in sorted(Path(folder).glob(f"*/*/*-seed*{SUFFIX}")):
+        cells.append(_read(path))
+    if not cells:
+        raise DataFormatError(
+            f"{os.fspath(folder)} has no cells: write some with head2toe vtab run --out {os.fspath(folder)}"
+        )
+    return cells
+
+
+def cell_path(out: Path, backbone: str, task: str, method: str, seed: int) -> Path:
+    """Where a cell is."""
+    return out / _plain(backbone) / _plain(task) / f"{method}-seed{seed}{SUFFIX}"
+
+
+def _run_task(
+    loaded: LoadedTask,
+    missing: Sequence[tuple[str, int]],
+    rows: frozenset[str],
+    out: Path,
+    settings: Settings,
+    told: Callable[[str], None],
+    compare: Callable[..., list[Any]] | None,
+    options: dict[str, Any],
+) -> int:
+    if compare is None:
+        from head2toe.benchmark.compare import compare
+    made = 0
+    for methods, seeds in _steps(missing, rows):
+        outcomes = compare(
+            loaded.task,
+            settings.backbone,
+            methods,
+            seed=seeds,
+            image_size=settings.image_size,
+            progress=lambda done, total, text: told(f"{loaded.task.name}: {text}"),
+            **options,
+        )
+        for outcome in outcomes:
+            cell = {**outcome.to_dict(), "task": loaded.task.name, "group": loaded.task.group}
+            cell["settings"], cell["data"] = settings.to_dict(), dict(loaded.facts)
+            path = cell_path(out, settings.backbone, loaded.task.name, cell["method"], cell["seed"])
+            _write(path, cell)
+            made += 1
+    return made
+
+
+def _steps(missing: Sequence[tuple[str, int]], rows: frozenset[str]) -> list[tuple[list[str], list[int]]]:
+    """Calls of `compare`: methods with the same missing seeds together where they share rows, else one by one."""
+    together: dict[tuple[int, ...], list[str]] = {}
+    alone = []
+    for method in dict.fromkeys(method for method, _ in missing):
+        seeds = tuple(seed for name, seed in missing if name == method)
+        if method in rows:
+            together.setdefault(seeds, []).append(method)
+        else:
+            alone += [([method], [seed]) for seed in seeds]
+    return [(methods, list(seeds)) for seeds, methods in together.items()] + alone
+
+
+def _is_there(path: Path, settings: Settings) -> bool:
+    if not path.exists():
+        return False
+    cell = _read(path)
+    if cell.get("settings") != settings.to_dict():
+        raise OutputExistsError(
+            f"{path} was made with other settings ({_shown(cell.get('settings'))}): choose another --out, or delete it"
+        )
+    return True
+
+
+def _shown(settings: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items()) if isinstance(settings, dict) else "none"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        cell = json.loads(path.read_bytes())
+        missing = {"task", "group", "method", "seed", "accuracy", "backbone"} - cell.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataFormatError(f"{path} is no cell: delete it, and it is run again") from error
+    if missing:
+        raise DataFormatError(
+            f"{path} is no cell, it lacks {', '.join(sorted(missing))}: delete it, and it is run again"
+        )
+    return cell
+
+
+def _write(path: Path, cell: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        beside.write_text(json.dumps(cell, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    """A name as one folder."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "unnamed"

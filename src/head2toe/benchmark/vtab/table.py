@@ -1,0 +1,188 @@
+"""The table of VTAB-1k: each task, each group, both averages, and published rows beside one's own."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any
+
+from head2toe.benchmark.vtab.definitions import DEFINITIONS, GROUPS
+from head2toe.benchmark.vtab.pool import TFDS_ORDER
+from head2toe.benchmark.vtab.published import PUBLISHED, PublishedRow
+
+_TITLES = {task.name: task.title for task in DEFINITIONS}
+_PLACES = {task.name: number for number, task in enumerate(DEFINITIONS)}
+_LISTED = "as listed in the folder"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; accuracies in per cent.
+
+    Attributes
+    ----------
+    name : str
+    backbone : str
+        Empty for a published row.
+    accuracies : mapping of task to float
+        Median over seeds.
+    seeds : int
+        The fewest of any of its tasks; 0 where it is published.
+    groups : mapping of group to float
+        Mean over its tasks.
+    over_tasks, over_groups : float
+        Both averages in use; over the tasks that the row has.
+    source : str
+        Empty for one's own.
+    verified : bool
+        Of a published row: its figures were read at the source.
+    """
+
+    name: str
+    backbone: str
+    accuracies: Mapping[str, float]
+    seeds: int
+    groups: Mapping[str, float]
+    over_tasks: float
+    over_groups: float
+    source: str = ""
+    verified: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows over the same tasks, and what must be said under them."""
+
+    tasks: tuple[str, ...]
+    groups: Mapping[str, str]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "tasks": list(self.tasks),
+            "groups": dict(self.groups),
+            "rows": [
+                {**vars(row), "accuracies": dict(row.accuracies), "groups": dict(row.groups)} for row in self.rows
+            ],
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[list[str]]:
+        """Cells of text, the header first; a figure that is not there is empty."""
+        present = _groups_in_order(self.groups.values())
+        header = ["method", "backbone", "seeds", *(_TITLES.get(task, task) for task in self.tasks)]
+        header += [f"{group} mean" for group in present] + ["mean of tasks", "mean of groups"]
+        return [header, *([_shown(cell) for cell in self._line(row, present)] for row in self.rows)]
+
+    def markdown(self) -> str:
+        """A table in Markdown, with its notes."""
+        header, *body = self.lines()
+        marks = ["---"] * 2 + ["---:"] * (len(header) - 2)
+        text = [f"| {' | '.join(line)} |" for line in (header, marks, *body)]
+        return "\n".join([*text, "", *(f"- {note}" for note in self.notes)])
+
+    def csv(self) -> str:
+        """The same as CSV, without the notes but with the source of each row."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        header, *body = self.lines()
+        writer.writerow([*header, "source"])
+        writer.writerows([*line, row.source] for line, row in zip(body, self.rows, strict=True))
+        return file.getvalue()
+
+    def _line(self, row: Row, groups: Sequence[str]) -> list[Any]:
+        cells: list[Any] = [row.name, row.backbone, row.seeds or None]
+        cells += [row.accuracies.get(task) for task in self.tasks]
+        return [*cells, *(row.groups.get(group) for group in groups), row.over_tasks, row.over_groups]
+
+
+def vtab_table(cells: Iterable[Mapping[str, Any]], *, published: Sequence[PublishedRow] = PUBLISHED) -> Table:
+    """Make the table of cells that `running.run` wrote.
+
+    Parameters
+    ----------
+    cells
+        Dicts with task, group, backbone, method, seed, accuracy (in [0, 1], or None where a method was only costed)
+        and data.
+    published
+        Rows to set beside those of the cells; only for the tasks that the cells have.
+
+    Returns
+    -------
+    Table
+        A row for each backbone and method, in the order in which they come; published ones last.
+    """
+    told = [cell for cell in cells if cell["accuracy"] is not None]
+    groups = {str(cell["task"]): str(cell["group"]) for cell in told}
+    tasks = sorted(groups, key=lambda task: (_place(groups[task]), _PLACES.get(task, len(_PLACES)), task))
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for cell in told:
+        found.setdefault((cell["backbone"], cell["method"]), {}).setdefault(cell["task"], []).append(cell["accuracy"])
+    rows = [_own(name, backbone, accuracies, groups) for (backbone, name), accuracies in found.items()]
+    rows += [row for one in published if (row := _published(one, groups)) is not None]
+    ordered = {task: groups[task] for task in tasks}
+    return Table(tuple(tasks), ordered, tuple(rows), tuple(_notes(told, rows, tasks)))
+
+
+def _own(method: str, backbone: str, accuracies: Mapping[str, Sequence[float]], groups: Mapping[str, str]) -> Row:
+    medians = {task: 100 * median(values) for task, values in accuracies.items()}
+    seeds = min(len(values) for values in accuracies.values())
+    return Row(method, backbone, medians, seeds, *_means(medians, groups))
+
+
+def _published(row: PublishedRow, groups: Mapping[str, str]) -> Row | None:
+    accuracies = {task: value for task, value in row.accuracies.items() if task in groups}
+    if not accuracies:
+        return None
+    return Row(row.name, "", accuracies, 0, *_means(accuracies, groups), row.source, row.verified)
+
+
+def _means(accuracies: Mapping[str, float], groups: Mapping[str, str]) -> tuple[dict[str, float], float, float]:
+    by_group: dict[str, list[float]] = {}
+    for task, value in accuracies.items():
+        by_group.setdefault(groups[task], []).append(value)
+    means = {group: mean(by_group[group]) for group in _groups_in_order(by_group)}
+    return means, mean(accuracies.values()), mean(means.values())
+
+
+def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
+    notes = ["Top-1 accuracy in per cent; the median over seeds; means over the tasks in the row."]
+    for row in rows:
+        if not row.source and len(row.accuracies) < len(tasks):
+            lacking = ", ".join(_TITLES.get(task, task) for task in tasks if task not in row.accuracies)
+            notes.append(f"{row.name}, {row.backbone}: no {lacking} yet; its means are not comparable with the others.")
+    absent = [_TITLES[task] for task in _TITLES if task not in tasks]
+    if absent and len(absent) < len(_TITLES):
+        notes.append(f"Not in this table, and not in any of its means: {', '.join(absent)}.")
+    for task in tasks:
+        notes += sorted({_note(cell) for cell in cells if cell["task"] == task} - {""})
+    for source in dict.fromkeys(row.source for row in rows if row.source):
+        notes.append(f"{', '.join(row.name for row in rows if row.source == source)}: {source}.")
+    return notes
+
+
+def _note(cell: Mapping[str, Any]) -> str:
+    """What a reader must know of a task's images, "" where they are VTAB's own."""
+    data, told = cell.get("data") or {}, []
+    if data.get("order") not in (None, TFDS_ORDER, _LISTED):
+        told.append(f"images {data['order']}")
+    if data.get("test", 0) != data.get("test_of", data.get("test", 0)):
+        told.append(f"{data['test']:,} test images, not {data['test_of']:,}")
+    return f"{_TITLES.get(cell['task'], cell['task'])}: {'; '.join(told)}." if told else ""
+
+
+def _groups_in_order(groups: Iterable[str]) -> list[str]:
+    return sorted(set(groups), key=lambda group: (_place(group), group))
+
+
+def _place(group: str) -> int:
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
+
+
+def _shown(cell: Any) -> str:
+    return "" if cell is None else f"{cell:.1f}" if isinstance(cell, float) else str(cell)
