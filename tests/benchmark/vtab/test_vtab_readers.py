@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 
 import numpy as np
@@ -319,3 +320,24 @@ def test_an_eye_becomes_a_disc_of_the_radius_on_grey():
     assert prepared.shape == (540, 540, 3)
     assert (prepared[0, 0] == 128).all() and (prepared[-1, -1] == 128).all()  # outside the mask
     assert np.abs(prepared[270, 270].astype(int) - 128).max() <= 1  # the local average is taken away
+
+
+def test_cifar_of_torchvision_gives_the_same_order(tmp_path, monkeypatch):
+    from head2toe.backbones.torchvision_ops import declare_missing_operators
+
+    declare_missing_operators()
+    from torchvision.datasets import cifar
+
+    monkeypatch.setattr(cifar, "check_integrity", lambda path, md5=None: True)  # small files have another MD5
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    images = pixels(12, 32)
+    for name, part, start in (("train", images[:8], 0), ("test", images[8:], 8)):
+        rows = part.transpose(0, 3, 1, 2).reshape(len(part), -1)
+        stored = {"data": rows, "fine_labels": [start + i for i in range(len(part))], "coarse_labels": [0] * len(part)}
+        (folder / name).write_bytes(pickle.dumps(stored))
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": [str(i) for i in range(100)]}))
+    drawn = arrays.read_cifar(tmp_path, smaller("cifar100", ("train", 0, 5), ("train", 5, 8), ("test", 0, 4)))
+    order = tfds_order("train", range(8))
+    assert drawn.train.labels == [str(i) for i in order]
+    assert np.array_equal(pixels_of(drawn.train, 3), images[order[3]])
