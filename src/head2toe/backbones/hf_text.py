@@ -32,6 +32,7 @@ _WAYS = {  # what sentence-transformers writes -> one of `POOLINGS`
     "pooling_mode_max_tokens": "max",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_TOKENIZERS = ("tokenizer*", "vocab.*", "*.model", "spiece*")
 _NO_LIMIT = 1_000_000  # tokenizers write huge numbers where they know no limit
 _DEFAULT_LIMIT = 512
 
@@ -91,6 +92,8 @@ def _model(found: Repository) -> nn.Module:
 def _tokenizer(found: Repository) -> Any:
     from transformers import AutoTokenizer
 
+    if not any(any(found.folder.glob(pattern)) for pattern in _TOKENIZERS):  # transformers would make an empty one up
+        raise PreprocessingError(f"{found.spec} has no tokenizer: save it into the same folder")
     try:
         return AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
     except Exception as error:  # tokenizers raise nearly anything where a file is missing
