@@ -101,16 +101,13 @@ def write_tfrecords(path, records):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for record in records:
-            data = _message(1, b"".join(_message(1, _entry(name, value)) for name, value in record.items()))
+            data = _message(1, b"".join(_entry(name, value) for name, value in record.items()))
             file.write(struct.pack("<QI", len(data), 0) + data + struct.pack("<I", 0))
 
 
 def _entry(name, value):
-    if isinstance(value, bytes):
-        feature = _message(1, _message(1, value))
-    else:
-        feature = _message(3, _message(1, _varint(value)))  # packed, as TensorFlow writes it
-    return _message(1, name.encode()) + _message(2, feature)
+    kind, data = (1, value) if isinstance(value, bytes) else (3, _varint(value))  # packed, as TensorFlow writes it
+    return _message(1, _message(1, name.encode()) + _message(2, _message(kind, _message(1, data))))
 
 
 def _message(field, data):

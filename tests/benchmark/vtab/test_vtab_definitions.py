@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from head2toe.benchmark.vtab.labels import (
 from head2toe.benchmark.vtab.order import seeded_order, tfds_order
 from head2toe.errors import ParameterError
 
-# google-research/task_adaptation, task_adaptation/data/*_test.py: num_classes, then expected_num_samples of train, val, test.
+# google-research/task_adaptation, task_adaptation/data/*_test.py: classes; expected_num_samples of train, val, test.
 FIGURES = {
     "cifar100": (100, 45000, 5000, 10000),
     "caltech101": (102, 2754, 306, 6084),
@@ -64,7 +66,7 @@ SLICES = {
 def test_there_are_7_natural_4_specialized_and_8_structured_tasks() -> None:
     groups = [task.group for task in DEFINITIONS]
     assert [groups.count(group) for group in GROUPS] == [7, 4, 8]
-    assert NAMES == tuple(FIGURES)
+    assert tuple(FIGURES) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +83,7 @@ def test_no_image_is_in_two_splits_and_each_is_in_one(name: str) -> None:
     for part, size in task.parts.items():
         covered = sorted((one.start, one.stop) for one in ranges if one.part == part)
         assert covered[0][0] == 0 and covered[-1][1] == size
-        assert all(before[1] == after[0] for before, after in zip(covered, covered[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in pairwise(covered))
 
 
 @pytest.mark.parametrize("name", SLICES)
@@ -116,7 +118,8 @@ def test_clevr_counts_start_at_three_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depths", "label"), [([7.9, 12.0], 0), ([8.0], 0), ([8.1], 1), ([9.0], 2), ([11, 9.7], 4), ([10.0], 4), ([10.1], 5)]
+    ("depths", "label"),
+    [([7.9, 12.0], 0), ([8.0], 0), ([8.1], 1), ([9.0], 2), ([11, 9.7], 4), ([10.0], 4), ([10.1], 5)],
 )
 def test_clevr_distance_is_the_class_below_the_nearest_object(depths: list[float], label: int) -> None:
     assert clevr_distance(depths) == label
@@ -164,7 +167,9 @@ def test_a_seeded_order_is_a_permutation_that_only_the_seed_decides() -> None:
     assert sorted(seeded_order(50, 1).tolist()) == list(range(50))
 
 
-@pytest.mark.parametrize(("name", "mean"), [("Linear (paper)", 57.0), ("Head2Toe (paper)", 65.8), ("Scratch (paper)", 42.1)])
+@pytest.mark.parametrize(
+    ("name", "mean"), [("Linear (paper)", 57.0), ("Head2Toe (paper)", 65.8), ("Scratch (paper)", 42.1)]
+)
 def test_recalled_rows_have_the_means_that_are_recalled_of_them(name: str, mean: float) -> None:
     row = next(row for row in PUBLISHED if row.name == name)
     assert not row.verified and "not verified" in row.source
@@ -176,3 +181,14 @@ def test_the_row_copied_from_vtabs_results_has_their_mean() -> None:
     row = next(row for row in PUBLISHED if row.name == "Sup-100% fine-tuned (VTAB)")
     assert row.verified
     assert np.mean(list(row.accuracies.values())) == pytest.approx(66.4, abs=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documentation_has_the_same_figures(name: str) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "vtab.md"
+    line = next(line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {name} |"))
+    task = definition(name)
+    sizes = " / ".join(f"{len(one):,}" for one in (task.train, task.validation, task.test))
+    slices = " + ".join(f"{one.part}[{one.start}:{one.stop}]" for one in (task.train800, task.val200))
+    assert line.startswith(f"| {name} | {task.group} | {task.classes} | {sizes} | {slices} | `{task.folder}` |")
+    assert access(name).page in line and access(name).terms in line

@@ -148,7 +148,9 @@ def test_a_folder_of_datasets_is_drawn_with_a_seed(tmp_path, hugging_face):
 def test_parquet_files_with_vtabs_own_splits_are_taken_as_they_are(tmp_path, hugging_face):
     (tmp_path / "data").mkdir()
     for name, n in (("train", 800), ("validation", 200), ("test", 20)):
-        _table(hugging_face, n, column="fine_label").to_parquet(str(tmp_path / "data" / f"{name}-00000-of-00001.parquet"))
+        _table(hugging_face, n, column="fine_label").to_parquet(
+            str(tmp_path / "data" / f"{name}-00000-of-00001.parquet")
+        )
     drawn = read_hub(str(tmp_path), definition("kitti"))
     assert drawn.train.names[:2] == ["train[0]", "train[1]"] and drawn.train.names[800] == "validation[0]"
     assert drawn.test.labels == [str(i % 4) for i in range(20)]
@@ -164,8 +166,8 @@ def test_a_data_set_with_too_few_images_or_one_split_is_refused(tmp_path, huggin
     tables["train"].save_to_disk(str(tmp_path / "one"))
     with pytest.raises(DataFormatError, match="is one split"):
         read_hub(str(tmp_path / "one"), definition("kitti"))
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(DataFormatError, match="cannot be loaded by datasets"):
-        (tmp_path / "nothing").mkdir()
         read_hub(str(tmp_path / "nothing"), definition("kitti"))
 
 
@@ -219,7 +221,10 @@ def test_a_test_class_without_training_images_is_refused(tmp_path):
 
 
 def test_the_shared_data_are_such_tasks(shared):
-    for text, classes, test in (("structured/location=dsprites.npz:location", 16, 2000), ("natural/caltech=caltech101.zip", 102, 1000)):
+    for text, classes, test in (
+        ("structured/location=dsprites.npz:location", 16, 2000),
+        ("natural/caltech=caltech101.zip", 102, 1000),
+    ):
         name, _, place = text.partition("=")
         loaded = LocalTask.parse(f"{name}={shared / 'data'}/{place}").load()
         assert (len(loaded.task.train), len(loaded.task.test), loaded.classes) == (1000, test, classes)

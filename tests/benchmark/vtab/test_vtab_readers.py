@@ -39,7 +39,17 @@ def pixels_of(images, i):
 
 
 def test_dsprites_labels_and_pixels_come_in_the_order_of_vtab(tmp_path):
-    factors = np.stack([np.zeros(40, int), np.arange(40) % 3, np.arange(40) % 6, np.arange(40), np.arange(40) % 32, np.arange(40) % 32], 1)
+    factors = np.stack(
+        [
+            np.zeros(40, int),
+            np.arange(40) % 3,
+            np.arange(40) % 6,
+            np.arange(40),
+            np.arange(40) % 32,
+            np.arange(40) % 32,
+        ],
+        1,
+    )
     images = write_dsprites(tmp_path / "dsprites.npz", factors)
     ranges = ("train", 0, 20), ("train", 20, 30), ("train", 30, 40)
     order = tfds_order("train", range(40))
@@ -65,7 +75,10 @@ def test_a_larger_dsprites_is_unpacked_in_pieces(tmp_path, monkeypatch):
 
 
 def test_smallnorb_is_read_from_its_own_matrices(tmp_path):
-    info = {name: np.stack([np.zeros(6), i + np.arange(6) % 3, 2 * np.arange(6), np.zeros(6)], 1).astype(np.int32) for i, name in enumerate(("train", "test"))}
+    info = {
+        name: np.stack([np.zeros(6), i + np.arange(6) % 3, 2 * np.arange(6), np.zeros(6)], 1).astype(np.int32)
+        for i, name in enumerate(("train", "test"))
+    }
     views = {}
     for name, stem in (("train", arrays.NORB_TRAIN), ("test", arrays.NORB_TEST)):
         views[name] = np.random.default_rng(len(name)).integers(0, 256, (6, 2, 12, 12), dtype=np.uint8)
@@ -123,7 +136,9 @@ def test_kitti_keeps_the_images_of_a_drive_together_and_labels_the_nearest_vehic
     write_kitti(tmp_path, drives)
     splits = scenes.kitti_splits(tmp_path / "mapping")
     sides = [{drives[i] for i in numbers} for numbers in splits.values()]
-    assert [len(side) for side in sides] == [16, 2, 2] and not sides[0] & sides[1] | sides[1] & sides[2] | sides[0] & sides[2]
+    assert [len(side) for side in sides] == [16, 2, 2] and not sides[0] & sides[1] | sides[1] & sides[2] | sides[
+        0
+    ] & sides[2]
     state = np.random.get_state()
     np.random.seed(123)  # as tensorflow_datasets draws: the test's drives first, then those of validation
     test = np.random.choice(sorted(set(drives)), 2, replace=False)
@@ -184,6 +199,26 @@ def test_svhn_is_read_from_matlab_files_and_ten_is_zero(tmp_path):
     assert np.array_equal(pixels_of(drawn.test, 2), images["test"][order[2]])
 
 
+@pytest.mark.parametrize(
+    ("reader", "file", "message"),
+    [
+        (arrays.read_svhn, "train_32x32.mat", "cannot be read as a MATLAB file"),
+        (photographs.read_flowers, "imagelabels.mat", "cannot be read as a MATLAB file"),
+        (photographs.read_pets, "annotations/trainval.txt", "lines are name, class, species and breed"),
+        (photographs.read_dtd, "labels/train1.txt", "cannot be read"),
+        (retinopathy.read_retinopathy, "trainLabels.csv", "columns image, level and Usage"),
+        (scenes.read_clevr, "scenes/CLEVR_train_scenes.json", "no list of CLEVR's scenes"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, reader, file, message):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\xff" if "dtd" in reader.__name__ else b"a,b\n1,2\n")
+    with pytest.raises(DataFormatError, match=message) as told:
+        reader(tmp_path, smaller("dtd", ("train", 0, 1), ("validation", 0, 1), ("test", 0, 1)))
+    assert str(tmp_path) in str(told.value) and "\n" not in str(told.value)
+
+
 def test_patchcamelyon_is_read_from_hdf5(tmp_path):
     h5py = pytest.importorskip("h5py", reason="needs the extra vtab")
     for split, n in (("train", 6), ("valid", 4), ("test", 4)):
@@ -204,7 +239,11 @@ def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_dtd_takes_the_first_fold(tmp_path):
-    lists = {"train1": ["banded/a.jpg", "dotted/b.jpg"], "val1": ["dotted/c.jpg"], "test1": ["banded/d.jpg", "dotted/e.jpg"]}
+    lists = {
+        "train1": ["banded/a.jpg", "dotted/b.jpg"],
+        "val1": ["dotted/c.jpg"],
+        "test1": ["banded/d.jpg", "dotted/e.jpg"],
+    }
     (tmp_path / "labels").mkdir()
     for name, files in lists.items():
         (tmp_path / "labels" / f"{name}.txt").write_text("\n".join(files) + "\n")

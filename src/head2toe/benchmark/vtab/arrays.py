@@ -18,6 +18,7 @@ from head2toe.benchmark.vtab.labels import (
     smallnorb_azimuth,
     smallnorb_elevation,
 )
+from head2toe.benchmark.vtab.photographs import matlab
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw
 from head2toe.errors import DataFormatError, MissingDependencyError
 
@@ -57,11 +58,9 @@ def read_cifar(root: Path, definition: TaskDefinition) -> Drawn:
 
 def read_svhn(folder: Path, definition: TaskDefinition) -> Drawn:
     """SVHN, ``train_32x32.mat`` and ``test_32x32.mat``; label 10 is digit 0; keys are numbers, as in svhn.py."""
-    from scipy.io import loadmat
-
     pool = {}
     for name in ("train", "test"):
-        stored = loadmat(folder / f"{name}_32x32.mat")
+        stored = matlab(folder / f"{name}_32x32.mat", "X", "y")
         pool[name] = array_part(np.moveaxis(stored["X"], -1, 0), stored["y"].ravel().astype(np.int64) % 10)
     return draw(definition, pool, str(folder))
 

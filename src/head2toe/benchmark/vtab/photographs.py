@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from head2toe.benchmark.vtab.pool import Drawn, Part, draw, file_part
 from head2toe.errors import DataFormatError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif")
+_PETS_COLUMNS = 4
 _CALTECH_TRAIN = 30  # images of each class for training
 _SUN_IGNORED = "/c/church/outdoor/sun_bhenjvsvrtumjuri.jpg"  # badly encoded; tensorflow_datasets leaves it out too
 _SUN_LISTS = {
@@ -41,10 +43,8 @@ def read_dtd(folder: Path, definition: TaskDefinition) -> Drawn:
 
 def read_flowers(folder: Path, definition: TaskDefinition) -> Drawn:
     """Flowers102, ``flowers-102``: ``jpg/``, ``imagelabels.mat`` and ``setid.mat``; keys as in oxford_flowers102.py."""
-    from scipy.io import loadmat
-
-    labels = loadmat(folder / "imagelabels.mat")["labels"].ravel().astype(np.int64) - 1
-    sets = loadmat(folder / "setid.mat")
+    labels = matlab(folder / "imagelabels.mat", "labels")["labels"].ravel().astype(np.int64) - 1
+    sets = matlab(folder / "setid.mat", "trnid", "valid", "tstid")
     pool = {}
     for name, key in {"train": "trnid", "validation": "valid", "test": "tstid"}.items():
         numbers = sets[key].ravel().astype(np.int64)
@@ -57,6 +57,8 @@ def read_pets(folder: Path, definition: TaskDefinition) -> Drawn:
     pool = {}
     for name, file in {"train": "trainval.txt", "test": "test.txt"}.items():
         rows = [line.split(" ") for line in lines(folder / "annotations" / file)]
+        if any(len(row) != _PETS_COLUMNS or not row[1].isdigit() for row in rows):
+            raise DataFormatError(f"{folder / 'annotations' / file}: lines are name, class, species and breed")
         pool[name] = file_part(folder / "images", [f"{row[0]}.jpg" for row in rows], [int(row[1]) - 1 for row in rows])
     return draw(definition, pool, str(folder))
 
@@ -128,6 +130,24 @@ def lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataFormatError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no UTF-8'}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def matlab(path: Path, *needed: str) -> dict[str, Any]:
+    """The variables of a MATLAB file.
+
+    Raises
+    ------
+    DataFormatError
+        It cannot be read, or lacks one of those needed.
+    """
+    from scipy.io import loadmat
+
+    try:
+        found = loadmat(path)
+        return {name: found[name] for name in needed}
+    except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
+        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise DataFormatError(f"{path} cannot be read as a MATLAB file: {reason}") from error
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -1,0 +1,223 @@
+"""Cells: what runs together, what is kept, what is refused; and the table of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from benchmark.vtab.original_files import pixels
+from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.vtab import DEFINITIONS, LoadedTask, Settings, read_cells, run, vtab_table
+from head2toe.benchmark.vtab.published import PUBLISHED
+from head2toe.errors import DataFormatError, OutputExistsError, ParameterError
+from head2toe.features import LabelledImages, as_images
+
+SETTINGS = Settings("embedded", image_size=32)
+FACTS = {"layout": "lists", "order": "as listed in the folder", "train": 8, "validation": 2, "test": 10, "test_of": 10}
+
+
+@dataclass
+class Made:
+    """Stands for an outcome."""
+
+    method: str
+    seed: int
+    accuracy: float = 0.5
+
+    def to_dict(self):
+        return {"task": "?", "group": "?", "backbone": "embedded", **vars(self)}
+
+
+class Recorder:
+    """Stands for `compare`: writes down its calls, and may be interrupted at one."""
+
+    def __init__(self, stop_at=None):
+        self.calls, self.stop_at = [], stop_at
+
+    def __call__(self, task, backbone, methods, *, seed, image_size, progress, **options):
+        if len(self.calls) == self.stop_at:
+            raise KeyboardInterrupt
+        self.calls.append((task.name, tuple(methods), tuple(seed)))
+        progress(0, 1, "rows")
+        assert (backbone, image_size) == ("embedded", 32)
+        return [Made(method, one) for one in seed for method in methods]
+
+
+def a_task(name="kitti", group="structured"):
+    def load():
+        images = LabelledImages(as_images(pixels(10)), ["0", "1"] * 5, [str(i) for i in range(10)])
+        return LoadedTask(Task(name, group, images, images, 2), 2, FACTS)
+
+    return name, load
+
+
+def test_methods_that_share_rows_run_together_and_networks_one_by_one(tmp_path):
+    compare = Recorder()
+    run([a_task()], ["linear", "finetune", "head2toe"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    assert compare.calls == [
+        ("kitti", ("linear", "head2toe"), (0, 1)),
+        ("kitti", ("finetune",), (0,)),
+        ("kitti", ("finetune",), (1,)),
+    ]
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert [file for file in files if file.endswith(".json")] == [
+        f"embedded/kitti/{method}-seed{seed}.json" for method in ("finetune", "head2toe", "linear") for seed in (0, 1)
+    ]
+    assert all(file.endswith(".json") or "." not in file for file in files)  # nothing half-written
+    cell = json.loads((tmp_path / "embedded/kitti/linear-seed1.json").read_text())
+    assert (cell["task"], cell["group"], cell["seed"], cell["data"]) == ("kitti", "structured", 1, FACTS)
+    assert cell["settings"] == {"backbone": "embedded", "image_size": 32, "test_limit": None}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
+    tasks = [a_task("kitti"), a_task("dtd", "natural")]
+    methods = ["linear", "finetune"]
+    with pytest.raises(KeyboardInterrupt):
+        run(tasks, methods, tmp_path, SETTINGS, seeds=2, compare=Recorder(stop_at=2))
+    assert len(read_cells(tmp_path)) == 3  # linear with both seeds, finetune with the first
+    again = Recorder()
+    ran = run(tasks, methods, tmp_path, SETTINGS, seeds=2, compare=again)
+    assert again.calls[0] == ("kitti", ("finetune",), (1,))
+    assert (ran.made, ran.kept) == (5, 3)
+    told = []
+    third = run(
+        tasks, methods, tmp_path, SETTINGS, seeds=2, compare=Recorder(0), progress=lambda *step: told.append(step)
+    )
+    assert (third.made, third.kept) == (0, 8) and told[-1] == (2, 2, "done")
+
+
+def test_data_are_not_even_looked_at_where_nothing_is_missing(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+
+    def gone():
+        raise AssertionError
+
+    assert run([("kitti", gone)], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder()).kept == 1
+
+
+def test_more_seeds_and_methods_are_added_to_what_is_there(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    compare = Recorder()
+    run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=3, compare=compare)
+    assert compare.calls == [("kitti", ("linear",), (1, 2)), ("kitti", ("knn",), (0, 1, 2))]
+
+
+def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    with pytest.raises(OutputExistsError, match=r"made with other settings .*image_size 32.*: choose another --out"):
+        run([a_task()], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"task": "kitti"}'])
+def test_a_damaged_cell_is_named(tmp_path, content):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    (tmp_path / "embedded/kitti/linear-seed0.json").write_text(content)
+    with pytest.raises(DataFormatError, match=r"linear-seed0\.json is no cell"):
+        run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+
+
+def test_nothing_to_run_and_unknown_methods_are_refused(tmp_path):
+    with pytest.raises(ParameterError, match="nothing to run"):
+        run([], ["linear"], tmp_path, SETTINGS)
+    with pytest.raises(ParameterError, match="unknown method 'magic'"):
+        run([a_task()], ["magic"], tmp_path, SETTINGS)
+    with pytest.raises(DataFormatError, match="has no cells"):
+        read_cells(tmp_path)
+
+
+def test_a_backbones_name_makes_one_folder(tmp_path):
+    settings = Settings("timm/local-dir:../weights/resnet50")
+    run([a_task()], ["linear"], tmp_path, settings, seeds=1, compare=lambda *args, **rest: [Made("linear", 0)])
+    assert (tmp_path / "timm-local-dir-..-weights-resnet50/kitti/linear-seed0.json").is_file()
+
+
+# --- the table
+
+
+def cells(accuracies, method="head2toe", backbone="embedded", **data):
+    groups = {task.name: task.group for task in DEFINITIONS}
+    return [
+        {
+            "task": task,
+            "group": groups.get(task, "own"),
+            "backbone": backbone,
+            "method": method,
+            "seed": seed,
+            "accuracy": accuracy,
+            "data": {**FACTS, **data},
+        }
+        for task, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+
+
+THREE = {"kitti": [0.2, 0.9, 0.3], "dtd": [0.5, 0.6, 0.7], "pets": [0.8, 0.8, 0.8]}
+
+
+def test_a_row_has_medians_and_both_averages():
+    table = vtab_table(cells(THREE), published=())
+    (row,) = table.rows
+    assert table.tasks == ("dtd", "pets", "kitti")  # in the order of the paper
+    assert row.accuracies == pytest.approx({"kitti": 30, "dtd": 60, "pets": 80})
+    assert row.groups == pytest.approx({"natural": 70, "structured": 30})
+    assert row.over_tasks == pytest.approx(170 / 3) and row.over_groups == pytest.approx(50)
+    assert row.seeds == 3
+
+
+def test_published_rows_stand_beside_it_for_the_same_tasks_with_their_source():
+    table = vtab_table(cells(THREE))
+    paper = next(row for row in table.rows if row.name == "Head2Toe (paper)")
+    assert paper.accuracies == {"dtd": 67.6, "pets": 87.6, "kitti": 72.3}
+    assert paper.over_tasks == pytest.approx(np.mean([67.6, 87.6, 72.3]))
+    assert not paper.verified and "as recalled, not verified" in paper.source
+    assert any("as recalled, not verified" in note for note in table.notes)
+    assert len(table.rows) == 1 + len(PUBLISHED)
+
+
+def test_all_nineteen_tasks_give_the_published_means():
+    everything = {task.name: [0.5] for task in DEFINITIONS}
+    table = vtab_table(cells(everything))
+    paper = next(row for row in table.rows if row.name == "Head2Toe (paper)")
+    assert paper.over_tasks == pytest.approx(65.8, abs=0.1)
+    assert list(paper.groups) == ["natural", "specialized", "structured"]
+    assert not any("Not in this table" in note for note in table.notes)
+
+
+def test_what_makes_a_row_no_vtab_figure_is_said():
+    limited = cells({"kitti": [0.5]}, test=50, test_of=711, order="drawn with seed 0 from somewhere")
+    notes = vtab_table([*limited, *cells({"kitti": [0.4], "dtd": [0.4]}, method="linear")]).notes
+    assert "KITTI-Dist: images drawn with seed 0 from somewhere; 50 test images, not 711." in notes
+    assert "head2toe, embedded: no DTD yet; its means are not comparable with the others." in notes
+    assert any(note.startswith("Not in this table, and not in any of its means: CIFAR-100, ") for note in notes)
+
+
+def test_own_tasks_have_their_own_group_and_no_published_row():
+    table = vtab_table(cells({"birds": [0.25]}))
+    assert [row.name for row in table.rows] == ["head2toe"]
+    assert table.rows[0].groups == {"own": 25.0}
+    assert not any("Not in this table" in note for note in table.notes)
+
+
+def test_a_method_that_was_only_costed_has_no_row():
+    costed = [{**cell, "accuracy": None} for cell in cells({"kitti": [0.1]}, method="finetune-cost")]
+    assert [row.name for row in vtab_table([*cells({"kitti": [0.5]}), *costed], published=()).rows] == ["head2toe"]
+
+
+def test_markdown_csv_and_json_say_the_same():
+    table = vtab_table(cells(THREE))
+    header, *rows = list(csv.reader(io.StringIO(table.csv())))
+    assert header == [
+        *("method", "backbone", "seeds", "DTD", "Pets", "KITTI-Dist"),
+        *("natural mean", "structured mean", "mean of tasks", "mean of groups", "source"),
+    ]
+    assert rows[0] == ["head2toe", "embedded", "3", "60.0", "80.0", "30.0", "70.0", "30.0", "56.7", "50.0", ""]
+    assert rows[1][2] == "" and "arXiv" in rows[1][-1]
+    lines = table.markdown().splitlines()
+    assert lines[0] == f"| {' | '.join(header[:-1])} |" and lines[2] == f"| {' | '.join(rows[0][:-1])} |"
+    data = json.loads(json.dumps(table.to_dict(), allow_nan=False))
+    assert data["rows"][0]["over_groups"] == pytest.approx(50) and data["groups"]["kitti"] == "structured"

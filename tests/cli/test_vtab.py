@@ -1,0 +1,108 @@
+"""`head2toe vtab`: list, run and table, from files to figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from PIL import Image
+
+from cli.conftest import write_folder
+from estimators.tiny import pictures
+
+QUICK = ("--methods", "linear,knn", "--image-size", "32", "--seeds", "1", "--device", "cpu")
+
+
+def write_kitti_lists(folder):
+    """KITTI in the layout of lists: three files, named many times."""
+    images, labels = pictures(12, 0)
+    numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
+    (folder / "images").mkdir(parents=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / "images" / f"{i}.png")
+    for name, n in (("train800", 800), ("val200", 200), ("test", 711)):
+        rows = [f"images/{i % 12}.png {numbers[labels[i % 12]]}" for i in range(n)]
+        (folder / f"{name}.txt").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def own(tmp_path):
+    for split, seed in (("train", 0), ("test", 1)):
+        write_folder(tmp_path / "own" / split, n=30, seed=seed)
+    return f"structured/sides={tmp_path / 'own'}"
+
+
+def test_list_says_what_is_there_and_what_is_missing(run, tmp_path):
+    write_kitti_lists(tmp_path / "data" / "kitti")
+    (tmp_path / "data" / "SUN397").mkdir()
+    (tmp_path / "data" / "SUN397" / "ClassName.txt").touch()
+    found = run("vtab", "list", "--data", tmp_path / "data", "--json").json
+    tasks = {task["name"]: task for task in found["tasks"]}
+    assert len(tasks) == 19 and [name for name, task in tasks.items() if task["present"]] == ["kitti"]
+    assert (tasks["kitti"]["layout"], tasks["kitti"]["folder"]) == ("lists", "kitti")
+    assert tasks["sun397"]["missing"]["torchvision"] == ["SUN397/a"]
+    assert tasks["retinopathy"]["by_hand"] and "kaggle" in tasks["retinopathy"]["page"]
+    text = run("vtab", "list", "--data", tmp_path / "data").out
+    assert "1 of 19 are there" in text and "sun397: torchvision lacks SUN397/a" in text
+
+
+def test_a_run_resumes_and_its_table_is_printed(run, tmp_path, backbone, own):
+    write_kitti_lists(tmp_path / "data" / "kitti")
+    out = tmp_path / "cells"
+    arguments = ("vtab", "run", "--data", tmp_path / "data", "--task", own, "--backbone", backbone, "--out", out)
+    limited = (*arguments, *QUICK, "--test-limit", "12")
+    first = run(*limited, "--json", "--progress")
+    assert first.code == 0 and first.json["tasks"] == ["kitti", "sides"]
+    assert (first.json["made"], first.json["kept"]) == (4, 0)
+    assert any(line.startswith("[0/2] kitti") for line in first.err) and "[2/2] done" in first.err
+    again = run(*limited, "--json")
+    assert (again.json["made"], again.json["kept"]) == (0, 4)
+    refused = run(*arguments, *QUICK)
+    assert refused.code == 2 and "made with other settings" in refused.err[0] and len(refused.err) == 1
+
+    made = run("vtab", "table", out, "--json").json
+    assert made["tasks"] == ["kitti", "sides"]
+    rows = {row["name"]: row for row in made["rows"]}
+    assert set(rows) >= {"linear", "knn", "Head2Toe (paper)"}
+    cell = json.loads(next(out.rglob("kitti/linear-seed0.json")).read_text())
+    assert rows["linear"]["accuracies"]["kitti"] == pytest.approx(100 * cell["accuracy"])
+    assert (cell["n_train"], cell["n_test"], cell["data"]["test_of"]) == (1000, 12, 711)
+    assert rows["knn"]["accuracies"]["kitti"] == 100  # the test images are training images here
+
+    files = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "md")}
+    text = run("vtab", "table", out, "--csv", files["csv"], "--markdown", files["md"], "--no-published").out
+    assert files["md"].read_text().strip() == text.strip()
+    rows = csv.DictReader(files["csv"].read_text().splitlines())
+    assert [row["method"] for row in rows] == ["knn", "linear"]
+    assert "12 test images, not 711" in text
+    there = run("vtab", "table", out, "--csv", files["csv"])
+    assert there.code == 2 and "choose another file, or --overwrite it" in there.err[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run",), "no task to run"),
+        (("run", "--data", ".", "--only", "imagenet"), "VTAB-1k has no task imagenet"),
+        (("run", "--data", ".", "--only", "kitti"), "kitti is not below"),
+        (("run", "--task", "birds"), "birds is no task: write"),
+        (("run", "--task", "birds=nowhere.zip"), "there is no such file or folder"),
+        (("run", "--hub", "kitti"), "--hub kitti: write TASK=REPO"),
+        (("run", "--task", "a=x.zip", "--methods", "magic"), "unknown method 'magic'"),
+        (("table",), "has no cells"),
+        (("list", "--data", "nowhere"), "nowhere is no folder"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    verb, *rest = arguments
+    last = {"run": ("--out", "cells"), "table": ("cells",), "list": ()}[verb]
+    told = run("vtab", verb, *rest, *last)
+    assert told.code == 2 and len(told.err) == 1 and message in told.err[0]
+    assert not (tmp_path / "cells").exists()
+
+
+def test_two_tasks_of_one_name_are_refused(run, tmp_path, own):
+    told = run("vtab", "run", "--task", own, "--task", own, "--out", tmp_path / "cells")
+    assert told.code == 2 and "two tasks are called sides" in told.err[0]
