@@ -15,7 +15,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/its/path" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,hf,paper]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,hf,paper,vtab]' --constraint constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
