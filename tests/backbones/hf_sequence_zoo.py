@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hf_zoo import TOKENS, hf
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.normalizers import Lowercase
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
+
+from head2toe.backbones.torchvision_ops import declare_missing_operators
+
+declare_missing_operators()
+import transformers as hf  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from tokenizers.models import WordLevel  # noqa: E402
+from tokenizers.normalizers import Lowercase  # noqa: E402
+from tokenizers.pre_tokenizers import Whitespace  # noqa: E402
+from tokenizers.processors import TemplateProcessing  # noqa: E402
+
+TOKENS = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
 
 WORDS = [
     "the",

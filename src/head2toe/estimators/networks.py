@@ -102,10 +102,7 @@ class Networks:
         WeightsMismatchError
         """
         described = made_with.get("parts", [made_with])
-        if len(described) != len(self.parts):
-            raise WeightsMismatchError(
-                f"the probe was made with {len(described)} backbones, not with {len(self.parts)}: name the same ones"
-            )
+        refuse_another_number(len(described), len(self.parts))
         for backbone, written in zip(self.parts, described, strict=True):
             _check_weights(backbone, written)
 
@@ -123,6 +120,18 @@ def refuse_missing_modules(specs: Any) -> None:
                 f"the probe was made with your own module {spec.removeprefix('module/')}: "
                 "pass it to load(folder, backbone=, preprocessing=)"
             )
+
+
+def refuse_another_number(wanted: int, given: int) -> None:
+    """Refuse more or fewer networks than a probe was made with.
+
+    Raises
+    ------
+    WeightsMismatchError
+    """
+    if wanted != given:
+        plural = "backbone" if wanted == 1 else "backbones"
+        raise WeightsMismatchError(f"the probe was made with {wanted} {plural}, not with {given}: name the same ones")
 
 
 class Streaming(Protocol):

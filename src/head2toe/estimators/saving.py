@@ -12,6 +12,7 @@ import numpy as np
 import head2toe
 from head2toe.artifacts import SavedProbe
 from head2toe.backbones import Preprocessing, pinned
+from head2toe.estimators.networks import refuse_another_number
 from head2toe.probes import SearchResult
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def from_saved(
         )
     if backbone is None:
         backbone = pinned(saved.backbone) if described is None else [pinned(one) for one in described]
+    refuse_another_number(len(described or [0]), len(backbone) if isinstance(backbone, list | tuple) else 1)
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
     classifier.skipped_, classifier.cached_ = (), False
     classifier.flops_, classifier.flops_saved_ = saved.costs.get("flops"), saved.costs.get("flops_saved")
