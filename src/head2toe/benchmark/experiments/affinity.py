@@ -1,0 +1,91 @@
+"""Domain affinity of a task, Acc(Linear) - Acc(Scratch), against what Head2Toe gains over the linear probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.networks import trained
+from head2toe.errors import ParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracies of the linear probe, Head2Toe and a network trained from scratch, all on images of one size."""
+    if len(laboratory.tasks) < 2:
+        raise ParameterError("affinity against gain needs two tasks: name more data")
+    small = laboratory.small()
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(small.rows(task).of_views([small.settings.view]), small.settings)
+        judged = bench.judge(bench.fractions())
+        linear, head2toe = (bench.test_accuracy(one) for one in (bench.linear(), judged[best(judged)]))
+        labels = np.array(task.test.with_labels().labels)
+        scratch = 100 * float((trained(laboratory, task, pretrained=False).predict(task.test.images) == labels).mean())
+        rows.append(
+            {
+                "task": task.name,
+                "backbone": small.backbone,
+                "image_size": small.settings.side,
+                "linear": linear,
+                "head2toe": head2toe,
+                "scratch": scratch,
+                "affinity": linear - scratch,
+                "gain": head2toe - linear,
+            }
+        )
+    return rows
+
+
+def draw(rows: Rows) -> Figure:
+    """Gain against affinity, a point a task."""
+    figure, (ax,) = style.axes(6.5, 4.4)
+    for i, row in enumerate(rows):
+        ax.scatter(row["affinity"], row["gain"], s=55, color=style.COLOURS[i % 10], marker=style.MARKERS[i % 10])
+        ax.annotate(row["task"], (row["affinity"], row["gain"]), (6, 5), textcoords="offset points", fontsize=9)
+    slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
+    ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
+    ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
+    ax.axhline(0, color="#555555", linewidth=0.8)
+    ax.margins(x=0.16, y=0.12)
+    ax.set_xlabel("domain affinity: linear probe minus training from scratch (points)")
+    ax.set_ylabel("gain of Head2Toe over the linear probe (points)")
+    ax.set_title(f"Images of {rows[0]['image_size']} pixels")
+    ax.legend()
+    return figure
+
+
+def rank_correlation(a: list[float], b: list[float]) -> float:
+    """Spearman's, without ties."""
+    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def findings(rows: Rows) -> list[str]:
+    """Give the correlation of affinity and gain."""
+    rho = rank_correlation([row["affinity"] for row in rows], [row["gain"] for row in rows])
+    listed = ", ".join(f"{row['task']} {row['affinity']:.1f} / {row['gain']:+.1f}" for row in rows)
+    return [
+        f"Rank correlation of affinity and gain over {len(rows)} tasks: {rho:+.2f}.",
+        f"Affinity / gain in points: {listed}.",
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="affinity",
+    title="Domain affinity against gain",
+    columns=("task", "backbone", "image_size", "linear", "head2toe", "scratch", "affinity", "gain"),
+    paper="The lower a task's domain affinity, Acc(Linear) - Acc(Scratch), the more Head2Toe gains over the probe.",
+    differs="Small images and few steps of training from scratch, what two cores can afford; all methods see the same "
+    "images.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

@@ -1,0 +1,166 @@
+"""The bench: one task's features ranked, selected and judged, all comparisons with the same closed-form head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
+from head2toe.benchmark.experiments.scaling import Scaling, damped
+from head2toe.probes.columns import LINEAR_VIEW
+from head2toe.probes.folds import stratified_folds
+from head2toe.probes.heads import LinearHead, head_from_dual
+from head2toe.probes.kernels import centre
+from head2toe.probes.least_squares import indicators, ridge_path
+from head2toe.probes.ranking import top
+from head2toe.probes.scorers import Question, Scorer, group_lasso
+from head2toe.probes.settings import RIDGE
+
+Option = TypeVar("Option", bound=Hashable)
+Select = Callable[[np.ndarray], Mapping[Option, np.ndarray]]
+"""From training row numbers to the columns that each option keeps."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one option gives.
+
+    Attributes
+    ----------
+    kept : int64 array (K,)
+        Columns selected on all training rows.
+    strength : float
+        Ridge strength with the best cross-validated accuracy.
+    cv_accuracy : float
+        In per cent; selection is repeated inside each fold.
+    """
+
+    kept: np.ndarray
+    strength: float
+    cv_accuracy: float
+
+
+class Bench:
+    """One task.
+
+    Parameters
+    ----------
+    rows : TaskRows
+    settings : Settings
+    scaling : callable
+        From rows to scaled ones: see `scaling.SCALINGS`.
+    """
+
+    def __init__(self, rows: TaskRows, settings: Settings, scaling: Scaling = damped) -> None:
+        self.rows, self.settings, self.columns = rows, settings, rows.columns
+        self.z = scaling(rows)
+        self.y = torch.from_numpy(rows.y)
+        self.targets = indicators(self.y, rows.classes)
+        self.everything = np.arange(len(rows.y))
+        self.folds = stratified_folds(rows.y, min(settings.folds, len(rows.y)), random_state=settings.seed)
+        self._grams: dict[str, torch.Tensor] = {}
+
+    def view_gram(self, view: str) -> torch.Tensor:
+        """Gram matrix of all columns of a view, float32 (n, n)."""
+        if view not in self._grams:
+            self._grams[view] = self.z.gram(self.columns.indices(view))
+        return self._grams[view]
+
+    def rank(self, train: np.ndarray, view: str | None = None, scorer: Scorer = group_lasso) -> np.ndarray:
+        """Scores of a view's columns, from some training rows alone, float64 (K,)."""
+        view = view or self.settings.view
+        question = Question(
+            self.z,
+            self.columns.indices(view),
+            self.columns.block_of(view),
+            train,
+            self.targets[torch.from_numpy(train)],
+            self.view_gram(view),
+            self.settings.seed,
+        )
+        return scorer(question)
+
+    def fractions(self, view: str | None = None, scorer: Scorer = group_lasso) -> Select[float]:
+        """Keep each of the settings' fractions of a view."""
+        name = view or self.settings.view
+
+        def select(train: np.ndarray) -> dict[float, np.ndarray]:
+            scores = self.rank(train, name, scorer)
+            return {f: self.columns.indices(name)[top(scores, f)] for f in self.settings.fractions}
+
+        return select
+
+    def linear(self) -> Judged:
+        """The linear probe on the last layer."""
+        columns = self.columns.indices(LINEAR_VIEW)
+        return self.judge(lambda _: {0: columns})[0]
+
+    def judge(self, select: Select[Option]) -> dict[Option, Judged]:
+        """Choose each option's ridge strength by cross-validation, with selection inside the folds."""
+        right: dict[tuple[Option, float], int] = {}
+        seen = 0
+        for fold in self.folds:
+            seen += len(fold.held_out)
+            for option, kept in select(fold.train).items():
+                for strength, count in self._right(kept, fold.train, fold.held_out).items():
+                    right[option, strength] = right.get((option, strength), 0) + count
+        found = {}
+        for option, kept in select(self.everything).items():
+            strength = max(reversed(RIDGE), key=lambda s: right[option, s])
+            found[option] = Judged(kept, strength, 100 * right[option, strength] / seen)
+        return found
+
+    def _right(self, kept: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> dict[float, int]:
+        """Held-out rows that each strength gets right."""
+        weight = torch.ones(len(train), dtype=torch.float64)
+        kernel = centre(self._gram(kept), train, held_out, weight)
+        truth = self.y[torch.from_numpy(held_out)]
+        solutions = ridge_path(kernel.train, self.targets[torch.from_numpy(train)], weight, RIDGE)
+        logits = (kernel.held_out @ solution.alpha + solution.intercept for solution in solutions)
+        return {s: int((l.argmax(dim=1) == truth).sum()) for s, l in zip(RIDGE, logits, strict=True)}
+
+    def _gram(self, kept: np.ndarray) -> torch.Tensor:
+        whole = next((v for v in self._grams if self.columns.width(v) == len(kept)), None)
+        if whole is not None and np.array_equal(self.columns.indices(whole), kept):
+            return self._grams[whole]
+        return self.z.gram(kept)
+
+    def head(self, judged: Judged) -> LinearHead:
+        """The head of an option, fitted on all training rows."""
+        weight = torch.ones(len(self.y), dtype=torch.float64)
+        kernel = centre(self._gram(judged.kept), self.everything, self.everything[:0], weight)
+        solution = ridge_path(kernel.train, self.targets, weight, (judged.strength,))[0]
+        return head_from_dual(self.z, judged.kept, solution, self.everything, weight, kernel.unit)
+
+    def test_accuracy(self, judged: Judged) -> float:
+        """Accuracy on the test images, in per cent."""
+        head = self.head(judged)
+        right = 0
+        for start in range(0, len(self.rows.test), 500):
+            kept = torch.from_numpy(self.rows.test[start : start + 500][:, judged.kept])
+            right += int((head.logits(kept).argmax(dim=1).numpy() == self.rows.y_test[start : start + 500]).sum())
+        return 100 * right / len(self.rows.test)
+
+    def row(self, judged: Judged, **more: object) -> dict[str, object]:
+        """What every experiment writes down of an option: task, backbone, `more`, features, and accuracies."""
+        accuracy = self.test_accuracy(judged)
+        share = accuracy / 100
+        return {
+            "task": self.rows.task,
+            "backbone": self.rows.backbone,
+            **more,
+            "features": len(judged.kept),
+            "strength": judged.strength,
+            "cv_accuracy": judged.cv_accuracy,
+            "accuracy": accuracy,
+            "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(self.rows.test))),
+        }
+
+
+def best(judged: Mapping[Option, Judged]) -> Option:
+    """The option with the best cross-validated accuracy; of equals the one with the fewest features."""
+    return max(judged, key=lambda option: (judged[option].cv_accuracy, -len(judged[option].kept)))

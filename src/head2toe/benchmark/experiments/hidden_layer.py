@@ -1,0 +1,108 @@
+"""A hidden layer in the head."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, Judged, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTHS = (32, 128, 512)
+PENALTIES = (1e-2, 1.0, 10.0)  # of the weights, chosen by cross-validation as the ridge strength is
+EPOCHS = 60
+RIDGE_HEAD, LINEAR = "ridge head", "linear probe"
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of heads without and with a hidden layer on the same selected features."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        judged = {f: one for f, one in bench.judge(bench.fractions()).items() if f < 1}
+        chosen = best(judged)
+        rows.append(bench.row(bench.linear(), head=LINEAR, fraction=None))
+        rows.append(bench.row(judged[chosen], head=RIDGE_HEAD, fraction=chosen))
+        selected = [bench.fractions()(fold.train)[chosen] for fold in bench.folds]
+        for width in WIDTHS:
+            rows.append(_hidden(bench, judged[chosen], chosen, selected, width))
+    return rows
+
+
+def _hidden(bench: Bench, judged: Judged, fraction: float, selected: list[np.ndarray], width: int) -> dict:
+    """A network with one hidden layer; its penalty is chosen by cross-validation with selection inside the folds."""
+    found = {}
+    for penalty in PENALTIES:
+        right = 0
+        for fold, kept in zip(bench.folds, selected, strict=True):
+            Z = bench.z.tile(kept).numpy().T
+            network = _fitted(Z[fold.train], bench.rows.y[fold.train], width, penalty, bench.settings.seed)
+            right += int((network.predict(Z[fold.held_out]) == bench.rows.y[fold.held_out]).sum())
+        found[penalty] = 100 * right / sum(len(fold.held_out) for fold in bench.folds)
+    penalty = max(reversed(PENALTIES), key=found.__getitem__)
+    kept = judged.kept
+    network = _fitted(bench.z.tile(kept).numpy().T, bench.rows.y, width, penalty, bench.settings.seed)
+    test = (bench.rows.test[:, kept] - bench.z.mean[kept]) / bench.z.scale[kept]
+    share = float((network.predict(test) == bench.rows.y_test).mean())
+    return {
+        "task": bench.rows.task,
+        "backbone": bench.rows.backbone,
+        "head": f"{width} hidden units",
+        "fraction": fraction,
+        "features": len(kept),
+        "strength": penalty,
+        "cv_accuracy": found[penalty],
+        "accuracy": 100 * share,
+        "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(test))),
+    }
+
+
+def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int):  # noqa: ANN202 - scikit-learn's
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    network = MLPClassifier((width,), alpha=penalty, batch_size=min(128, len(X)), max_iter=EPOCHS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs, as in the paper
+        return network.fit(X, y)
+
+
+def draw(rows: Rows) -> Figure:
+    """Bars in groups, a group a task."""
+    figure, (ax,) = style.axes(8.5, 4.2)
+    tasks, heads = values(rows, "task"), values(rows, "head")
+    found = {head: [where(rows, task=task, head=head)[0] for task in tasks] for head in heads}
+    heights = {head: [row["accuracy"] for row in mine] for head, mine in found.items()}
+    errors = {head: [row["standard_error"] for row in mine] for head, mine in found.items()}
+    style.grouped_bars(ax, tasks, heights, errors)
+    ax.set_ylabel(style.ACCURACY)
+    ax.set_title("Heads on the same selected features")
+    style.legend_beside(ax)
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Rank the heads."""
+    return [f"Mean accuracy: {ordered(mean_by(rows, 'head'))}."]
+
+
+EXPERIMENT = Experiment(
+    name="hidden-layer",
+    title="A hidden layer in the head",
+    columns=(
+        *("task", "backbone", "head", "fraction", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper="A head with a hidden layer is compared with the linear head.",
+    differs=f"scikit-learn's MLPClassifier, ReLU, Adam, {EPOCHS} epochs; its penalty is chosen by cross-validation.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

@@ -1,0 +1,231 @@
+"""The laboratory: tasks and backbones, and the rows that each pair gives, extracted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from head2toe import backbones, features
+from head2toe.errors import OneClassError
+from head2toe.features import LabelledImages
+from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
+
+Progress = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+class Task(Protocol):
+    """A name, and labelled images for training and for testing."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def train(self) -> LabelledImages: ...
+    @property
+    def test(self) -> LabelledImages: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all experiments share.
+
+    Attributes
+    ----------
+    target_sizes
+        Target sizes N; the first is the one that experiments on other things use.
+    fractions
+        Shares F of the features to choose from.
+    folds
+        Of cross-validation inside the training images, which chooses fractions and ridge strengths.
+    group
+        Features of one group of the offset experiment.
+    shots
+        Training images a class.
+    repeats
+        Draws of the training images, where an experiment repeats itself.
+    steps, batch_size, learning_rate, side
+        Of networks that are trained as a whole: gradient steps, images of one, learning rate, pixels.
+    seed
+        Of folds, draws and networks.
+    """
+
+    target_sizes: tuple[int, ...] = (512, 64, 2048)
+    fractions: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    folds: int = 3
+    group: int = 2048
+    shots: tuple[int, ...] = (2, 5, 10, 20, 50)
+    repeats: int = 3
+    steps: int = 200
+    batch_size: int = 32
+    learning_rate: float = 0.03
+    side: int = 64
+    seed: int = 0
+
+    @property
+    def view(self) -> str:
+        """The view of the first target size."""
+        return str(self.target_sizes[0])
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """The rows of one task.
+
+    Attributes
+    ----------
+    task : str
+    backbone : str
+    columns : Columns
+        Of `train` and `test`.
+    train, test : float32 arrays (n, d), (m, d)
+    y, y_test : int64 arrays (n,), (m,)
+        Class numbers; -1 for a class that the training images do not have.
+    """
+
+    task: str
+    backbone: str
+    columns: Columns
+    train: np.ndarray
+    test: np.ndarray
+    y: np.ndarray
+    y_test: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.y.max()) + 1
+
+    def of_views(self, views: Sequence[str]) -> TaskRows:
+        """Only the columns of some views and of the linear one, in memory; several views also together, as "all"."""
+        wanted = {LINEAR_VIEW: self.columns.views[LINEAR_VIEW], **{name: self.columns.views[name] for name in views}}
+        numbers = sorted({number for view in wanted.values() for number in view})
+        place = {number: i for i, number in enumerate(numbers)}
+        blocks, start = [], 0
+        for number in numbers:
+            block = self.columns.blocks[number]
+            blocks.append(Block(block.layer, block.operation, start, start + block.width))
+            start += block.width
+        columns = np.concatenate([np.arange(b.start, b.stop) for b in (self.columns.blocks[k] for k in numbers)])
+        renamed = {name: tuple(place[number] for number in view) for name, view in wanted.items()}
+        if len(views) > 1:
+            renamed["all"] = tuple(sorted({number for name in views for number in renamed[name]}))
+        return replace(
+            self,
+            columns=Columns(tuple(blocks), renamed),
+            train=_columns(self.train, columns),
+            test=_columns(self.test, columns),
+        )
+
+    def of_images(self, chosen: np.ndarray) -> TaskRows:
+        """The same with some of the training images."""
+        return replace(self, train=self.train[chosen], y=self.y[chosen])
+
+    def beside(self, other: TaskRows) -> TaskRows:
+        """The rows of two backbones side by side."""
+        d, count = self.train.shape[1], len(self.columns.blocks)
+        moved = (Block(b.layer, b.operation, b.start + d, b.stop + d) for b in other.columns.blocks)
+        views = {
+            name: self.columns.views[name] + tuple(count + number for number in other.columns.views[name])
+            for name in self.columns.views
+        }
+        return replace(
+            self,
+            backbone=f"{self.backbone} + {other.backbone}",
+            columns=Columns((*self.columns.blocks, *moved), views),
+            train=np.concatenate([self.train, other.train], axis=1),
+            test=np.concatenate([self.test, other.test], axis=1),
+        )
+
+
+@dataclass
+class Laboratory:
+    """Tasks, backbones and settings, and the rows of each pair.
+
+    Parameters
+    ----------
+    tasks
+        With training and test images.
+    specs
+        Label of each backbone -> its specification; the first is the one that most experiments use.
+    cache
+        Where rows are kept.
+    settings
+    progress
+        Told what is going on.
+    backbone_options, run_options
+        Options of `backbones.load`, and of `features.extract`.
+    """
+
+    tasks: Sequence[Task]
+    specs: dict[str, str]
+    cache: features.Cache
+    settings: Settings = field(default_factory=Settings)
+    progress: Progress = field(default=_silent)
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    run_options: dict[str, Any] = field(default_factory=dict)
+
+    _loaded: dict[str, tuple[backbones.Backbone, features.Plan]] = field(default_factory=dict, init=False)
+
+    @property
+    def backbone(self) -> str:
+        """Label of the first backbone."""
+        return next(iter(self.specs))
+
+    def network(self, label: str) -> tuple[backbones.Backbone, features.Plan]:
+        """A backbone and the plan of its rows."""
+        if label not in self._loaded:
+            backbone = backbones.load(self.specs[label], **self.backbone_options)
+            plan = features.Plan.build(features.layers(backbone), self.settings.target_sizes)
+            self._loaded[label] = backbone, plan
+        return self._loaded[label]
+
+    def small(self) -> Laboratory:
+        """The first backbone alone, on images of `settings.side` pixels, as networks that are trained see them."""
+        return replace(
+            self,
+            specs={self.backbone: self.specs[self.backbone]},
+            settings=replace(self.settings, target_sizes=self.settings.target_sizes[:1]),
+            backbone_options={**self.backbone_options, "image_size": self.settings.side},
+        )
+
+    def rows(self, task: Task, label: str | None = None) -> TaskRows:
+        """The rows of a task; of the first backbone where no other is named.
+
+        Raises
+        ------
+        OneClassError, MissingLabelError
+        """
+        from head2toe.estimators.frozen import columns_of
+
+        label = label or self.backbone
+        backbone, plan = self.network(label)
+        found = {}
+        for part in ("train", "test"):
+            images = getattr(task, part).with_labels()
+            self.progress(f"{task.name}, {label}: rows of {len(images)} {part} images")
+            store = features.extract(
+                backbone, images, plan, store=self.cache, **{"progress": False, **self.run_options}
+            )
+            found[part] = store.rows, np.array([images.labels[i] for i in store.kept])
+        names, y = np.unique(found["train"][1], return_inverse=True)
+        if len(names) < 2:
+            raise OneClassError(f"{task.name}: all training labels are the same: two classes are needed")
+        number = {name: i for i, name in enumerate(names)}
+        y_test = np.array([number.get(name, -1) for name in found["test"][1]], np.int64)
+        return TaskRows(
+            task.name, label, columns_of(plan), found["train"][0], found["test"][0], y.astype(np.int64), y_test
+        )
+
+
+def _columns(X: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some columns of a memmap, copied in slabs of rows so that it is read in order."""
+    out = np.empty((len(X), len(columns)), np.float32)
+    for start in range(0, len(X), 64):
+        out[start : start + 64] = X[start : start + 64][:, columns]
+    return out

@@ -1,0 +1,23 @@
+"""Networks trained as a whole, for the experiments that compare with them."""
+
+from __future__ import annotations
+
+from head2toe.baselines import FineTuned
+from head2toe.benchmark.experiments.laboratory import Laboratory, Task
+
+
+def trained(laboratory: Laboratory, task: Task, *, pretrained: bool) -> FineTuned:
+    """The first backbone trained as a whole on a task's training images, at the settings' size and steps."""
+    settings = laboratory.settings
+    laboratory.progress(f"{task.name}: {'fine-tuning' if pretrained else 'training from scratch'}")
+    network = FineTuned(
+        laboratory.specs[laboratory.backbone],
+        pretrained=pretrained,
+        image_size=settings.side,
+        steps=settings.steps,
+        learning_rates=(settings.learning_rate,),
+        batch_size=settings.batch_size,
+        random_state=settings.seed,
+    )
+    images = task.train.with_labels()
+    return network.fit(images.images, images.labels)

@@ -1,0 +1,73 @@
+"""How features are scaled before they are scored and used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.scaling import SCALINGS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of each way to scale, for every task; selected features and all of them."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        plain = laboratory.rows(task).of_views([laboratory.settings.view])
+        for name, (prepare, scaling) in SCALINGS.items():
+            rows += _measured(Bench(prepare(plain), laboratory.settings, scaling), name)
+    return rows
+
+
+def _measured(bench: Bench, name: str) -> Rows:
+    judged = bench.judge(bench.fractions())
+    return [
+        bench.row(judged[best(judged)], scaling=name, method="head2toe", fraction=best(judged)),
+        bench.row(judged[max(judged)], scaling=name, method="all features", fraction=max(judged)),
+    ]
+
+
+def draw(rows: Rows) -> Figure:
+    """Bars in groups, a group a task, a panel a method."""
+    methods, tasks, ways = values(rows, "method"), values(rows, "task"), values(rows, "scaling")
+    figure, panels = style.axes(11.5, 4.2, len(methods), sharey=True)
+    for ax, method in zip(panels, methods, strict=True):
+        found = {way: [where(rows, task=t, scaling=way, method=method)[0] for t in tasks] for way in ways}
+        heights = {way: [row["accuracy"] for row in mine] for way, mine in found.items()}
+        errors = {way: [row["standard_error"] for row in mine] for way, mine in found.items()}
+        style.grouped_bars(ax, tasks, heights, errors)
+        ax.set_title(method)
+    panels[0].set_ylabel(style.ACCURACY)
+    style.legend_beside(panels[-1], title="scaling")
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Rank the ways."""
+    return [
+        f"Mean accuracy, {method}: {ordered(mean_by(where(rows, method=method), 'scaling'))}."
+        for method in values(rows, "method")
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="normalisation",
+    title="Normalisation",
+    columns=(
+        *("task", "backbone", "scaling", "method", "fraction", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper="Each layer's features are divided by their joint l2 norm before they are scored.",
+    differs=(
+        "Compared with features as they are, standardised ones, and damped ones: divided by the root of their variance "
+        "and the mean variance of their layer together. All other experiments use the last."
+    ),
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

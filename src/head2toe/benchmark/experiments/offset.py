@@ -1,0 +1,83 @@
+"""Groups of consecutive features at growing offset in the order of relevance."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, Select
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by
+from head2toe.benchmark.experiments.laboratory import Laboratory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEAST_GROUPS = 8  # a task with few features is cut into smaller groups
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of each group, for every task."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        width = bench.columns.width(laboratory.settings.view)
+        size = max(1, min(laboratory.settings.group, width // LEAST_GROUPS))
+        judged = bench.judge(groups(bench, size, offsets(width, size)))
+        rows += [bench.row(one, offset=offset) for offset, one in judged.items()]
+    return rows
+
+
+def offsets(width: int, size: int) -> list[int]:
+    """0 and then doubling steps of one group, as long as a whole group fits behind them; and the last group."""
+    doubled = itertools.takewhile(lambda start: start + size <= width, (size * 2**i for i in itertools.count()))
+    return sorted({0, *doubled, (width // size - 1) * size})
+
+
+def groups(bench: Bench, size: int, starts: list[int]) -> Select[int]:
+    """Keep `size` consecutive features of the ranking behind each offset."""
+    indices = bench.columns.indices(bench.settings.view)
+
+    def select(train: np.ndarray) -> dict[int, np.ndarray]:
+        order = np.argsort(-bench.rank(train), kind="stable")
+        return {start: indices[np.sort(order[start : start + size])] for start in starts}
+
+    return select
+
+
+def draw(rows: Rows) -> Figure:
+    """Accuracy against offset, a line a task, and their mean."""
+    figure, (ax,) = style.axes()
+    style.lines(ax, rows, "offset", "task")
+    style.mean_line(ax, mean_by(rows, "offset"))
+    ax.set_xlabel("offset: features of higher relevance that are left out")
+    ax.set_ylabel(style.ACCURACY)
+    ax.set_title(f"Groups of {rows[0]['features']} consecutive features in the order of relevance")
+    style.legend_beside(ax)
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Tell whether mean accuracy falls from each offset to the next."""
+    means = mean_by(rows, "offset")
+    steps = list(itertools.pairwise(means.values()))
+    rises = [f"{start}" for start, (a, b) in zip(list(means)[1:], steps, strict=True) if b > a]
+    verdict = "falls at every step" if not rises else f"falls, but rises at offset {', '.join(rises)}"
+    values = ", ".join(f"{value:.1f} ({offset})" for offset, value in means.items())
+    return [f"Mean accuracy in per cent (offset): {values}.", f"It {verdict}."]
+
+
+EXPERIMENT = Experiment(
+    name="offset",
+    title="Relevance offset",
+    columns=("task", "backbone", "offset", "features", "strength", "cv_accuracy", "accuracy", "standard_error"),
+    paper="Groups of 2048 features that follow each other in the order of relevance: mean accuracy over VTAB-1k falls "
+    "monotonically with the offset, so the score says how useful a feature is.",
+    differs="Scores are those of the group lasso on standardised features, and the head is ridge regression; offsets "
+    "double, as neighbouring groups differ by less than the error of a test set.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

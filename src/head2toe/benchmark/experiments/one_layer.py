@@ -1,0 +1,94 @@
+"""One extra layer beside the last: what any single intermediate layer adds (section 2 of the paper)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.probes.columns import LINEAR_VIEW
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINEAR = "none (linear probe)"
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of the last layer together with each other layer, for every task."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        extra = with_each_layer(bench)
+        judged = bench.judge(lambda _, extra=extra: extra)
+        chosen = best({layer: one for layer, one in judged.items() if layer != LINEAR})
+        for depth, (layer, one) in enumerate(judged.items()):
+            at = None if layer == LINEAR else depth - 1
+            rows.append(bench.row(one, layer=layer, depth=at, chosen=layer == chosen))
+    return rows
+
+
+def with_each_layer(bench: Bench) -> dict[str, np.ndarray]:
+    """Columns of the linear probe alone, and with those of each other layer of the view, in order of execution."""
+    last = bench.columns.indices(LINEAR_VIEW)
+    found: dict[str, np.ndarray] = {LINEAR: last}
+    for number in bench.columns.views[bench.settings.view]:
+        block = bench.columns.blocks[number]
+        own = np.arange(block.start, block.stop)
+        found[block.layer] = np.union1d(found.get(block.layer, last), own)
+    return {layer: columns for layer, columns in found.items() if layer == LINEAR or len(columns) > len(last)}
+
+
+def draw(rows: Rows) -> Figure:
+    """Gain over the linear probe against the depth of the extra layer."""
+    figure, (ax,) = style.axes(8.5, 4.4)
+    for i, task in enumerate(values(rows, "task")):
+        mine = where(rows, task=task)
+        base = where(mine, layer=LINEAR)[0]["accuracy"]
+        layers = [row for row in mine if row["layer"] != LINEAR]
+        deepest = max(1, len(layers) - 1)
+        gains = [row["accuracy"] - base for row in layers]
+        ax.plot([100 * j / deepest for j in range(len(layers))], gains, color=style.COLOURS[i], label=task)
+        j = next(j for j, row in enumerate(layers) if row["chosen"])
+        ring = {"s": 90, "facecolors": "none", "edgecolors": style.COLOURS[i], "linewidths": 1.8, "zorder": 6}
+        ax.scatter(100 * j / deepest, gains[j], **ring)
+    ax.scatter([], [], s=80, facecolors="none", edgecolors="#555555", label="layer chosen by CV")
+    ax.axhline(0, color="#555555", linestyle=":", label="linear probe")
+    ax.set_xlabel("depth of the extra layer (%: 0 input, 100 output)")
+    ax.set_ylabel("gain over the linear probe (points)")
+    ax.set_title("The last layer and one more")
+    style.legend_beside(ax)
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Compare the linear probe, the layer chosen by cross-validation and the best one on the test images."""
+    base = mean(where(rows, layer=LINEAR))
+    chosen = mean(where(rows, chosen=True))
+    extra = [row for row in rows if row["layer"] != LINEAR]
+    oracle = [max(row["accuracy"] for row in where(extra, task=task)) for task in values(rows, "task")]
+    return [
+        (
+            f"Mean accuracy: linear probe {base:.1f}, with the extra layer that CV chooses {chosen:.1f}, with "
+            f"the one that is best on the test images (an oracle, as in the paper) {sum(oracle) / len(oracle):.1f}."
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="one-layer",
+    title="One extra layer at a time",
+    columns=(
+        *("task", "backbone", "layer", "depth", "chosen", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper="Section 2 adds one layer at a time to the linear probe, and looks at what the best one brings.",
+    differs="Standardised features and a ridge head.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

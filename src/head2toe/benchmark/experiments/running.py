@@ -1,0 +1,88 @@
+"""Run an experiment, and write its data as CSV and JSON and its figure as SVG and PNG."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.experiment import Experiment
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.registry import experiment
+
+
+def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path | None = None) -> dict[str, Any]:
+    """Measure one experiment.
+
+    Parameters
+    ----------
+    name
+        See `registry.NAMES`.
+    laboratory
+    data
+        Folder for NAME.csv and NAME.json.
+    figures
+        Folder for NAME.svg and NAME.png; None: the same.
+
+    Returns
+    -------
+    dict
+        What NAME.json holds: experiment, tasks, backbones, settings, seconds, rows, findings; and `files`.
+
+    Raises
+    ------
+    ParameterError
+        Unknown name, or too few tasks or backbones for this experiment.
+    """
+    chosen = experiment(name)
+    start = time.perf_counter(), time.process_time()
+    rows = chosen.measure(laboratory)
+    result = {
+        "experiment": name,
+        "title": chosen.title,
+        "tasks": [{"name": task.name, "train": len(task.train), "test": len(task.test)} for task in laboratory.tasks],
+        "backbones": list(laboratory.specs),
+        "settings": asdict(laboratory.settings),
+        "seconds": time.perf_counter() - start[0],
+        "cpu_seconds": time.process_time() - start[1],
+        "findings": chosen.findings(rows),
+        "rows": rows,
+    }
+    return {**result, "files": write(chosen, result, data, figures or data)}
+
+
+def write(chosen: Experiment, result: Mapping[str, Any], data: Path, figures: Path) -> list[str]:
+    """Write the CSV, the figure, and last the JSON: where that is, all are."""
+    data.mkdir(parents=True, exist_ok=True)
+    table = _replace(data / f"{chosen.name}.csv", lambda path: _write_csv(path, chosen, result["rows"]))
+    with style.style():
+        drawn = style.save(chosen.draw(result["rows"]), figures, chosen.name)
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    record = _replace(data / f"{chosen.name}.json", lambda path: path.write_text(text, encoding="utf-8"))
+    return [str(path) for path in (table, *drawn, record)]
+
+
+def _write_csv(path: Path, chosen: Experiment, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, chosen.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _replace(path: Path, write_to: Any) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write_to(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,91 @@
+"""The group lasso against other ways to score features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, mean_by, ordered, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of each scorer at each fraction, for every task."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        for name, scorer in ALL_SCORERS.items():
+            laboratory.progress(f"{task.name}: {name}")
+            judged = bench.judge(bench.fractions(scorer=scorer))
+            parts = {fraction: one for fraction, one in judged.items() if fraction < 1}  # all of them need no scorer
+            chosen = best(parts)
+            rows += [bench.row(one, scorer=name, fraction=f, chosen=f == chosen) for f, one in parts.items()]
+    return rows
+
+
+def draw(rows: Rows) -> Figure:
+    """Mean accuracy against fraction, and at the fraction that cross-validation chooses."""
+    figure, (left, right) = style.axes(10.5, 4.4, 2, width_ratios=(1.15, 1))
+    for i, name in enumerate(values(rows, "scorer")):
+        means = mean_by(where(rows, scorer=name), "fraction")
+        chosen = {"linewidth": 2.4, "color": "black"} if name == "group lasso" else {"color": style.COLOURS[i % 10]}
+        left.plot([100 * f for f in means], list(means.values()), marker=style.MARKERS[i], label=name, **chosen)
+    style.plain_log(left, [100 * f for f in values(rows, "fraction")])
+    left.set_xlabel("features kept (%)")
+    left.set_ylabel("mean " + style.ACCURACY)
+    left.set_title("At each fraction")
+    left.legend(loc="lower right", ncols=2)
+    _bars(right, rows)
+    return figure
+
+
+def _bars(ax, rows: Rows) -> None:  # noqa: ANN001 - an Axes
+    ranked = sorted(chosen_means(rows).items(), key=lambda pair: pair[1])
+    colours = ["black" if name == "group lasso" else style.COLOURS[0] for name, _ in ranked]
+    ax.barh([name for name, _ in ranked], [value for _, value in ranked], color=colours, height=0.7)
+    for place, (_, value) in enumerate(ranked):
+        ax.text(value + 0.3, place, f"{value:.1f}", va="center", fontsize=9)
+    low, high = ranked[0][1], ranked[-1][1]
+    ax.set_xlim(max(0, low - 0.5 * (high - low) - 1), high + 0.15 * (high - low) + 1)
+    ax.set_xlabel("mean " + style.ACCURACY)
+    ax.set_title("At the fraction chosen by cross-validation")
+    ax.grid(axis="y", visible=False)
+
+
+def chosen_means(rows: Rows) -> dict[str, float]:
+    """Mean accuracy over the tasks of each scorer, at its own fraction by cross-validation."""
+    return {name: mean(where(rows, scorer=name, chosen=True)) for name in values(rows, "scorer")}
+
+
+def findings(rows: Rows) -> list[str]:
+    """Rank the scorers."""
+    means = chosen_means(rows)
+    first, last = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    return [
+        f"Mean accuracy at the fraction that cross-validation chooses: {ordered(means)}.",
+        f"First is {first}; last is {last}.",
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="scorers",
+    title="Scores of relevance",
+    columns=(
+        *("task", "backbone", "scorer", "fraction", "chosen", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper=(
+        "Group lasso scores are compared with norms of the weights of a head, with variance, with filters and trees of "
+        "scikit-learn, and with chance."
+    ),
+    differs="Norms are those of a ridge head on all features; mutual information is of features cut into ten bins; all "
+    "heads are ridge regression, which regularises what a bad score lets in, so that differences are small.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

@@ -1,0 +1,74 @@
+"""Several backbones side by side."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory, TaskRows
+from head2toe.errors import ParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINEAR, HEAD2TOE = "linear", "head2toe"
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of the linear probe and of Head2Toe on each backbone, and on all of them together."""
+    if len(laboratory.specs) < 2:
+        raise ParameterError("several backbones need two: give --backbone twice or more")
+    view = laboratory.settings.view
+    rows: Rows = []
+    for task in laboratory.tasks:
+        alone = [laboratory.rows(task, label).of_views([view]) for label in laboratory.specs]
+        for one in (*alone, reduce(TaskRows.beside, alone)):
+            bench = Bench(one, laboratory.settings)
+            judged = bench.judge(bench.fractions())
+            rows.append(bench.row(bench.linear(), method=LINEAR, fraction=None))
+            rows.append(bench.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)))
+    return rows
+
+
+def draw(rows: Rows) -> Figure:
+    """Bars in groups, a group a task, a panel a method."""
+    methods = values(rows, "method")
+    figure, panels = style.axes(11.5, 4.2, len(methods), sharey=True)
+    tasks, names = values(rows, "task"), values(rows, "backbone")
+    for ax, method in zip(panels, methods, strict=True):
+        found = {name: [where(rows, task=t, backbone=name, method=method)[0] for t in tasks] for name in names}
+        heights = {name: [row["accuracy"] for row in mine] for name, mine in found.items()}
+        errors = {name: [row["standard_error"] for row in mine] for name, mine in found.items()}
+        style.grouped_bars(ax, tasks, heights, errors)
+        ax.set_title("linear probe" if method == LINEAR else method)
+    panels[0].set_ylabel(style.ACCURACY)
+    style.legend_beside(panels[-1])
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Give the means of each backbone and method."""
+    lines = []
+    for name in values(rows, "backbone"):
+        mine = where(rows, backbone=name)
+        linear, probe = mean(where(mine, method=LINEAR)), mean(where(mine, method=HEAD2TOE))
+        lines.append(f"{name}: linear probe {linear:.1f}, Head2Toe {probe:.1f}.")
+    return lines
+
+
+EXPERIMENT = Experiment(
+    name="backbones",
+    title="Several backbones",
+    columns=(
+        *("task", "backbone", "method", "fraction", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper="Features of several backbones are put side by side and selected together.",
+    differs="Other, smaller backbones.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

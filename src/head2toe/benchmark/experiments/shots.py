@@ -1,0 +1,95 @@
+"""Fewer training images: the same number of each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.laboratory import Laboratory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINEAR, HEAD2TOE, ALL = "linear", "head2toe", "all features"
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy of three methods for each number of images a class, repeated draws."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        everything = laboratory.rows(task).of_views([laboratory.settings.view])
+        least = int(np.bincount(everything.y).min())
+        for shots in [k for k in laboratory.settings.shots if k <= least]:
+            for draw in range(laboratory.settings.repeats):
+                chosen = balanced(everything.y, shots, laboratory.settings.seed + draw)
+                bench = Bench(everything.of_images(chosen), laboratory.settings)
+                rows += [{**row, "shots": shots, "draw": draw, "n": len(chosen)} for row in _methods(bench)]
+    return rows
+
+
+def balanced(y: np.ndarray, shots: int, seed: int) -> np.ndarray:
+    """`shots` rows of each class, ascending; draws of fewer shots are parts of those of more."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    return np.sort(np.concatenate([order[y[order] == label][:shots] for label in np.unique(y)]))
+
+
+def _methods(bench: Bench) -> Rows:
+    judged = bench.judge(bench.fractions())
+    everything = max(judged)
+    return [
+        bench.row(bench.linear(), method=LINEAR, fraction=None),
+        bench.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)),
+        bench.row(judged[everything], method=ALL, fraction=everything),
+    ]
+
+
+def draw(rows: Rows) -> Figure:
+    """Accuracy against images a class, a panel a task; bands are one standard deviation over the draws."""
+    tasks = values(rows, "task")
+    figure, panels = style.axes(2.2 + 2.9 * len(tasks), 3.8, len(tasks))
+    for ax, task in zip(panels, tasks, strict=True):
+        for i, method in enumerate(values(rows, "method")):
+            mine = where(rows, task=task, method=method)
+            shots = values(mine, "shots")
+            found = [[row["accuracy"] for row in where(mine, shots=k)] for k in shots]
+            middle, spread = np.array([np.mean(one) for one in found]), np.array([np.std(one) for one in found])
+            ax.plot(shots, middle, color=style.COLOURS[i], marker=style.MARKERS[i], label=method)
+            ax.fill_between(shots, middle - spread, middle + spread, color=style.COLOURS[i], alpha=0.15, linewidth=0)
+        style.plain_log(ax, shots)
+        ax.set_title(task)
+        ax.set_xlabel("training images a class")
+    panels[0].set_ylabel(style.ACCURACY)
+    style.legend_beside(panels[-1])
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Give the gain over the linear probe for each number of images."""
+    lines = []
+    for task in values(rows, "task"):
+        mine = where(rows, task=task)
+        gains = (
+            f"{mean(where(mine, shots=k, method=HEAD2TOE)) - mean(where(mine, shots=k, method=LINEAR)):+.1f} ({k})"
+            for k in values(mine, "shots")
+        )
+        lines.append(f"{task}: gain over the linear probe in points (images a class): {', '.join(gains)}.")
+    return lines
+
+
+EXPERIMENT = Experiment(
+    name="shots",
+    title="Fewer training images",
+    columns=(
+        *("task", "backbone", "shots", "n", "draw", "method", "fraction", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper="Head2Toe is compared with the linear probe on fewer images, the same number of each class.",
+    differs="A task is measured up to the number of images that its smallest class has.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)

@@ -1,0 +1,130 @@
+"""One style for all figures: size, colours, markers, grid, legends, and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from head2toe.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by the colour-blind; black is for means.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F", "#B8A900", "#5E3C99")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+MEAN = {"color": "black", "linewidth": 2.4, "marker": "o", "markersize": 5, "zorder": 5}
+PARAMETERS = {
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E2E2E2",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "head2toe",
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+}
+ACCURACY = "test accuracy (%)"
+
+
+def load() -> Any:
+    """Matplotlib.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise MissingDependencyError("figures need matplotlib: pip install 'head2toe[paper]'") from None
+    return mpl
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in the house style."""
+    with load().rc_context(PARAMETERS):
+        yield
+
+
+def axes(width: float = 7.0, height: float = 4.2, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with some axes in a row; sizes in inches. No window system is asked for."""
+    load()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def lines(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str, y: str = "accuracy") -> None:
+    """A line for each value of `by`, in the order of appearance."""
+    for i, name in enumerate(dict.fromkeys(row[by] for row in rows)):
+        chosen = sorted((row[x], row[y]) for row in rows if row[by] == name)
+        ax.plot(*zip(*chosen, strict=True), color=COLOURS[i % 10], marker=MARKERS[i % 10], label=str(name))
+
+
+def mean_line(ax: Axes, means: Mapping[Any, float], label: str = "mean of the tasks") -> None:
+    """The mean over tasks, in black."""
+    ax.plot(list(means), list(means.values()), label=label, **MEAN)
+
+
+def grouped_bars(
+    ax: Axes,
+    groups: Sequence[str],
+    bars: Mapping[str, Sequence[float]],
+    errors: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Bars side by side in groups, each with a whisker of one standard error."""
+    width = 0.8 / len(bars)
+    for i, (name, heights) in enumerate(bars.items()):
+        places = [g - 0.4 + (i + 0.5) * width for g in range(len(groups))]
+        whiskers = {"elinewidth": 0.8, "ecolor": "#333333"}
+        colour = COLOURS[i % 10] if colours is None else colours[name]
+        ax.bar(places, heights, width * 0.92, label=name, color=colour, yerr=errors.get(name), error_kw=whiskers)
+    ax.set_xticks(range(len(groups)), groups)
+    ax.grid(axis="x", visible=False)
+
+
+def legend_beside(ax: Axes, **options: Any) -> None:
+    """The legend to the right of the axes, where it hides nothing."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, **options)
+
+
+def plain_log(ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None) -> None:
+    """A logarithmic x axis with the measured values as its ticks."""
+    from matplotlib.ticker import NullLocator
+
+    ax.set_xscale("log")
+    ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks] if labels is None else list(labels))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write NAME.svg and NAME.png, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
+        path, part = folder / f"{name}{suffix}", folder / f".{name}.part{suffix}"
+        figure.savefig(part, metadata=metadata)
+        part.replace(path)
+        made.append(path)
+    return made

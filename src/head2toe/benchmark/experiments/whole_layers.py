@@ -1,0 +1,95 @@
+"""Single features against whole layers, and what lies between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.bench import Bench, Select, best
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.probes.ranking import top
+from head2toe.probes.scorers import interpolated
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+Option = tuple[float, float]
+
+
+def measure(laboratory: Laboratory) -> Rows:
+    """Accuracy at each step from features to layers, for every task; the fraction is chosen by cross-validation."""
+    rows: Rows = []
+    for task in laboratory.tasks:
+        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        judged = bench.judge(select_between(bench))
+        for step in STEPS:
+            mine = {option: one for option, one in judged.items() if option[0] == step}
+            chosen = best(mine)
+            blocks = np.unique(_blocks(bench, mine[chosen].kept)).size
+            rows.append(bench.row(mine[chosen], towards_layer=step, fraction=chosen[1], blocks=blocks))
+    return rows
+
+
+def select_between(bench: Bench) -> Select[Option]:
+    """Keep each fraction below one by scores moved towards their layer's mean by each of `STEPS`."""
+    indices, blocks = bench.columns.indices(bench.settings.view), bench.columns.block_of(bench.settings.view)
+    fractions = [f for f in bench.settings.fractions if f < 1]
+
+    def select(train: np.ndarray) -> dict[Option, np.ndarray]:
+        scores = bench.rank(train)
+        moved = {step: interpolated(scores, blocks, step) for step in STEPS}
+        return {(step, f): indices[top(moved[step], f)] for step in STEPS for f in fractions}
+
+    return select
+
+
+def _blocks(bench: Bench, kept: np.ndarray) -> np.ndarray:
+    places = np.searchsorted(bench.columns.indices(bench.settings.view), kept)
+    return bench.columns.block_of(bench.settings.view)[places]
+
+
+def draw(rows: Rows) -> Figure:
+    """Accuracy against the step."""
+    figure, (ax,) = style.axes()
+    style.lines(ax, rows, "towards_layer", "task")
+    style.mean_line(ax, mean_by(rows, "towards_layer"))
+    ax.set_xlabel("a: 0 selects single features, 1 whole layers")
+    ax.set_ylabel(style.ACCURACY)
+    ax.set_title("Scores (1 - a) x feature + a x mean of its layer")
+    style.legend_beside(ax)
+    return figure
+
+
+def findings(rows: Rows) -> list[str]:
+    """Compare the two ends and the best step."""
+    means = mean_by(rows, "towards_layer")
+    first = max(means, key=means.__getitem__)
+    return [
+        (
+            f"Mean accuracy with single features {means[0.0]:.1f}, with whole layers {means[1.0]:.1f}; "
+            f"the best step is a = {first:g} with {means[first]:.1f}."
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="whole-layers",
+    title="Features against whole layers",
+    columns=(
+        *("task", "backbone", "towards_layer", "fraction", "blocks", "features", "strength"),
+        *("cv_accuracy", "accuracy", "standard_error"),
+    ),
+    paper=(
+        "Features selected one by one are compared with layers selected as a whole, each by the mean score of its "
+        "features, and with scores between the two."
+    ),
+    differs="At equal numbers of features the last layer of a whole-layer selection is cut; the fraction is chosen by "
+    "cross-validation for each step.",
+    measure=measure,
+    draw=draw,
+    findings=findings,
+)
