@@ -1,5 +1,8 @@
 """What a user would do instead of a probe."""
 
 from head2toe.baselines.finetune import FineTuned
+from head2toe.baselines.head_on_backbone import HeadOnBackbone
+from head2toe.baselines.low_rank import low_rank
+from head2toe.baselines.tuning import Pixels, Tuned, tune
 
-__all__ = ["FineTuned"]
+__all__ = ["FineTuned", "HeadOnBackbone", "Pixels", "Tuned", "low_rank", "tune"]

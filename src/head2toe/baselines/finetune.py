@@ -155,7 +155,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
             torch.manual_seed(self.random_state)
             if not self.pretrained:
                 draw_weights_anew(network)
-            _replace_head(network, backbone.classifier, c)
+            replace_head(network, backbone.classifier, c)
         return network
 
     def _search(self, network: nn.Module, x: Tensor, y: Tensor) -> list[dict[str, float]]:
@@ -221,7 +221,7 @@ def _best(table: list[dict[str, float]]) -> float:
     return max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"]
 
 
-def _replace_head(network: nn.Module, name: str, c: int) -> None:
+def replace_head(network: nn.Module, name: str, c: int) -> None:
     """Put a new linear layer for c classes, with zero weights, in the place of the classifier."""
     old = network.get_submodule(name)
     if not isinstance(old, nn.Linear):

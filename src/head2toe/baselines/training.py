@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,15 @@ class Schedule:
         At most the number of images.
     seed : int
         Of the order of the images.
+    optimiser : "sgd" or "adam"
+        SGD with Nesterov momentum 0.9, or Adam.
     """
 
     steps: int
     learning_rate: float
     batch_size: int
     seed: int
+    optimiser: Literal["sgd", "adam"] = "sgd"
 
 
 def train(
@@ -42,7 +46,7 @@ def train(
     schedule: Schedule,
     told: Callable[[int], None],
 ) -> nn.Module:
-    """Train `network` in place with SGD on cross-entropy.
+    """Train `network` in place on cross-entropy; parameters without gradients stay as they are.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def train(
         Given the number of steps done, after each.
     """
     network.train()
-    optimiser = torch.optim.SGD(network.parameters(), lr=schedule.learning_rate, momentum=MOMENTUM, nesterov=True)
+    optimiser = _optimiser(network, schedule)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # dropout and stochastic depth, where a network has them
@@ -67,6 +71,13 @@ def train(
             decay.step()
             told(step)
     return network.eval()
+
+
+def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if schedule.optimiser == "adam":
+        return torch.optim.Adam(trained, lr=schedule.learning_rate)
+    return torch.optim.SGD(trained, lr=schedule.learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
 def _shuffled(n: int, schedule: Schedule) -> Iterator[Tensor]:

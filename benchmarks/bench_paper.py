@@ -1,0 +1,170 @@
+"""The paper's table on the shared data: nine tasks, four backbones, every method; and what each costs.
+
+`python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
+cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
+several processes can work on different cells. Needs the folder `shared` beside the checkout. `python -m benchmarks
+paper` prints what is there.
+
+`embedded-64` is the embedded backbone with images of 64 pixels, for methods that train the network: what two cores can
+train in minutes. All methods of that row see the same images.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from benchmarks import records
+from benchmarks.bench_main_job import SHARED, TASKS, spec
+
+GROUPS = {
+    "caltech101": "natural",
+    "cifar10": "natural",
+    "mnist": "natural",
+    "signdigits": "natural",
+    "brainmri": "specialized",
+    "rsscn7": "specialized",
+    "nuclei_count": "structured",
+    "location": "structured",
+    "orientation": "structured",
+}
+NATURAL_OBJECTS = ("caltech101", "cifar10")
+FROZEN = ("linear", "all-l2", "all-l1", "all-gl", "head2toe-reference", "head2toe-equal", "head2toe")
+TRAINED = ("linear", "head2toe", "head2toe-ft", "head2toe-ft+", "finetune", "scratch")
+COSTED = ("orientation", "caltech101")  # tasks whose fine-tuning is costed, with few and with many classes
+SMALL, PIXELS = "embedded-64", 64
+BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224", SMALL)
+CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in GROUPS)
+
+
+def methods(task: str, backbone: str) -> tuple[str, ...]:
+    """The methods of a cell."""
+    if backbone == SMALL:
+        return TRAINED
+    return (*FROZEN, "finetune-cost") if task in COSTED else FROZEN
+
+
+def run_cell(cell: str) -> None:
+    """Run the methods that a cell's record lacks, and add them to it."""
+    from head2toe.benchmark.compare import compare
+    from head2toe.benchmark.tasks import Task
+    from head2toe.features import read_data
+
+    name, backbone = cell.split("--")
+    record = records.read(f"paper/{cell}")
+    missing = [method for method in methods(name, backbone) if method not in record]
+    if not missing:
+        return
+    file, label = TASKS[name]
+    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    task = Task(name, GROUPS[name], train.with_labels(), test.with_labels())
+    start = time.perf_counter()
+    network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
+    outcomes = compare(task, network, missing, image_size=size, progress=_told)
+    # Read again: a method that another one starts from may have been run a second time, and the first counts.
+    new = {one.method: {**one.to_dict(), "backbone": backbone} for one in outcomes}
+    record = {**new, **records.read(f"paper/{cell}")}
+    (records.FOLDER / "paper").mkdir(parents=True, exist_ok=True)
+    records.write(f"paper/{cell}", record)
+    print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def main(cells: tuple[str, ...] = ()) -> None:
+    """Run cells and print the tables of all that have been run."""
+    if cells and not SHARED.is_dir():
+        print("bench_paper: no folder 'shared' beside the checkout, nothing to run")
+        return
+    unknown = [cell for cell in cells if cell not in CELLS]
+    if unknown:
+        raise SystemExit(f"bench_paper: no cell {unknown[0]}; there are TASK--BACKBONE, such as {CELLS[0]}")
+    for cell in cells:
+        run_cell(cell)
+    for backbone in BACKBONES:
+        print_backbone(backbone)
+
+
+def print_backbone(backbone: str) -> None:
+    """The accuracies and the costs of one backbone."""
+    from head2toe.benchmark.tables import accuracy_rows, cost_rows
+
+    outcomes = _outcomes(backbone)
+    if not outcomes:
+        return
+    names = [name for name in TRAINED if backbone == SMALL] or list(FROZEN)
+    print(f"\n{backbone}: top-1 accuracy, per cent")
+    _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(outcomes, names))])
+    seconds = [("training seconds, mean", *(f"{value:,.1f}" for value in _mean_seconds(outcomes, names)))]
+    _print([("", *names), *seconds])
+    _print_gains(outcomes)
+    for task in COSTED:
+        costed = [one for one in outcomes if one.task == task]
+        if not any(one.method == "finetune-cost" for one in costed):
+            continue
+        print(
+            f"\n{backbone}, {task}: cost of training; times: fine-tuning by the official schedule (estimated) over it"
+        )
+        header = ("", "TFLOPs", "times", "seconds", "times", "stored kB", "times")
+        rows = [
+            (
+                row["method"],
+                f"{row['train_flops'] / 1e12:,.2f}",
+                f"{row['train_flops_times']:,.1f}",
+                f"{row['seconds']:,.1f}",
+                f"{row['seconds_times']:,.1f}",
+                f"{row['stored_bytes'] / 1000:,.0f}",
+                f"{row['stored_bytes_times']:,.1f}",
+            )
+            for row in cost_rows(costed)
+        ]
+        _print([header, *rows])
+
+
+def _print_gains(outcomes: list) -> None:
+    """Head2Toe against the linear probe and the published recipe, on the tasks that have them."""
+    by_task: dict[str, dict] = {}
+    for one in outcomes:
+        by_task.setdefault(one.task, {})[one.method] = one
+    for rival, chosen in (("linear", [t for t in GROUPS if t not in NATURAL_OBJECTS]), ("head2toe-reference", GROUPS)):
+        pairs = [
+            (by_task[t]["head2toe"], by_task[t][rival]) for t in chosen if {"head2toe", rival} <= {*by_task.get(t, {})}
+        ]
+        if not pairs:
+            continue
+        gains = [100 * (ours.accuracy - theirs.accuracy) for ours, theirs in pairs]
+        times = sum(theirs.train_seconds for _, theirs in pairs) / sum(ours.train_seconds for ours, _ in pairs)
+        print(
+            f"head2toe over {rival}, {len(pairs)} tasks: mean {sum(gains) / len(gains):+.1f}, least {min(gains):+.1f}; "
+            f"{rival} trains {times:.1f} times as long"
+        )
+
+
+def _outcomes(backbone: str) -> list:
+    from head2toe.benchmark.compare import Outcome
+
+    found = [records.read(f"paper/{task}--{backbone}") for task in GROUPS]
+    return [Outcome.from_dict(row) for record in found for row in record.values()]
+
+
+def _mean_seconds(outcomes: list, names: list[str]) -> list[float]:
+    found = [[one.train_seconds for one in outcomes if one.method == name] for name in names]
+    return [sum(values) / max(1, len(values)) for values in found]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _print(rows: list[tuple]) -> None:
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [str(row[0]).ljust(widths[0]), *(str(v).rjust(w) for v, w in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells), flush=True)
+
+
+def _told(done: int, total: int, text: str) -> None:
+    if text != "training" and not text.startswith(("fine-tuning", "training from")):
+        print(f"  {done}/{total} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(tuple(sys.argv[1:]) or CELLS)

@@ -1,0 +1,83 @@
+"""A fitted head on the layers it reads, as one network that can be trained as a whole (Head2Toe-FT)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from head2toe.features import Plan
+from head2toe.features.hooks import first_tensor, watch
+from head2toe.features.pooling import Operation, operation
+from head2toe.probes import LinearHead
+
+
+class HeadOnBackbone(nn.Module):
+    """Backbone, pooling of the kept features and linear head; everything but normalisation statistics is trained.
+
+    Before training it says what the head says of the frozen backbone's rows. Normalisation layers keep the statistics
+    that the head was fitted with. The head's weights are trained as ``sqrt(K) coef`` on features divided by sqrt(K), so
+    that one learning rate serves heads of any size.
+
+    Parameters
+    ----------
+    module : Module
+        The backbone's; a copy is trained.
+    plan : Plan
+        What the columns are that the head's `indices` count.
+    head : LinearHead
+    """
+
+    mean: Tensor
+    scale: Tensor
+    places: Tensor
+
+    def __init__(self, module: nn.Module, plan: Plan, head: LinearHead) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(module).requires_grad_(True)
+        part: Any
+        for part in self.backbone.modules():
+            if getattr(part, "inplace", False):
+                part.inplace = False  # an output that is pooled must live until the backward pass
+        kept, places = plan.restrict(head.indices.numpy())
+        self._layers = {layer.key: layer for layer in kept.layers}
+        self._work: dict[str, list[tuple[Operation, int]]] = {layer.name: [] for layer in kept.layers}
+        for number, block in enumerate(kept.blocks):
+            self._work[block.layer].append((operation(block.operation), number))
+        self.size = math.sqrt(len(places))
+        self.register_buffer("places", torch.from_numpy(places))
+        self.register_buffer("mean", head.mean.clone())
+        self.register_buffer("scale", head.scale.clone())
+        self.coef = nn.Parameter(head.coef * self.size)
+        self.intercept = nn.Parameter(head.intercept.clone())
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module's, but normalisation layers stay in eval mode."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of all of them
+                module.eval()
+        return self
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Logits (B, c) of a batch (B, channels, H, W)."""
+        parts: dict[int, Tensor] = {}
+
+        def see(name: str, where: str, call: int, value: Any) -> None:
+            layer = self._layers.get((name, where, call))
+            if layer is None:
+                return
+            tensor = first_tensor(value, len(batch))
+            assert tensor is not None, f"{layer.name} gave no tensor"
+            own = layer.canonical(tensor.clone())  # a later in-place operation may overwrite it
+            for pooling, number in self._work[layer.name]:
+                parts[number] = pooling.apply(own)
+
+        with watch(self.backbone, {key[:2] for key in self._layers}, see):
+            self.backbone(batch)
+        rows = torch.cat([parts[number] for number in sorted(parts)], dim=1)[:, self.places]
+        z = (rows - self.mean) / self.scale
+        return (z / self.size) @ self.coef.T + self.intercept

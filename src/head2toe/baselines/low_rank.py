@@ -1,0 +1,75 @@
+"""LoRA: low-rank updates of a frozen backbone's weights, through `peft`."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from head2toe.backbones import Backbone
+from head2toe.baselines.finetune import replace_head
+from head2toe.errors import MissingDependencyError, ParameterError
+
+RANK = 8
+
+
+def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 0) -> nn.Module:
+    """A copy of the backbone with a new head and low-rank updates of linear layers and ungrouped convolutions.
+
+    Hu et al., ICLR 2022: ``W + 2 B A`` of rank r, with B zero at first: training starts from the backbone itself.
+    Only A, B and the head have gradients.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        With a linear classifier.
+    classes : int
+    rank : int
+    seed : int
+
+    Raises
+    ------
+    MissingDependencyError
+        `peft` is not installed.
+    ParameterError
+        The backbone has no classifier, or nothing that LoRA can update.
+    """
+    peft = _peft()
+    if backbone.classifier is None:
+        raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
+    network = copy.deepcopy(backbone.module)
+    replace_head(network, backbone.classifier, classes)
+    names = [name for name, part in network.named_modules() if name != backbone.classifier and _takes(part)]
+    if not names:
+        raise ParameterError(f"{backbone.spec} has no linear layer or convolution for LoRA: use another backbone")
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules="|".join(re.escape(name) for name in names),
+        modules_to_save=[backbone.classifier],
+    )
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of peft: it expects a language model
+        torch.manual_seed(seed)
+        return peft.get_peft_model(network, config)
+
+
+def updates(network: nn.Module) -> dict[str, Tensor]:
+    """What must be kept of a trained one: A and B of every layer, and the head."""
+    return {name: part.detach() for name, part in network.named_parameters() if part.requires_grad}
+
+
+def _takes(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise MissingDependencyError("LoRA needs peft: pip install 'head2toe[paper]'") from error
+    return peft

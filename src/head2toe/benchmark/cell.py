@@ -1,0 +1,113 @@
+"""A cell of a comparison: one task, one backbone, one seed, and what all its methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from head2toe.backbones import Backbone
+from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.rows import Rows
+from head2toe.benchmark.tasks import Task
+from head2toe.errors import ParameterError
+from head2toe.estimators.labels import Target
+from head2toe.probes.folds import Fold, stratified_folds
+
+FOLDS = 5
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Cell:
+    """What a method may use; the test images are not among it.
+
+    Attributes
+    ----------
+    task : Task
+    spec : str or Module
+        As for `backbones.load`.
+    backbone : Backbone
+        Loaded, at the image size of the comparison.
+    image_size : int or None
+    seed : int
+    progress : callable(done, total, text)
+    steps : int
+        Gradient steps of one training of a network.
+    fitted : dict of str to Fitted
+        Methods that have been fitted in this cell.
+    """
+
+    task: Task
+    spec: str | nn.Module
+    backbone: Backbone
+    image_size: int | None = None
+    seed: int = 0
+    progress: Progress = lambda done, total, text: None
+    steps: int = 200
+    made: Rows | None = None
+    preprocessing: Any = None
+    fitted: dict[str, Fitted] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Rows:
+        """Rows of the training images."""
+        assert self.made is not None, "this comparison has no method that reads rows"
+        return self.made
+
+    @cached_property
+    def target(self) -> Target:
+        """Training labels as class numbers; test labels play no part."""
+        target = Target.of(self.task.train.with_labels().labels or [])
+        target.check(FOLDS)
+        return target
+
+    @property
+    def y(self) -> np.ndarray:
+        """Class numbers of the training images, int64 (n,)."""
+        return self.target.y
+
+    @property
+    def classes(self) -> int:
+        """c, of the training images."""
+        return len(self.target.classes)
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """The folds that every method is cross-validated on."""
+        return stratified_folds(self.y, FOLDS, random_state=self.seed)
+
+    @cached_property
+    def split(self) -> Fold:
+        """One split for methods that are too slow for folds: VTAB's 800 and 200 images.
+
+        Where the last images are no sample (one of their classes is in no other image, or they hold less than half of
+        what classes they could: images sorted by class), the first of the folds.
+        """
+        n, held_out = len(self.y), self.task.held_out
+        few = 2 * len(np.unique(self.y[n - held_out :])) < min(self.classes, held_out)
+        if few or len(np.unique(self.y[: n - held_out])) < self.classes:
+            return self.folds[0]
+        return Fold(np.arange(n - held_out), np.arange(n - held_out, n))
+
+    def split_name(self) -> str:
+        """How `split` is told in a choice."""
+        fold = self.split
+        last = fold is not self.folds[0]
+        return f"{len(fold.train)} / {len(fold.held_out)} images, {'the last ones' if last else 'a stratified fold'}"
+
+    def earlier(self, name: str) -> Fitted:
+        """What a method that must come before another one left.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if name not in self.fitted:
+            raise ParameterError(f"this method starts from {name}: name {name} before it among the methods")
+        return self.fitted[name]

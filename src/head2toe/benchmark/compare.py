@@ -1,0 +1,237 @@
+"""Every method on one task and one backbone: the same images, the same folds, the same figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from head2toe import backbones, features
+from head2toe.backbones import Backbone
+from head2toe.benchmark.cell import Cell, Progress
+from head2toe.benchmark.costs import stored_bytes
+from head2toe.benchmark.method import Fitted, Method
+from head2toe.benchmark.methods import methods as named
+from head2toe.benchmark.rows import extracted
+from head2toe.benchmark.tasks import Task
+
+STEPS = 200  # of one training of a network
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One method on one task.
+
+    Attributes
+    ----------
+    task, group, backbone, method : str
+    accuracy, balanced_accuracy : float or None
+        Top-1 accuracy and mean recall over the classes of the test images, in [0, 1]; None where a method is only
+        costed. A test image of a class that no training image has counts as an error.
+    cv_accuracy : float or None
+        Of the chosen hyper-parameters on held-out training images.
+    extract_seconds : float
+        Of the rows of the training images, which all methods that read rows share; 0 for the others.
+    train_seconds : float
+        Everything after that, the choice of hyper-parameters included.
+    train_flops : int
+        Both together, a multiply-add as 2.
+    stored_bytes : int
+        Of the file that keeps what the method changed: a head, or a network.
+    choice : dict
+        Hyper-parameters chosen, and on what.
+    seed, n_train, n_test, classes : int
+    image_size : list of two int, or None
+        Height and width of the network's input; None with a preprocessing of the user's own.
+    dtype : str or None
+        The number format of the frozen backbone.
+    estimated : bool
+        Seconds and FLOPs are extrapolated.
+    """
+
+    task: str
+    group: str
+    backbone: str
+    method: str
+    accuracy: float | None
+    balanced_accuracy: float | None
+    cv_accuracy: float | None
+    extract_seconds: float
+    train_seconds: float
+    train_flops: int
+    stored_bytes: int
+    choice: dict[str, Any]
+    seed: int
+    n_train: int
+    n_test: int
+    classes: int
+    image_size: list[int] | None = None
+    dtype: str | None = None
+    estimated: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Of extraction and training."""
+        return self.extract_seconds + self.train_seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Outcome:
+        """The outcome that `to_dict` wrote."""
+        return Outcome(**{part.name: data[part.name] for part in fields(Outcome) if part.name in data})
+
+
+def compare(
+    task: Task,
+    backbone: str | nn.Module,
+    methods: Iterable[str],
+    *,
+    seed: int | Sequence[int] = 0,
+    image_size: int | None = None,
+    progress: Progress | None = None,
+    steps: int = STEPS,
+    preprocessing: Any = None,
+    **options: Any,
+) -> list[Outcome]:
+    """Train methods on a task's training images and judge each once on its test images.
+
+    The frozen backbone sees the training images once for all methods and seeds that read rows, and the test images once
+    after all of them are trained; test rows are not stored.
+
+    Parameters
+    ----------
+    task : Task
+    backbone : str or Module
+        As for `head2toe.backbones.load`.
+    methods : names out of `head2toe.benchmark.methods.METHODS`
+        Those that a method starts from are added before it.
+    seed : int, or several
+        Of folds, first weights and orders.
+    image_size : int, optional
+        Side of the network's input in pixels, the same for all methods.
+    progress : callable(done, total, text), optional
+    steps : int
+        Gradient steps of one training of a network.
+    preprocessing : optional
+        As for `head2toe.backbones.load`.
+    **options
+        Of the extraction: `dtype`, `device`, `batch_size`, `workers`.
+
+    Returns
+    -------
+    list of Outcome
+        Seed by seed, in the order of `METHODS`.
+
+    Raises
+    ------
+    ParameterError
+        An unknown method.
+    UnreadableImageError
+        Every image must be readable.
+    Head2ToeError
+        Data, backbone or parameters that cannot be used.
+    """
+    chosen = named(methods)
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
+    told = progress or (lambda done, total, text: None)
+    first = Cell(task, backbone, loaded, image_size, progress=told, steps=steps, preprocessing=preprocessing)
+    truth = np.asarray(task.test.with_labels().labels).astype(str)
+    first.target  # noqa: B018 - labels that cannot be learned from are refused before any long work
+    with ExitStack() as stack:
+        if any(method.reads_rows for method in chosen):
+            told(0, len(chosen), "rows of the training images")
+            first.made = stack.enter_context(extracted(loaded, task.train.images, progress=False, **options))
+        cells = [replace(first, seed=one, fitted={}) for one in seeds]
+        for cell in cells:
+            _fit(cell, chosen, told)
+        told(len(chosen), len(chosen), "test images")
+        predicted = [_predict_images(cell) for cell in cells]
+        _predict_rows(cells, predicted, loaded, options)
+    return [
+        _outcome(cell, method, made.get(method.name), truth)
+        for cell, made in zip(cells, predicted, strict=True)
+        for method in chosen
+    ]
+
+
+def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
+    for i, method in enumerate(chosen):
+        told(i, len(chosen), f"{method.name}, seed {cell.seed}")
+        start = time.perf_counter()
+        fitted = method.fit(cell)
+        seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
+        cell.fitted[method.name] = replace(fitted, seconds=seconds)
+
+
+def _predict_images(cell: Cell) -> dict[str, np.ndarray]:
+    """Class numbers of the test images by each method that reads images."""
+    return {name: fitted.of_images(cell.task.test.images) for name, fitted in cell.fitted.items() if fitted.of_images}
+
+
+def _predict_rows(
+    cells: list[Cell], predicted: list[dict[str, np.ndarray]], backbone: Backbone, options: dict[str, Any]
+) -> None:
+    """Add those of each method that reads rows, from one pass over the test images."""
+    readers: list[tuple[dict[str, np.ndarray], str, Callable[[np.ndarray], np.ndarray]]] = [
+        (made, name, fitted.of_rows)
+        for cell, made in zip(cells, predicted, strict=True)
+        for name, fitted in cell.fitted.items()
+        if fitted.of_rows is not None
+    ]
+    if not readers:
+        return
+    rows, test = cells[0].rows, cells[0].task.test.images
+    # Test rows come in the number format of the training rows.
+    extractor = features.Extractor(
+        backbone, rows.plan, **{**options, "dtype": rows.dtype, "strict": True, "progress": False}
+    )
+    parts: list[list[np.ndarray]] = [[] for _ in readers]
+    for batch in extractor.stream(test):
+        for found, (_, _, predict) in zip(parts, readers, strict=True):
+            found.append(np.asarray(predict(batch.rows)))
+    for found, (made, name, _) in zip(parts, readers, strict=True):
+        made[name] = np.concatenate(found)
+
+
+def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np.ndarray) -> Outcome:
+    fitted: Fitted = cell.fitted[method.name]
+    accuracy, balanced = (None, None) if predicted is None else _accuracies(cell, predicted, truth)
+    extraction = cell.rows if method.reads_rows else None
+    size = getattr(cell.backbone.preprocessing, "size", None)
+    return Outcome(
+        task=cell.task.name,
+        group=cell.task.group,
+        backbone=cell.backbone.spec,
+        method=method.name,
+        accuracy=accuracy,
+        balanced_accuracy=balanced,
+        cv_accuracy=fitted.cv_accuracy,
+        extract_seconds=extraction.seconds if extraction else 0.0,
+        train_seconds=float(fitted.seconds or 0.0),
+        train_flops=fitted.flops + (len(cell.y) * extraction.flops if extraction else 0),
+        stored_bytes=stored_bytes(fitted.stored),
+        choice=fitted.choice,
+        seed=cell.seed,
+        n_train=len(cell.y),
+        n_test=len(truth),
+        classes=cell.classes,
+        image_size=None if size is None else [int(side) for side in size],
+        dtype=extraction.dtype if extraction else None,
+        estimated=fitted.estimated,
+    )
+
+
+def _accuracies(cell: Cell, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Top-1 accuracy, and mean recall over the classes of the test images; labels are compared as text."""
+    hits = cell.target.classes.astype(str)[predicted] == truth
+    recalls = [hits[truth == label].mean() for label in np.unique(truth)]
+    return float(hits.mean()), float(np.mean(recalls))

@@ -1,0 +1,186 @@
+"""Methods that train the network itself: finetune, scratch, lora, head2toe-ft, head2toe-ft+."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from head2toe import FeatureProbe
+from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels, Tuned, low_rank, tune
+from head2toe.baselines.low_rank import updates
+from head2toe.baselines.training import Schedule, train
+from head2toe.baselines.tuning import logits_of
+from head2toe.benchmark.cell import Cell
+from head2toe.benchmark.costs import counted
+from head2toe.benchmark.method import Fitted
+from head2toe.errors import ParameterError
+from head2toe.probes import LinearHead
+
+BATCH = 32
+RATES = (0.1, 0.01)
+PROBE_RATES = (0.01, 0.001)  # the head is fitted already: large steps would only destroy it
+LORA_RATES = (0.01, 0.001)  # Adam's
+OFFICIAL_STEPS, OFFICIAL_BATCH = 500, 128
+_MEASURED_STEPS, _MEASURED_BATCH = 2, 16
+_TOGETHER = 256  # images read before they are predicted
+
+
+def finetune(cell: Cell) -> Fitted:
+    """All weights, from the pretrained ones."""
+    return _whole(cell, pretrained=True)
+
+
+def scratch(cell: Cell) -> Fitted:
+    """All weights, drawn anew."""
+    return _whole(cell, pretrained=False)
+
+
+def lora(cell: Cell) -> Fitted:
+    """Low-rank updates and a new head."""
+    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, optimiser="adam")
+    with counted() as spent:
+        tuned = _tuned(cell, lambda _: low_rank(cell.backbone, cell.classes, seed=cell.seed), schedule, LORA_RATES)
+    return _fitted(cell, tuned, spent.total, updates(tuned.network), schedule)
+
+
+def head2toe_ft(cell: Cell) -> Fitted:
+    """The whole backbone under the head that head2toe found; for the choice of the learning rate, one of its kind.
+
+    The candidate that head2toe chose is fitted again on the training part, so that nothing has seen the images held
+    out but the choice itself.
+    """
+    begun, frozen = time.perf_counter(), cell.earlier("head2toe")
+    earlier = frozen.probe
+    part = _refitted(cell, earlier)
+
+    def start(rows: np.ndarray | None) -> nn.Module:
+        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, (earlier if rows is None else part).head_)
+
+    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed)
+    with counted() as spent:
+        tuned = _tuned(cell, start, schedule, PROBE_RATES)
+    fitted = _fitted(cell, tuned, spent.total + frozen.flops, tuned.network.state_dict(), schedule)
+    split = cell.split
+    before = float(np.mean(part.predict(cell.rows.X[split.held_out]) == cell.y[split.held_out]))
+    seconds = (frozen.seconds or 0.0) + time.perf_counter() - begun
+    return replace(fitted, probe=before, seconds=seconds)
+
+
+def head2toe_ft_plus(cell: Cell) -> Fitted:
+    """The better of head2toe and head2toe-ft on the images held out; ties go to head2toe, which is smaller."""
+    frozen, tuned = cell.earlier("head2toe"), cell.earlier("head2toe-ft")
+    assert tuned.cv_accuracy is not None
+    name, best = ("head2toe-ft", tuned) if tuned.cv_accuracy > tuned.probe else ("head2toe", frozen)
+    choice = {
+        "method": name,
+        "validation": cell.split_name(),
+        "head2toe": tuned.probe,
+        "head2toe-ft": tuned.cv_accuracy,
+    }
+    # Both must have been trained: the cost is that of head2toe-ft, which includes head2toe's.
+    return replace(
+        best, choice=choice, flops=tuned.flops, seconds=tuned.seconds, cv_accuracy=max(tuned.probe, tuned.cv_accuracy)
+    )
+
+
+def finetune_cost(cell: Cell) -> Fitted:
+    """What fine-tuning by the official schedule would cost, from a few steps; nothing is trained to the end."""
+    model = FineTuned(cell.spec, image_size=cell.image_size, preprocessing=cell.preprocessing)
+    network = model._network(cell.classes)  # noqa: SLF001 - the network that FineTuned would train
+    count = min(_MEASURED_BATCH, len(cell.y))
+    first = [cell.task.train[i] for i in range(count)]
+    pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
+    schedule = Schedule(_MEASURED_STEPS, 0.01, count, cell.seed)
+    train(network, pixels.x, y, pixels.batch, replace(schedule, steps=1), lambda step: None)  # the first is slower
+    start = time.perf_counter()
+    with counted() as spent:
+        train(network, pixels.x, y, pixels.batch, schedule, lambda step: None)
+    seconds = time.perf_counter() - start
+    share = OFFICIAL_STEPS * OFFICIAL_BATCH / (_MEASURED_STEPS * count)
+    return Fitted(
+        flops=round(spent.total * share),
+        stored=dict(network.state_dict()),
+        choice={
+            "steps": OFFICIAL_STEPS,
+            "batch_size": OFFICIAL_BATCH,
+            "learning_rates": 1,
+            "measured": f"{_MEASURED_STEPS} steps of {count} images",
+        },
+        estimated=True,
+        seconds=seconds * share,
+    )
+
+
+def _whole(cell: Cell, *, pretrained: bool) -> Fitted:
+    model = FineTuned(
+        cell.spec,
+        pretrained=pretrained,
+        image_size=cell.image_size,
+        steps=cell.steps,
+        learning_rates=RATES,
+        batch_size=BATCH,
+        random_state=cell.seed,
+        preprocessing=cell.preprocessing,
+        progress=cell.progress,
+    )
+    with counted() as spent:
+        model.fit(cell.task.train.images, cell.y)
+    best = max(row["accuracy"] for row in model.search_table_)
+    return Fitted(
+        flops=spent.total,
+        stored=dict(model.network_.state_dict()),
+        choice={**_schedule(model.learning_rate_, cell.steps), "validation": "a stratified fifth held out"},
+        cv_accuracy=best,
+        of_images=lambda images: np.concatenate([model.predict(part) for part in _stretches(images)]),
+    )
+
+
+def _tuned(cell: Cell, start: Callable[[Any], nn.Module], schedule: Schedule, rates: tuple[float, ...]) -> Tuned:
+    pixels = Pixels.of(cell.task.train.images, cell.backbone.preprocessing)
+    split = (cell.split.train, cell.split.held_out)
+    return tune(start, pixels, torch.from_numpy(cell.y), split, schedule, rates,
+                lambda done, total: cell.progress(done, total, "training"))  # fmt: skip
+
+
+def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor], schedule: Schedule) -> Fitted:
+    def predict(images: Any) -> np.ndarray:
+        found = []
+        for part in _stretches(images):
+            pixels = Pixels.of(part, cell.backbone.preprocessing)
+            found.append(logits_of(tuned.network, pixels, pixels.x).argmax(dim=1).numpy())
+        return np.concatenate(found)
+
+    return Fitted(
+        flops=flops,
+        stored=stored,
+        choice={**_schedule(tuned.learning_rate, schedule.steps), "validation": cell.split_name()},
+        cv_accuracy=tuned.accuracy,
+        of_images=predict,
+    )
+
+
+def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
+    """The candidate that a probe chose, fitted on the training part of the split alone."""
+    choice, rows = probe.choice_, cell.split.train
+    columns = probe.columns_
+    own = type(columns)(columns.blocks, {name: columns.views[name] for name in {choice["view"], "linear"}})
+    again = FeatureProbe(own, fractions=(choice["fraction"],), random_state=cell.seed)
+    again.fit(cell.rows.X[rows], cell.y[rows])
+    if not isinstance(again.head_, LinearHead):
+        raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(again.head_).__name__}")
+    return again
+
+
+def _schedule(rate: float, steps: int) -> dict[str, Any]:
+    return {"learning_rate": rate, "steps": steps, "batch_size": BATCH}
+
+
+def _stretches(images: Any) -> Iterator[list[Any]]:
+    for start in range(0, len(images), _TOGETHER):
+        yield [images[i] for i in range(start, min(start + _TOGETHER, len(images)))]

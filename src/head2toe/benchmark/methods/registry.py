@@ -1,0 +1,47 @@
+"""The methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from head2toe.benchmark.method import Method
+from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
+from head2toe.errors import ParameterError
+
+_ALL = (
+    Method("linear", "logistic head on the penultimate features", ridge.linear),
+    Method("knn", "nearest neighbours of the penultimate features", neighbours.knn),
+    Method("last4", "logistic head on the last four blocks", ridge.last4),
+    Method("all-l2", "all features, ridge", ridge.all_l2),
+    Method("all-l1", "all features, lasso", sparse.all_l1),
+    Method("all-gl", "all features, group lasso", sparse.all_gl),
+    Method("head2toe-reference", "the published recipe", probe.head2toe_reference),
+    Method("head2toe-equal", "this library's search over the paper's candidates", probe.head2toe_equal),
+    Method("head2toe", "this library's search", probe.head2toe),
+    Method("head2toe-ft", "the network fine-tuned under the head of head2toe", networks.head2toe_ft),
+    Method("head2toe-ft+", "the better of head2toe and head2toe-ft", networks.head2toe_ft_plus),
+    Method("lora", "low-rank updates of the network", networks.lora, reads_rows=False),
+    Method("finetune", "the whole network", networks.finetune, reads_rows=False),
+    Method("scratch", "the whole network from random weights", networks.scratch, reads_rows=False),
+    Method("finetune-cost", "what the official schedule would cost", networks.finetune_cost, reads_rows=False),
+)
+METHODS = {method.name: method for method in _ALL}
+_FIRST = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}
+
+
+def methods(names: Iterable[str]) -> list[Method]:
+    """The methods with these names, with those that they start from before them.
+
+    Raises
+    ------
+    ParameterError
+        An unknown name, or none.
+    """
+    wanted: list[str] = []
+    for name in names:
+        if name not in METHODS:
+            raise ParameterError(f"unknown method {name!r}: use some of {', '.join(METHODS)}")
+        wanted += [one for one in (*_FIRST.get(name, ()), name) if one not in wanted]
+    if not wanted:
+        raise ParameterError(f"no method: name some of {', '.join(METHODS)}")
+    return [method for name, method in METHODS.items() if name in wanted]

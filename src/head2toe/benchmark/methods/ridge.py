@@ -1,0 +1,48 @@
+"""Ridge-penalised logistic heads on fixed sets of features: linear, last4, all-l2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from head2toe.benchmark.cell import Cell
+from head2toe.benchmark.costs import counted
+from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.methods.heads import of_rows, tensors
+from head2toe.benchmark.rows import LAST_BLOCKS
+from head2toe.probes import LINEAR_VIEW
+from head2toe.probes.ridge_logistic import RidgeLogistic, ridge_logistic
+
+
+def linear(cell: Cell) -> Fitted:
+    """The penultimate features."""
+    return _chosen(cell, (LINEAR_VIEW,))
+
+
+def last4(cell: Cell) -> Fitted:
+    """The outputs of the last four blocks (DINOv2's habit): class tokens, or means over the map."""
+    return _chosen(cell, (LAST_BLOCKS,))
+
+
+def all_l2(cell: Cell) -> Fitted:
+    """All features of the better of the paper's views."""
+    return _chosen(cell, cell.rows.paper_views)
+
+
+def _chosen(cell: Cell, views: tuple[str, ...]) -> Fitted:
+    found: dict[str, RidgeLogistic] = {}
+    with counted() as spent:
+        for view in views:
+            indices, rows = cell.rows.standardised(view)
+            fit = ridge_logistic(rows, torch.arange(len(indices)).numpy(), cell.y, cell.folds)
+            found[view] = replace(fit, head=replace(fit.head, indices=torch.from_numpy(indices)))
+    view = max(found, key=lambda name: (round(found[name].choice["cv_accuracy"], 9), -len(found[name].head.indices)))
+    best = found[view]
+    return Fitted(
+        flops=spent.total,
+        stored=tensors(best.head),
+        choice={"view": view, **best.choice, "features": len(best.head.indices), "validation": "5 folds"},
+        cv_accuracy=best.choice["cv_accuracy"],
+        of_rows=of_rows(best.head),
+    )

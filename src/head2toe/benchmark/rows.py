@@ -1,0 +1,147 @@
+"""Rows of a task's training images: the frozen backbone runs once, and every method reads what it made."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from head2toe import Head2ToeClassifier, features
+from head2toe.backbones import Backbone
+from head2toe.estimators.networks import Networks
+from head2toe.features.costs import costs
+from head2toe.features.pooling import operation
+from head2toe.probes import LINEAR_VIEW, Block, Columns
+from head2toe.probes.standardised import Standardised
+
+PAPER_SIZES = (512, 2048)
+LAST_BLOCKS = "last blocks"
+_IN_MEMORY = 2**30  # bytes of rows that stay in memory
+_BLOCK = re.compile(r"^((?:[A-Za-z_]\w*\.)+?\d+(?:\.\d+)*(?:\.blocks\.\d+)?)(?:\.|$)")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of n training images.
+
+    Attributes
+    ----------
+    X : float32 array or memmap (n, d)
+    plan : features.Plan
+        What the columns are: the views that `Head2ToeClassifier` chooses among, the paper's target sizes and
+        `LAST_BLOCKS`.
+    own : tuple of str
+        Views that `Head2ToeClassifier` would choose among.
+    seconds : float
+        Of the extraction of the n images, reading them included.
+    flops : int
+        Of one image's forward pass.
+    dtype : str
+        The number format the backbone ran in.
+    """
+
+    X: np.ndarray
+    plan: features.Plan
+    own: tuple[str, ...]
+    seconds: float
+    flops: int
+    dtype: str
+
+    def columns(self, views: Sequence[str] | None = None) -> Columns:
+        """The columns with some views (by default the classifier's own) and the linear one."""
+        blocks = tuple(Block(b.layer, b.operation, b.start, b.stop) for b in self.plan.blocks)
+        chosen = self.own if views is None else tuple(views)
+        return Columns(blocks, {name: self.plan.views[name] for name in (*chosen, LINEAR_VIEW)})
+
+    @cached_property
+    def paper_views(self) -> tuple[str, ...]:
+        """The paper's target sizes, ascending."""
+        return tuple(str(size) for size in PAPER_SIZES)
+
+    @cached_property
+    def _standardised(self) -> dict[str, tuple[np.ndarray, Standardised]]:
+        return {}
+
+    def standardised(self, view: str) -> tuple[np.ndarray, Standardised]:
+        """Column numbers of a view, ascending, and the view's standardised columns; kept for the next method."""
+        if view not in self._standardised:
+            indices = np.sort(self.plan.columns(view))
+            first, last = int(indices[0]), int(indices[-1]) + 1
+            together = last - first == len(indices)
+            part = self.X[:, first:last] if together else np.take(self.X, indices, axis=1)
+            self._standardised.clear()  # one at a time: each is as large as its columns
+            self._standardised[view] = indices, Standardised(part)
+        return self._standardised[view]
+
+
+def layout(backbone: Backbone) -> tuple[features.Plan, tuple[str, ...]]:
+    """The plan of a comparison, and the views among which the classifier itself would choose."""
+    classifier = Head2ToeClassifier()
+    plan, _ = classifier._lay_out(Networks((backbone,)))  # noqa: SLF001 - the same columns as the classifier's own
+    own = tuple(name for name in plan.views if name != LINEAR_VIEW)
+    found = features.layers(backbone)
+    paper = features.Plan.build(found, PAPER_SIZES)
+    wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in PAPER_SIZES}
+    plan = _extended(plan, {name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
+    return _extended(plan, {LAST_BLOCKS: last_blocks(found)}), own
+
+
+def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[str, str]]:
+    """The outputs of the last blocks, and how they are pooled: the class token where there is one, else the mean.
+
+    A block is what a number in a module's name counts (`blocks.11`, `layer4.2`); its last tap is its output. A network
+    without such names gives its last taps.
+    """
+    outputs: dict[str, features.Layer] = {}
+    spatial = [layer for layer in layers if layer.kind != "vector" and layer.selected]
+    for layer in spatial:
+        found = _BLOCK.match(layer.module)
+        if found:
+            outputs[found[1]] = layer  # in order of execution: the last one stays
+    ordered = sorted(outputs.values(), key=[*layers].index)
+    chosen = (ordered if len(ordered) >= count else spatial or [*layers])[-count:]
+    pooled = {"vector": "identity", "map": "mean", "tokens": "mean"}
+    return [(layer.name, "cls" if layer.kind == "tokens" and layer.prefix else pooled[layer.kind]) for layer in chosen]
+
+
+@contextmanager
+def extracted(backbone: Backbone, images: features.Images, **options: Any) -> Iterator[Rows]:
+    """Rows of the training images, in memory or in a temporary folder that is deleted at the end.
+
+    Raises
+    ------
+    UnreadableImageError
+        Methods can only be compared on the same images: each must be readable.
+    """
+    plan, own = layout(backbone)
+    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
+        store = None if plan.bytes(len(images)) <= _IN_MEMORY else Path(folder) / "rows"
+        start = time.perf_counter()
+        found = features.extract(backbone, images, plan, store=store, strict=True, **options)
+        seconds = time.perf_counter() - start
+        total = costs(backbone, plan.layers).total
+        yield Rows(found.rows, plan, own, seconds, total, found.dtype)
+
+
+def _extended(plan: features.Plan, views: dict[str, list[tuple[str, str]]]) -> features.Plan:
+    """The plan with more views of (layer, operation) pairs; blocks that it lacks come after its own."""
+    blocks = list(plan.blocks)
+    numbers = {(block.layer, block.operation): i for i, block in enumerate(blocks)}
+    added = {}
+    for name, pairs in views.items():
+        for layer, text in pairs:
+            if (layer, text) in numbers:
+                continue
+            start = blocks[-1].stop if blocks else 0
+            numbers[layer, text] = len(blocks)
+            blocks.append(features.Block(layer, text, start, start + operation(text).size(plan.by_name[layer].shape)))
+        added[name] = tuple(sorted(numbers[pair] for pair in pairs))
+    return features.Plan(plan.layers, tuple(blocks), {**plan.views, **added})

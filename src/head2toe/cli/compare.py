@@ -1,0 +1,135 @@
+"""`head2toe compare`: several methods on the same images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from head2toe.cli.options import DEFAULT_BACKBONE, data_options, output_options
+from head2toe.cli.output import check_file, emit, table, write_text
+
+if TYPE_CHECKING:
+    from head2toe.benchmark.compare import Outcome
+
+DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
+
+
+@click.command()
+@data_options
+@click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="The test images; by default in DATA.")
+@click.option("--test-split", metavar="NAME", help="Which split holds the test images.")
+@click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit.")
+@click.option(
+    "--methods",
+    metavar="A,B,...",
+    default=DEFAULT_METHODS,
+    show_default=True,
+    help="linear, knn, last4, all-l2, all-l1, all-gl, head2toe, head2toe-equal, head2toe-reference; and, which train "
+    "the network: head2toe-ft, head2toe-ft+, lora, finetune, scratch; finetune-cost for its cost alone.",
+)
+@click.option("--seeds", metavar="I,J,...", default="0", show_default=True, help="Of folds and first weights.")
+@click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write all figures as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@output_options
+def compare(
+    data: Path,
+    split: str | None,
+    label: str | None,
+    test: Path | None,
+    test_split: str | None,
+    backbone: str,
+    methods: str,
+    seeds: str,
+    image_size: int | None,
+    steps: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    progress: bool,
+) -> None:
+    """Train several methods on the same images, and judge each once on the test images.
+
+    The test images are another DATA (--test), another split of it (--test-split), or both. Hyper-parameters are chosen
+    on training images alone.
+    """
+    from head2toe.benchmark.compare import compare as run
+    from head2toe.benchmark.methods import methods as named
+    from head2toe.benchmark.tasks import Task
+    from head2toe.features import read_data
+
+    _check_parts(split, test, test_split)
+    names, numbers = _listed(methods), _seeds(seeds)
+    named(names)  # refused before any image is read
+    if out is not None:
+        check_file(out, overwrite=overwrite)
+    task = Task(
+        data.stem,
+        "",
+        read_data(data, split=split, label=label).with_labels(),
+        read_data(test or data, split=test_split, label=label).with_labels(),
+    )
+    told = _told if progress else None
+    outcomes = run(task, backbone, names, seed=numbers, image_size=image_size, steps=steps, progress=told)
+    result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
+    if out is not None:
+        write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    emit(result, _text(outcomes), as_json=as_json)
+
+
+def _check_parts(split: str | None, test: Path | None, test_split: str | None) -> None:
+    from head2toe.errors import ParameterError
+
+    if test is None and test_split is None:
+        raise ParameterError("there are no test images: name them with --test DATA or --test-split NAME")
+    if test is None and (split is None or split == test_split):
+        raise ParameterError("training and test images would be the same: name --split and another --test-split")
+
+
+def _text(outcomes: list[Outcome]) -> str:
+    header = ("method", "seed", "top-1 %", "balanced %", "CV %", "seconds", "TFLOPs", "stored kB")
+    rows = [
+        (
+            one.method + (" (estimated)" if one.estimated else ""),
+            one.seed,
+            _percent(one.accuracy),
+            _percent(one.balanced_accuracy),
+            _percent(one.cv_accuracy),
+            f"{one.seconds:,.1f}",
+            f"{one.train_flops / 1e12:,.3f}",
+            f"{one.stored_bytes / 1000:,.0f}",
+        )
+        for one in outcomes
+    ]
+    return table([header, *rows], right=range(1, len(header)))
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _told(done: int, total: int, text: str) -> None:
+    if text != "training":  # every gradient step of a network
+        click.echo(f"{done}/{total} {text}", err=True)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    from head2toe.errors import ParameterError
+
+    try:
+        found = [int(one) for one in _listed(text)]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0:
+        raise ParameterError(f"--seeds is {text!r}: give whole numbers with commas between them, none negative")
+    return found

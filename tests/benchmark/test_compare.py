@@ -1,0 +1,219 @@
+"""The comparison on a small network with random weights: what every method must do."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from estimators.tiny import PREPROCESSING, pictures, tiny_network
+from head2toe.benchmark import Task
+from head2toe.benchmark.cell import Cell
+from head2toe.benchmark.compare import Outcome, compare
+from head2toe.benchmark.methods import METHODS, methods
+from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
+from head2toe.benchmark.tables import accuracy_rows, cost_rows
+from head2toe.errors import ParameterError
+from head2toe.features import LabelledImages, Layer, as_images
+
+FROZEN = ("linear", "knn", "last4", "all-l2", "all-l1", "all-gl", "head2toe-equal", "head2toe", "head2toe-reference")
+TRAINED = ("head2toe-ft", "head2toe-ft+", "finetune", "scratch", "finetune-cost")
+
+
+def labelled(n, seed):
+    images, labels = pictures(n, seed)
+    return LabelledImages(as_images(images), [str(label) for label in labels], [str(i) for i in range(n)])
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Task("squares", "structured", labelled(90, 0), labelled(60, 1))
+
+
+def run(task, names, **options):
+    options = {"steps": 30, "dtype": "float32", "preprocessing": PREPROCESSING, **options}
+    return {one.method: one for one in compare(task, tiny_network(), names, **options)}
+
+
+@pytest.fixture(scope="module")
+def frozen(task):
+    return run(task, FROZEN)
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_methods_on_rows_beat_chance(frozen, name):
+    one = frozen[name]
+    assert one.accuracy > 0.5 and one.balanced_accuracy > 0.5 and 0.5 < one.cv_accuracy <= 1
+    assert one.train_seconds > 0 and one.extract_seconds == frozen["linear"].extract_seconds > 0
+    assert one.train_flops > 90 * 1e5 and one.stored_bytes > 100
+    assert one.n_train == 90 and one.n_test == 60 and one.classes == 3 and not one.estimated
+    assert "validation" in one.choice
+
+
+def test_outcomes_survive_json(frozen):
+    for one in frozen.values():
+        assert Outcome.from_dict(json.loads(json.dumps(one.to_dict(), allow_nan=False))) == one
+
+
+def test_stored_bytes_follow_what_is_kept(frozen):
+    for name in ("linear", "all-l2", "head2toe-equal"):
+        kept = frozen[name].choice["features"]
+        numbers = kept * 3 + 3 + 3 * kept  # coefficients, intercepts; column number, mean and scale
+        assert 0 < frozen[name].stored_bytes - 4 * numbers < 1000  # the file's own description
+    assert frozen["all-gl"].stored_bytes < frozen["all-l2"].stored_bytes
+
+
+def test_networks_are_trained(task, monkeypatch):
+    # timm's test network has its classifier `fc`; a module of one's own names none.
+    from head2toe import backbones
+
+    load = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
+    found = run(task, ("linear", *TRAINED))
+    assert list(found) == [name for name in METHODS if name in {"linear", "head2toe", *TRAINED}]
+    for name in ("head2toe-ft", "head2toe-ft+", "finetune"):
+        assert found[name].accuracy > 0.45, name
+    assert found["scratch"].accuracy is not None and found["scratch"].train_flops == found["finetune"].train_flops
+    assert found["finetune"].extract_seconds == 0 < found["head2toe-ft"].extract_seconds
+    assert found["head2toe-ft"].train_seconds > found["head2toe"].train_seconds
+    assert found["head2toe-ft"].stored_bytes > found["finetune"].stored_bytes / 2 > found["linear"].stored_bytes
+    cost = found["finetune-cost"]
+    assert cost.estimated and cost.accuracy is None and cost.stored_bytes == found["finetune"].stored_bytes
+    assert cost.train_flops > 10 * found["finetune"].train_flops
+    plus = found["head2toe-ft+"]
+    assert plus.accuracy == found[plus.choice["method"]].accuracy
+    assert plus.choice[plus.choice["method"]] == max(plus.choice["head2toe"], plus.choice["head2toe-ft"])
+
+
+def test_lora_trains_few_weights(task, monkeypatch):
+    pytest.importorskip("peft")
+    from head2toe import backbones
+
+    load = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
+    found = run(task, ("lora", "finetune-cost"), steps=60)
+    assert found["lora"].accuracy > 0.45
+    assert found["lora"].stored_bytes < found["finetune-cost"].stored_bytes
+
+
+def test_several_seeds_share_one_extraction_and_differ_in_their_folds(task):
+    outcomes = compare(
+        task, tiny_network(), ["linear", "knn"], seed=[0, 1], dtype="float32", preprocessing=PREPROCESSING
+    )
+    assert [(one.method, one.seed) for one in outcomes] == [("linear", 0), ("knn", 0), ("linear", 1), ("knn", 1)]
+    assert len({one.extract_seconds for one in outcomes}) == 1
+    assert outcomes[1].accuracy != outcomes[3].accuracy or outcomes[0].cv_accuracy != outcomes[2].cv_accuracy
+
+
+def test_unknown_methods_are_refused(task):
+    with pytest.raises(ParameterError, match="unknown method 'svm': use some of linear"):
+        run(task, ("linear", "svm"))
+    with pytest.raises(ParameterError, match="no method"):
+        methods([])
+
+
+def test_what_a_method_starts_from_comes_before_it():
+    assert [one.name for one in methods(["head2toe-ft+", "linear"])] == [
+        "linear", "head2toe", "head2toe-ft", "head2toe-ft+"
+    ]  # fmt: skip
+
+
+def test_test_labels_play_no_part_in_the_classes(task):
+    other = LabelledImages(task.test.images, ["up", *task.test.labels[1:]], task.test.names)
+    first, second = (run(Task("t", "", task.train, test), ("linear",))["linear"] for test in (task.test, other))
+    assert second.classes == 3
+    assert second.accuracy in (first.accuracy, first.accuracy - 1 / 60)  # an image of a class never seen: an error
+    assert second.balanced_accuracy < first.balanced_accuracy
+
+
+def test_the_split_is_the_last_images_unless_they_hold_a_class_of_their_own(task):
+    y = np.arange(90) % 3
+    cell = Cell(task, "embedded", backbone=None)
+    assert cell.split.held_out.tolist() == list(range(72, 90))  # a fifth: 200 is more than half of 90
+    order = np.argsort(y, kind="stable").tolist()
+    train = LabelledImages(task.train.images, [task.train.labels[i] for i in order], task.train.names)
+    by_class = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
+    assert by_class.split is by_class.folds[0] and "stratified" in by_class.split_name()
+
+
+def test_rows_hold_the_last_blocks_and_standardised_views(task):
+    from head2toe import backbones
+
+    backbone = backbones.load(tiny_network(), preprocessing=PREPROCESSING)
+    with extracted(backbone, task.train.images, progress=False, dtype="float32") as rows:
+        assert rows.X.shape == (90, rows.plan.d)
+        assert set(rows.paper_views) <= set(rows.plan.views)
+        assert LAST_BLOCKS not in rows.own and LAST_BLOCKS not in rows.columns().views
+        indices, held = rows.standardised(LAST_BLOCKS)
+        z = held.tile(np.arange(len(indices)))
+        varying = torch.from_numpy(np.asarray(rows.X[:, indices]).std(0) > 1e-4)
+        torch.testing.assert_close(z.std(1, correction=0)[varying], torch.ones(int(varying.sum())), atol=1e-3, rtol=0)
+
+
+def layer(name, kind="map", prefix=0):
+    shape = {"map": (4, 2, 2), "tokens": (5, 4), "vector": (4,)}[kind]
+    return Layer(name, name, "output", 0, kind, shape, prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            [f"layer{i}.{j}.act{k}" for i in (3, 4) for j in range(3) for k in (1, 2)],
+            ["layer3.2.act2", "layer4.0.act2", "layer4.1.act2", "layer4.2.act2"],
+        ),
+        (
+            ["stem", *(f"stages.3.blocks.{i}{end}" for i in range(5) for end in (".mlp.act", "")), "head.norm"],
+            [f"stages.3.blocks.{i}" for i in (1, 2, 3, 4)],
+        ),
+        (["a", "b", "c", "d", "e"], ["b", "c", "d", "e"]),
+    ],
+)
+def test_last_blocks_are_named_by_numbers(names, expected):
+    assert last_blocks([layer(name) for name in names]) == [(name, "mean") for name in expected]
+
+
+def test_last_blocks_of_a_transformer_give_their_class_tokens():
+    blocks = [layer(f"blocks.{i}", "tokens", prefix=1) for i in range(6)]
+    assert last_blocks(blocks) == [(f"blocks.{i}", "cls") for i in (2, 3, 4, 5)]
+
+
+def outcome(task, group, method, accuracy, seed=0, **costs):
+    known = {"extract_seconds": 1.0, "train_seconds": 1.0, "train_flops": 10, "stored_bytes": 10, **costs}
+    return Outcome(task, group, "b", method, accuracy, accuracy, None, choice={}, seed=seed, n_train=1, n_test=1,
+                   classes=2, **known)  # fmt: skip
+
+
+def test_tables_have_both_means_and_medians_over_seeds():
+    found = [
+        outcome("a", "structured", "m", 0.1),
+        outcome("b", "natural", "m", 0.5),
+        *(outcome("c", "natural", "m", value, seed) for seed, value in enumerate((0.2, 0.7, 0.9))),
+        outcome("a", "structured", "half", 0.4),
+    ]
+    rows = dict(accuracy_rows(found, ["m", "half"]))
+    assert list(rows) == ["b", "c", "a", "mean natural", "mean structured", "mean of 3 tasks", "mean of 2 groups"]
+    assert rows["c"] == [pytest.approx(70), None]
+    assert rows["mean natural"] == [pytest.approx(60), None]
+    assert rows["mean of 3 tasks"] == [pytest.approx((10 + 50 + 70) / 3), None]
+    assert rows["mean of 2 groups"][0] == pytest.approx(35)
+
+
+def test_costs_are_compared_with_the_reference():
+    found = [
+        outcome("a", "", "ours", 0.5),
+        outcome("a", "", "finetune-cost", None, extract_seconds=0.0, train_seconds=300.0, train_flops=2000,
+                stored_bytes=50),
+    ]  # fmt: skip
+    ours, theirs = cost_rows(found)
+    assert (ours["train_flops_times"], ours["seconds_times"], ours["stored_bytes_times"]) == (200, 150, 5)
+    assert theirs["train_flops_times"] == 1
+    assert cost_rows(found[:1])[0]["seconds_times"] is None
+
+
+def _with_classifier(backbone):
+    from dataclasses import replace
+
+    return replace(backbone, classifier="fc")
