@@ -39,7 +39,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     ----------
     backbone : str or torch.nn.Module, or a list of them
         "embedded" (EfficientNet-Lite0, whose weights come with the package), "timm/NAME", ... or a module of your own:
-        see `head2toe.backbones.load`. One probe learns from several, their layer names with the prefix ``0/``, ...
+        see `head2toe.backbones.load`. Of "hf-text/..." images are strings, of "hf-audio/..." recordings: see
+        `head2toe.features.as_inputs`. One probe learns from several, their layer names with the prefix ``0/``, ...
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
@@ -285,7 +286,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """Images, labels (n,) and weights, after all checks that need no forward pass."""
         settings = self._feature_probe(None).settings()
         target = Target.of(labels_of(images, labels))
-        pictures = features.as_images(images)
+        pictures = self._inputs(images)
         if not len(pictures):
             raise EmptyDataError("there are no images to learn from")
         if len(pictures) != len(target.y):
@@ -352,7 +353,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     ) -> tuple[list[np.ndarray], np.ndarray, tuple[features.Skipped, ...]]:
         """Logits of each head, batch by batch: memory does not grow with the number of images but for the logits."""
         check_is_fitted(self)
-        pictures = features.as_images(images)
+        pictures = self._inputs(images)
         chosen: list[LinearHead] = [getattr(self.probe_, name) for name in heads]
         columns = np.unique(np.concatenate([head.indices.numpy() for head in chosen]))
         places = [torch.from_numpy(np.searchsorted(columns, head.indices.numpy())) for head in chosen]
