@@ -44,6 +44,8 @@ def test_list_says_what_is_there_and_what_is_missing(run, tmp_path):
     assert tasks["sun397"]["missing"]["torchvision"] == ["SUN397/a"]
     assert tasks["retinopathy"]["by_hand"] and "kaggle" in tasks["retinopathy"]["page"]
     text = run("vtab", "list", "--data", tmp_path / "data").out
+    unasked = run("vtab", "list")
+    assert "1 of 19" not in unasked.out and "--data ROOT tells which are there" in unasked.out
     assert "1 of 19 are there" in text and "sun397: torchvision lacks SUN397/a" in text
 
 

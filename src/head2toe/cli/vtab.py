@@ -42,7 +42,11 @@ def list_tasks(
         raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
     found = presence(Path("." if data is None else data))
     tasks = [_described(one, looked=data is not None) for one in found]
-    emit({"data": None if data is None else str(data), "tasks": tasks}, _list_text(tasks), as_json=as_json)
+    emit(
+        {"data": None if data is None else str(data), "tasks": tasks},
+        _list_text(tasks, looked=data is not None),
+        as_json=as_json,
+    )
 
 
 @vtab.command(name="run")
@@ -198,12 +202,14 @@ def _described(one: Presence, *, looked: bool) -> dict[str, Any]:
     }
 
 
-def _list_text(tasks: list[dict[str, Any]]) -> str:
+def _list_text(tasks: list[dict[str, Any]], *, looked: bool) -> str:
     rows = [("task", "group", "classes", "test images", "there", "else: from, on what terms")]
     for task in tasks:
-        there = f"{task['layout']}: {task['folder']}" if task["present"] else "no"
+        there = f"{task['layout']}: {task['folder']}" if task["present"] else "no" if looked else "?"
         source = "" if task["present"] else f"{task['page']} ({task['terms']})"
         rows.append((task["name"], task["group"], task["classes"], f"{task['test_images']:,}", there, source))
+    if not looked:
+        return f"{table(rows, right=(2, 3))}\n\n--data ROOT tells which are there, and what is missing"
     here = sum(task["present"] for task in tasks)
     lines = [table(rows, right=(2, 3)), "", f"{here} of {len(tasks)} are there; all that would do for each: --json"]
     for task in tasks:

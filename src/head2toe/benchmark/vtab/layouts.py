@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from head2toe.benchmark.vtab.definitions import DEFINITIONS, TaskDefinition
-from head2toe.benchmark.vtab.pool import Drawn
+
+if TYPE_CHECKING:
+    from head2toe.benchmark.vtab.pool import Drawn
 
 
 @dataclass(frozen=True)
