@@ -38,9 +38,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     Parameters
     ----------
     backbone : str or torch.nn.Module, or a list of them
-        "embedded" (EfficientNet-Lite0, whose weights come with the package), "timm/NAME", ... or a module of your own:
-        see `head2toe.backbones.load`. Of "hf-text/..." images are strings, of "hf-audio/..." recordings: see
-        `head2toe.features.as_inputs`. One probe learns from several, their layer names with the prefix ``0/``, ...
+        "embedded", "timm/NAME", ... or a module of your own: see `head2toe.backbones.load`; of "hf-text/..." images are
+        strings, of "hf-audio/..." recordings. One probe learns from several: layer names get the prefix ``0/``, ...
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
