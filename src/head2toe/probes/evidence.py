@@ -29,11 +29,15 @@ class Evidence:
         self.rows.append(held_out)
         self.logits.append(logits)
 
+    def hits(self, y: torch.Tensor) -> np.ndarray:
+        """Which held-out rows have the largest logit at the right class, fold after fold, bool (held-out rows,)."""
+        rows, logits = self._stacked()
+        return (logits.argmax(dim=1) == y[rows]).numpy()
+
     def accuracy(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """Weighted share of held-out rows whose largest logit is the right class, in [0, 1]."""
-        rows, logits = self._stacked()
-        hit = (logits.argmax(dim=1) == y[rows]).double()
-        return float((weight[rows] * hit).sum() / weight[rows].sum())
+        shares = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
+        return float(np.average(self.hits(y), weights=shares))
 
     def log_loss(self, y: torch.Tensor, weight: torch.Tensor, scale: float = 1.0) -> float:
         """Weighted mean cross-entropy of ``softmax(scale * logits)``, in nats."""

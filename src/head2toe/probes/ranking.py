@@ -10,7 +10,7 @@ from head2toe.probes.least_squares import DualSolution, KernelRidge, ridge_path
 from head2toe.probes.standardised import Standardised
 
 ROUNDS = 4
-SHRINK = 0.4  # share of the live features that stays live in the next round
+SHRINK = 0.25  # share of the live features that stays live in the next round
 LIVE = 4  # never fewer live features than this many times the rows: fewer could not carry the fit
 
 

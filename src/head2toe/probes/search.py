@@ -9,17 +9,20 @@ import numpy as np
 import torch
 
 from head2toe.probes.bank import GramBank
+from head2toe.probes.choice import Ballot
 from head2toe.probes.columns import LINEAR_VIEW, Columns
+from head2toe.probes.discriminant import discriminant
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution, indicators, ridge_path
+from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
+    DISCRIMINANT,
     EQUAL,
     FRACTIONS,
     LEAST_SQUARES,
@@ -34,6 +37,7 @@ from head2toe.probes.standardised import Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 2
+TRIAL, BEHIND = 2, 0.05  # a way that after this many folds is this far behind the best is given up
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
@@ -50,9 +54,9 @@ def search(
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
-    Every view, way of weighing layers and fraction is judged by its least squares head, which is closed form; the best
-    few, and the linear probe, also by a logistic head. The choice has the highest cross-validated accuracy; ties go to
-    the smaller model.
+    Every view, way of weighing layers and fraction is judged by two heads in closed form, least squares and a
+    discriminant on its outputs; the best few, and the linear probe, also by a logistic head. `choice.Ballot` says who
+    wins.
 
     Parameters
     ----------
@@ -104,24 +108,47 @@ class _Search:
         return self._fit_chosen()
 
     def _screen(self) -> None:
-        """Judge every view, way of weighing layers and fraction by its least squares head."""
+        """Judge every view, way of weighing layers and fraction by the heads in closed form."""
         views = self.settings.views or self.columns.candidate_views()
         ways = [(view, way) for view in views for way in self.settings.layer_weights]
         for f, fold in enumerate(self.folds):
+            self._try_closed_form(LINEAR, self.selector.bank.view(LINEAR_VIEW), fold)
             for v, (view, way) in enumerate(ways):
                 ranking = self.selector.rank(view, way, fold.train)
                 self.rankings[view, way, f] = ranking
                 for fraction, gram in self.selector.grams(view, ranking, self.fractions):
-                    self._try_least_squares(Features(view, way, fraction), gram, fold)
+                    self._try_closed_form(Features(view, way, fraction), gram, fold)
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
+            if f + 1 == TRIAL:
+                ways = self._promising(ways)
 
-    def _try_least_squares(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
+    def _promising(self, ways: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The ways that are not far behind the best."""
+        best = {}
+        for features, accuracy in self._accuracies().items():
+            way = features.view, features.layer_weights
+            best[way] = max(best.get(way, 0.0), accuracy)
+        return [way for way in ways if best[way] >= max(best[way] for way in ways) - BEHIND]
+
+    def _try_closed_form(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
         kernel = self._kernel(gram, fold)
-        weight = self.weight[fold.train] / self.weight[fold.train].mean()
-        solutions = ridge_path(kernel.train, self.targets[fold.train], weight, RIDGE)
-        for strength, solution in zip(RIDGE, solutions, strict=True):
-            self._record(Candidate(features, LEAST_SQUARES, strength), kernel, solution, fold)
+        ridge = self._ridge(kernel, fold.train)
+        for strength in RIDGE:
+            for head in (LEAST_SQUARES, DISCRIMINANT):
+                candidate = Candidate(features, head, strength)
+                self._record(candidate, kernel, self._closed_form(ridge, candidate, fold.train), fold)
+
+    def _ridge(self, kernel: FoldKernel, train: np.ndarray) -> KernelRidge:
+        return KernelRidge(kernel.train, self.targets[train], self.weight[train] / self.weight[train].mean())
+
+    def _closed_form(self, ridge: KernelRidge, candidate: Candidate, train: np.ndarray) -> DualSolution:
+        solution = ridge.solve(candidate.strength)
+        if candidate.head == LEAST_SQUARES:
+            return solution
+        targets = self.targets[train]
+        left_out = targets - ridge.leave_one_out(candidate.strength)
+        return discriminant(solution, left_out, self.y[train], targets, self.weight[train])
 
     def _judge_finalists(self) -> None:
         """Add the logistic head's evidence for the best few features, and for the linear probe."""
@@ -132,11 +159,20 @@ class _Search:
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
     def _finalists(self) -> list[Features]:
+        best = {features: accuracy for features, accuracy in self._accuracies().items() if features != LINEAR}
+        return sorted(best, key=lambda features: -best[features])[:FINALISTS]
+
+    def _accuracies(self) -> dict[Features, float]:
+        """The best accuracy of any head, of the features that all folds so far have judged."""
         best: dict[Features, float] = {}
-        for candidate, evidence in self.evidence.items():
+        for candidate, evidence in self._judged().items():
             accuracy = evidence.accuracy(self.y, self.weight)
             best[candidate.features] = max(best.get(candidate.features, 0.0), accuracy)
-        return sorted(best, key=lambda features: -best[features])[:FINALISTS]
+        return best
+
+    def _judged(self) -> dict[Candidate, Evidence]:
+        most = max(len(evidence.rows) for evidence in self.evidence.values())
+        return {candidate: found for candidate, found in self.evidence.items() if len(found.rows) == most}
 
     def _try_logistic(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
         kernel = self._kernel(gram, fold)
@@ -159,23 +195,39 @@ class _Search:
         evidence.add(fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
 
     def _fit_chosen(self) -> SearchResult:
-        rows = [(candidate, self._row(candidate, evidence)) for candidate, evidence in self.evidence.items()]
-        rows.sort(key=lambda pair: _merit(pair[1]), reverse=True)
-        chosen, choice = rows[0]
-        linear, linear_row = next(pair for pair in rows if pair[0].features == LINEAR)
+        judged = self._judged()
+        rows = {candidate: self._row(candidate, evidence) for candidate, evidence in self.evidence.items()}
+        candidates = list(judged)
+        ballot = self._ballot(judged, rows)
+        chosen = candidates[ballot.winner()]
+        repeat = ballot.fold // self.settings.folds
+        linear = _best([c for c in candidates if c.features == LINEAR and c.head == CROSS_ENTROPY], rows)
         head = self._fit(chosen)
         return SearchResult(
             head=head,
             linear=head if linear == chosen else self._fit(linear),
-            choice=choice,
+            choice={**rows[chosen], "estimated_accuracy": ballot.estimated_accuracy(repeat)},
             table=_best_strengths(rows),
-            cv_accuracy=choice["cv_accuracy"],
-            linear_cv_accuracy=linear_row["cv_accuracy"],
+            cv_accuracy=rows[chosen]["cv_accuracy"],
+            linear_cv_accuracy=rows[linear]["cv_accuracy"],
+        )
+
+    def _ballot(self, judged: dict[Candidate, Evidence], rows: dict[Candidate, dict]) -> Ballot:
+        held_out = next(iter(judged.values())).rows
+        numbers = np.concatenate(held_out)
+        return Ballot(
+            hits=np.stack([evidence.hits(self.y) for evidence in judged.values()]),
+            weight=self.weight.numpy()[numbers],
+            rows=numbers,
+            fold=np.repeat(np.arange(len(held_out)), [len(part) for part in held_out]),
+            size=np.array([rows[candidate]["features"] for candidate in judged]),
+            loss=np.array([rows[candidate]["cv_log_loss"] for candidate in judged]),
+            linear=np.array([candidate.features == LINEAR for candidate in judged]),
         )
 
     def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
         features = candidate.features
-        scale = evidence.calibration(self.y, self.weight) if candidate.head == LEAST_SQUARES else 1.0
+        scale = 1.0 if candidate.head == CROSS_ENTROPY else evidence.calibration(self.y, self.weight)
         return {
             "view": features.view,
             "layer_weights": features.layer_weights,
@@ -185,6 +237,7 @@ class _Search:
             "strength": candidate.strength,
             "cv_accuracy": evidence.accuracy(self.y, self.weight),
             "cv_log_loss": evidence.log_loss(self.y, self.weight, scale),
+            "folds": len(evidence.rows),
         }
 
     def _fit(self, candidate: Candidate) -> LinearHead:
@@ -208,26 +261,30 @@ class _Search:
         return self._calibrated(head, candidate)
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel) -> DualSolution:
-        if candidate.head == LEAST_SQUARES:
-            return ridge_path(kernel.train, self.targets, self.weight, (candidate.strength,))[0]
-        return KernelLogistic(kernel.train, self.y, self.classes, self.weight).solve(candidate.strength)
+        if candidate.head == CROSS_ENTROPY:
+            return KernelLogistic(kernel.train, self.y, self.classes, self.weight).solve(candidate.strength)
+        return self._closed_form(self._ridge(kernel, self.everything), candidate, self.everything)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
-        """Scale a least squares head so that the softmax of its logits is a probability one can trust."""
-        if candidate.head != LEAST_SQUARES:
+        """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
+        if candidate.head == CROSS_ENTROPY:
             return head
         scale = self.evidence[candidate].calibration(self.y, self.weight)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
 
 
-def _best_strengths(rows: list[tuple[Candidate, dict]]) -> list[dict]:
-    """Of rows in order of merit, the first of each features and head."""
+def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:
+    """The best of each features and head, best first; those that were given up early come last."""
     best: dict[tuple[Features, str], dict] = {}
-    for candidate, row in rows:
-        best.setdefault((candidate.features, candidate.head), row)
+    for candidate in sorted(rows, key=lambda candidate: _merit(rows[candidate]), reverse=True):
+        best.setdefault((candidate.features, candidate.head), rows[candidate])
     return list(best.values())
 
 
-def _merit(row: dict) -> tuple[float, float, float]:
-    """Larger is better: accuracy, then the smaller model, then the better probabilities."""
-    return (round(row["cv_accuracy"], 9), -row["features"], -row["cv_log_loss"])
+def _best(candidates: list[Candidate], rows: dict[Candidate, dict]) -> Candidate:
+    return max(candidates, key=lambda candidate: _merit(rows[candidate]))
+
+
+def _merit(row: dict) -> tuple[int, float, float, float]:
+    """Larger is better: judged by all folds, accuracy, then the smaller model, then the better probabilities."""
+    return (row["folds"], round(row["cv_accuracy"], 9), -row["features"], -row["cv_log_loss"])

@@ -8,10 +8,10 @@ import numpy as np
 
 from head2toe.probes.heads import LinearHead
 
-FRACTIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-RIDGE = tuple(float(s) for s in np.geomspace(1e-4, 10, 6))
-LOGISTIC = tuple(float(s) for s in np.geomspace(1e-1, 1e-5, 5))  # strong to weak: each starts from the one before
-LEAST_SQUARES, CROSS_ENTROPY = "least squares", "logistic"
+FRACTIONS = (0.003, 0.01, 0.03, 0.1, 1.0)
+RIDGE = tuple(float(s) for s in np.geomspace(1e-3, 10, 5))
+LOGISTIC = tuple(float(s) for s in np.geomspace(1e-2, 1e-6, 5))  # strong to weak: each starts from the one before
+LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY = "least squares", "discriminant", "logistic"
 EQUAL, LEARNED = "equal", "learned"
 
 
@@ -69,10 +69,11 @@ class SearchResult:
     ----------
     head, linear : LinearHead
     choice : dict
-        The chosen row of the table.
+        The chosen row of the table, and ``estimated_accuracy``: the cross-validated accuracy of choosing itself, see
+        `choice.estimated_accuracy`.
     table : list of dict
         A row a candidate (its best strength), best first: view, layer_weights, fraction, features, head, strength,
-        cv_accuracy, cv_log_loss.
+        cv_accuracy, cv_log_loss, folds (how many judged it; with fewer than all it was given up early).
     cv_accuracy, linear_cv_accuracy : float
         Cross-validated accuracy in [0, 1].
     """

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import torch
 
+STRIPS = 5
 TILE_BYTES = 16 * 2**20
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
@@ -80,21 +81,23 @@ class Standardised:
         indices: np.ndarray,
         importance: np.ndarray | None = None,
         *,
-        out: torch.Tensor | None = None,
         of: np.ndarray | None = None,
     ) -> torch.Tensor:
-        """Add ``sum_j eta_j z_j z_j'`` over ascending `indices` to `out` (a new zero matrix where None).
+        """``sum_j eta_j z_j z_j'`` over ascending `indices`.
 
         float32 (n, n), or (a, a) between the rows `of` alone; eta (K,) is one where `importance` is None.
         """
         size = self.n if of is None else len(of)
-        total = torch.zeros(size, size) if out is None else out
+        total = torch.zeros(size, size)
         for start, stop in self._spans(len(indices)):
             z = self.tile(indices[start:stop])
             z = z if of is None else z[:, torch.from_numpy(of)]
             if importance is not None:
                 z = z * torch.from_numpy(np.sqrt(importance[start:stop]).astype(np.float32))[:, None]
-            total.addmm_(z.T, z)
+            for a, b in _strips(size):
+                total[a:b, a:].addmm_(z[:, a:b].T, z[:, a:])
+        for a, b in _strips(size):
+            total[b:, a:b] = total[a:b, b:].T
         return total
 
     def project(self, indices: np.ndarray, dual: torch.Tensor) -> torch.Tensor:
@@ -104,3 +107,10 @@ class Standardised:
         for start, stop in self._spans(len(indices)):
             torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
         return out
+
+
+def _strips(size: int) -> Iterator[tuple[int, int]]:
+    """A few strips of rows: a symmetric product needs only what lies right of each strip's start."""
+    step = -(-size // STRIPS)
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
