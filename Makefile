@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test slow lint types format bench clean
+.PHONY: setup demo test slow lint types format bench reproduce clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# The paper's table, figures and page, on the folder `shared` beside the checkout; goes on from where it was stopped.
+reproduce: $(STAMP)
+	$(BIN)/python -m benchmarks.reproduce
 
 clean:
 	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis

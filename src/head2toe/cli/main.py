@@ -11,8 +11,10 @@ from contextlib import contextmanager
 import click
 
 from head2toe.cli.cache import cache
+from head2toe.cli.compare import compare
 from head2toe.cli.demo import demo
 from head2toe.cli.evaluate import evaluate
+from head2toe.cli.experiment import experiment
 from head2toe.cli.extract import extract
 from head2toe.cli.fit import fit
 from head2toe.cli.layers import layers
@@ -45,7 +47,7 @@ def program() -> None:
     """
 
 
-for command in (fit, evaluate, predict, layers, extract, cache, demo, vtab):
+for command in (fit, evaluate, predict, compare, layers, extract, cache, demo, experiment, vtab):
     program.add_command(command)
 
 

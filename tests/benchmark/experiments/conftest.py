@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from estimators.tiny import pictures, write_local_dir
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+from head2toe.benchmark.tasks import Task
 from head2toe.features import Cache, LabelledImages, as_images
 
 SETTINGS = Settings(
@@ -30,7 +29,6 @@ def specs(tmp_path_factory):
 @pytest.fixture(scope="session")
 def laboratory(specs, tmp_path_factory):
     tasks = [
-        SimpleNamespace(name=name, train=labelled(36, seed), test=labelled(24, seed + 50))
-        for name, seed in (("first", 0), ("second", 1))
+        Task(name, "", labelled(36, seed), labelled(24, seed + 50)) for name, seed in (("first", 0), ("second", 1))
     ]
     return Laboratory(tasks, specs, Cache(tmp_path_factory.mktemp("rows")), SETTINGS, run_options={"dtype": "float32"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from head2toe.benchmark.experiments import NAMES, experiment
+from head2toe.benchmark.experiments import NAMES, find
 from head2toe.benchmark.experiments.running import run_experiment
 from head2toe.errors import ParameterError
 
@@ -33,7 +33,7 @@ def test_an_experiment_writes_its_columns_and_its_figure(name, results):
     result, out = results(name)
     with (out / "data" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
-    assert tuple(table[0]) == experiment(name).columns
+    assert tuple(table[0]) == find(name).columns
     assert len(table) == len(result["rows"]) > 1
     assert {row["task"] for row in table} == {"first", "second"}
     for row in result["rows"]:
@@ -48,7 +48,7 @@ def test_an_experiment_writes_its_columns_and_its_figure(name, results):
 @pytest.mark.parametrize("name", NAMES)
 def test_findings_are_sentences_about_the_rows(name, results):
     result, _ = results(name)
-    assert result["findings"] == experiment(name).findings(result["rows"])
+    assert result["findings"] == find(name).findings(result["rows"])
     assert all(sentence.endswith(".") and any(c.isdigit() for c in sentence) for sentence in result["findings"][:1])
 
 
@@ -62,7 +62,7 @@ def test_a_second_run_gives_the_same(laboratory, results, tmp_path):
 
 def test_unknown_name():
     with pytest.raises(ParameterError, match="offset, scorers"):
-        experiment("nothing")
+        find("nothing")
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -124,7 +124,7 @@ class Linearised:
 
     @torch.no_grad()
     def _piece(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        value, change = jvp(lambda w: functional_call(self.start, w, (x,)), (self.w,), (self.dw,))
+        value, change = jvp(lambda w: functional_call(self.start, w, (x,)), (self.w,), (self.dw,))[:2]
         return self.end(x), value + change, value
 
 

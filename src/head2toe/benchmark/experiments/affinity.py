@@ -65,7 +65,7 @@ def draw(rows: Rows) -> Figure:
 def rank_correlation(a: list[float], b: list[float]) -> float:
     """Spearman's, without ties."""
     ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks[0], ranks[1]))[0, 1])
 
 
 def findings(rows: Rows) -> list[str]:

@@ -10,6 +10,7 @@ from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, me
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LINEAR = "linear"
@@ -40,7 +41,7 @@ def draw(rows: Rows) -> Figure:
     return figure
 
 
-def _panel(ax, rows: Rows) -> None:  # noqa: ANN001 - an Axes
+def _panel(ax: Axes, rows: Rows) -> None:
     curves = [{**row, "percent": 100 * row["fraction"]} for row in rows if row["method"] != LINEAR]
     style.lines(ax, curves, "percent", "task")
     for i, task in enumerate(values(rows, "task")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,11 +64,12 @@ def _hidden(bench: Bench, judged: Judged, fraction: float, selected: list[np.nda
     }
 
 
-def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int):  # noqa: ANN202 - scikit-learn's
+def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
-    network = MLPClassifier((width,), alpha=penalty, batch_size=min(128, len(X)), max_iter=EPOCHS, random_state=seed)
+    batch: Any = min(128, len(X))
+    network = MLPClassifier((width,), alpha=penalty, batch_size=batch, max_iter=EPOCHS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs, as in the paper
         return network.fit(X, y)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from head2toe import backbones, features
+from head2toe.benchmark.tasks import Task
 from head2toe.errors import OneClassError
-from head2toe.features import LabelledImages
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 
 Progress = Callable[[str], None]
@@ -18,17 +18,6 @@ Progress = Callable[[str], None]
 
 def _silent(text: str) -> None:
     """Say nothing."""
-
-
-class Task(Protocol):
-    """A name, and labelled images for training and for testing."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> LabelledImages: ...
-    @property
-    def test(self) -> LabelledImages: ...
 
 
 @dataclass(frozen=True)

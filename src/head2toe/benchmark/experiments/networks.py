@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from head2toe.baselines import FineTuned
-from head2toe.benchmark.experiments.laboratory import Laboratory, Task
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.tasks import Task
 
 
 def trained(laboratory: Laboratory, task: Task, *, pretrained: bool) -> FineTuned:

@@ -32,7 +32,7 @@ MODULES = {
 NAMES = tuple(MODULES)
 
 
-def experiment(name: str) -> Experiment:
+def find(name: str) -> Experiment:
     """Return an experiment.
 
     Raises

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
-from head2toe.benchmark.experiments.registry import experiment
+from head2toe.benchmark.experiments.registry import find
 
 
 def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path | None = None) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     ParameterError
         Unknown name, or too few tasks or backbones for this experiment.
     """
-    chosen = experiment(name)
+    chosen = find(name)
     start = time.perf_counter(), time.process_time()
     rows = chosen.measure(laboratory)
     result = {
@@ -48,12 +52,23 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
         "tasks": [{"name": task.name, "train": len(task.train), "test": len(task.test)} for task in laboratory.tasks],
         "backbones": list(laboratory.specs),
         "settings": asdict(laboratory.settings),
+        "machine": _machine(),
         "seconds": time.perf_counter() - start[0],
         "cpu_seconds": time.process_time() - start[1],
         "findings": chosen.findings(rows),
         "rows": rows,
     }
     return {**result, "files": write(chosen, result, data, figures or data)}
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def write(chosen: Experiment, result: Mapping[str, Any], data: Path, figures: Path) -> list[str]:

@@ -11,6 +11,7 @@ from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -33,8 +34,9 @@ def draw(rows: Rows) -> Figure:
     figure, (left, right) = style.axes(10.5, 4.4, 2, width_ratios=(1.15, 1))
     for i, name in enumerate(values(rows, "scorer")):
         means = mean_by(where(rows, scorer=name), "fraction")
-        chosen = {"linewidth": 2.4, "color": "black"} if name == "group lasso" else {"color": style.COLOURS[i % 10]}
-        left.plot([100 * f for f in means], list(means.values()), marker=style.MARKERS[i], label=name, **chosen)
+        width, colour = (2.4, "black") if name == "group lasso" else (1.4, style.COLOURS[i % 10])
+        percents, accuracies = [100 * f for f in means], list(means.values())
+        left.plot(percents, accuracies, marker=style.MARKERS[i], label=name, linewidth=width, color=colour)
     style.plain_log(left, [100 * f for f in values(rows, "fraction")])
     left.set_xlabel("features kept (%)")
     left.set_ylabel("mean " + style.ACCURACY)
@@ -44,7 +46,7 @@ def draw(rows: Rows) -> Figure:
     return figure
 
 
-def _bars(ax, rows: Rows) -> None:  # noqa: ANN001 - an Axes
+def _bars(ax: Axes, rows: Rows) -> None:
     ranked = sorted(chosen_means(rows).items(), key=lambda pair: pair[1])
     colours = ["black" if name == "group lasso" else style.COLOURS[0] for name, _ in ranked]
     ax.barh([name for name, _ in ranked], [value for _, value in ranked], color=colours, height=0.7)

@@ -12,6 +12,7 @@ from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, va
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LINEAR, HEAD2TOE, ALL = "linear", "head2toe", "all features"
@@ -52,19 +53,23 @@ def draw(rows: Rows) -> Figure:
     tasks = values(rows, "task")
     figure, panels = style.axes(2.2 + 2.9 * len(tasks), 3.8, len(tasks))
     for ax, task in zip(panels, tasks, strict=True):
-        for i, method in enumerate(values(rows, "method")):
-            mine = where(rows, task=task, method=method)
-            shots = values(mine, "shots")
-            found = [[row["accuracy"] for row in where(mine, shots=k)] for k in shots]
-            middle, spread = np.array([np.mean(one) for one in found]), np.array([np.std(one) for one in found])
-            ax.plot(shots, middle, color=style.COLOURS[i], marker=style.MARKERS[i], label=method)
-            ax.fill_between(shots, middle - spread, middle + spread, color=style.COLOURS[i], alpha=0.15, linewidth=0)
-        style.plain_log(ax, shots)
+        _panel(ax, where(rows, task=task))
         ax.set_title(task)
-        ax.set_xlabel("training images a class")
     panels[0].set_ylabel(style.ACCURACY)
     style.legend_beside(panels[-1])
     return figure
+
+
+def _panel(ax: Axes, rows: Rows) -> None:
+    shots = values(rows, "shots")
+    for i, method in enumerate(values(rows, "method")):
+        mine = where(rows, method=method)
+        found = [[row["accuracy"] for row in where(mine, shots=k)] for k in shots]
+        middle, spread = np.array([np.mean(one) for one in found]), np.array([np.std(one) for one in found])
+        ax.plot(shots, middle, color=style.COLOURS[i], marker=style.MARKERS[i], label=method)
+        ax.fill_between(shots, middle - spread, middle + spread, color=style.COLOURS[i], alpha=0.15, linewidth=0)
+    style.plain_log(ax, shots)
+    ax.set_xlabel("training images a class")
 
 
 def findings(rows: Rows) -> list[str]:

@@ -35,17 +35,26 @@ def f_classif(question: Question) -> np.ndarray:
 
 
 def mutual_info_classif(question: Question) -> np.ndarray:
-    """Score by the mutual information of each feature, cut into ten bins of equal count, and the class.
+    """Score by the mutual information of the class and each feature, cut into ten bins of equal count.
 
-    The estimate for continuous features takes 16 to 98 ms a feature at 1000 rows, an hour a task; of binned ones, a
-    thirtieth.
+    What scikit-learn's function of this name gives for discrete features, all of them counted at once: it takes 2 ms a
+    feature, and 16 to 98 ms with its estimate for continuous ones, minutes to an hour for the features of a network.
     """
-    from sklearn.feature_selection import mutual_info_classif as statistic
-
     X, y = _matrix(question)
+    classes = np.eye(question.targets.shape[1], dtype=np.float32)[y]
     edges = np.quantile(X, np.linspace(0, 1, BINS + 1)[1:-1], axis=0)
-    bins = sum((edge < X).astype(np.int8) for edge in edges)
-    return statistic(bins, y, discrete_features=True, random_state=question.seed)
+    bins = np.zeros(X.shape, np.int8)
+    for edge in edges:
+        bins += edge < X
+    counts = np.stack([classes.T @ (bins == b).astype(np.float32) for b in range(BINS)]).astype(np.float64)
+    return _mutual_information(counts / len(X))
+
+
+def _mutual_information(joint: np.ndarray) -> np.ndarray:
+    """In nats, (K,), of joint probabilities (bins, c, K)."""
+    independent = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
+    logs = np.log(np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0))
+    return np.maximum((joint * logs).sum(axis=(0, 1)), 0)
 
 
 def extra_trees(question: Question) -> np.ndarray:

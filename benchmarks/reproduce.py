@@ -1,0 +1,126 @@
+"""The paper again, on the shared data: its table, every experiment, and the page about them (`make reproduce`).
+
+Resumes: an experiment whose JSON is in benchmarks/results/experiments/ is not run again, nor is a cell of the table
+that has its record. `python -m benchmarks.reproduce [NAME ...]` runs some experiments alone, `page` the page alone,
+`table` the table alone. Figures go to docs/figures/, the page to docs/reproduction.md.
+
+Rows are kept in a temporary folder while experiments run: each pair of task and backbone passes the network once.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import bench_paper, records
+from benchmarks.bench_main_job import SHARED, TASKS, spec
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = records.FOLDER / "experiments"
+FIGURES, PAGE = ROOT / "docs" / "figures", ROOT / "docs" / "reproduction.md"
+MAIN_TASKS = ("orientation", "nuclei_count", "signdigits", "caltech101")
+ALL_TASKS = tuple(TASKS)
+BACKBONES = ("embedded", "mobilenetv2_100")
+USES_SEVERAL = ("backbones",)
+
+
+def laboratory(name: str, cache: Any) -> Any:
+    """Tasks, backbones and settings of an experiment."""
+    from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+    from head2toe.benchmark.tasks import Task
+    from head2toe.features import read_data
+
+    tasks = []
+    for task in ALL_TASKS if name == "affinity" else MAIN_TASKS:
+        file, label = TASKS[task]
+        train, test = (read_data(SHARED / "data" / file, split=part, label=label) for part in ("train", "test"))
+        tasks.append(Task(task, bench_paper.GROUPS[task], train.with_labels(), test.with_labels()))
+    chosen = BACKBONES if name in USES_SEVERAL else BACKBONES[:1]
+    return Laboratory(
+        tasks,
+        {backbone: spec(backbone) for backbone in chosen},
+        cache,
+        replace(Settings(), steps=150),
+        progress=_told,
+    )
+
+
+def run_experiments(names: tuple[str, ...]) -> None:
+    """Run those that have no record yet."""
+    from head2toe.benchmark.experiments.running import run_experiment
+    from head2toe.features import Cache
+
+    missing = [name for name in names if not (RESULTS / f"{name}.json").is_file()]
+    with tempfile.TemporaryDirectory(prefix="head2toe-rows-") as folder:
+        cache = Cache(folder, limit=10**12)
+        for name in missing:
+            print(f"== {name}", flush=True)
+            result = run_experiment(name, laboratory(name, cache), RESULTS, FIGURES)
+            for sentence in result["findings"]:
+                print(f"   {sentence}", flush=True)
+            print(f"   {result['seconds']:.0f} s, {result['cpu_seconds']:.0f} CPU-seconds", flush=True)
+
+
+def write_page() -> None:
+    """Write the reproduction page from the records."""
+    from head2toe.benchmark.pages import reproduction_page
+
+    text = reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table())
+    part = PAGE.with_name(f".{PAGE.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(PAGE)
+
+
+def main_table() -> list[str]:
+    """Sections on the table of all methods, a table a backbone that has been measured."""
+    from head2toe.benchmark.compare import Outcome
+    from head2toe.benchmark.pages import markdown_table
+    from head2toe.benchmark.tables import accuracy_rows
+
+    sections = []
+    for backbone in bench_paper.BACKBONES:
+        found = [records.read(f"paper/{task}--{backbone}") for task in bench_paper.GROUPS]
+        outcomes = [Outcome.from_dict(row) for record in found for row in record.values()]
+        if not outcomes:
+            continue
+        names = list(bench_paper.TRAINED if backbone == bench_paper.SMALL else bench_paper.FROZEN)
+        rows = [
+            (task, *("-" if value is None else f"{value:.1f}" for value in values))
+            for task, values in accuracy_rows(outcomes, names)
+        ]
+        sections.append(f"### {backbone}\n\n" + markdown_table(["top-1 accuracy (%)", *names], rows))
+    if not sections:
+        return ["## The table\n\nNot yet run.\n"]
+    lead = (
+        "## The table\n\nThe paper compares these methods on the 19 tasks of VTAB-1k; here are the nine shared tasks. "
+        f"`{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that "
+        "train the network.\n"
+    )
+    return [lead, *sections]
+
+
+def _told(text: str) -> None:
+    print(f"   {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main(names: tuple[str, ...] = ()) -> None:
+    """Run what is missing and write the page."""
+    from head2toe.benchmark.experiments import NAMES
+
+    unknown = set(names) - {*NAMES, "table", "page"}
+    if unknown:
+        raise SystemExit(f"reproduce: no {', '.join(sorted(unknown))}; there are table, page, {', '.join(NAMES)}")
+    if not SHARED.is_dir() and names != ("page",):
+        raise SystemExit("reproduce: no folder 'shared' with data and weights beside the checkout, nothing to run")
+    if not names or "table" in names:
+        bench_paper.main(bench_paper.CELLS)
+    run_experiments(tuple(name for name in NAMES if not names or name in names))
+    write_page()
+
+
+if __name__ == "__main__":
+    main(tuple(sys.argv[1:]))

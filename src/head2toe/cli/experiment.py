@@ -1,0 +1,164 @@
+"""`head2toe experiment`: one of the paper's experiments on the user's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from head2toe.cli.options import DEFAULT_BACKBONE, output_options, running, running_options
+from head2toe.cli.output import emit, resuming, table
+
+NAMES = (
+    *("one-layer", "affine", "affinity", "offset", "scorers", "whole-layers", "fraction", "target-size"),
+    *("several-sizes", "other-task", "kept-layers", "stability", "shots", "backbones", "hidden-layer", "normalisation"),
+)
+
+
+@click.command()
+@click.argument("name", metavar="NAME", type=click.Choice(NAMES))
+@click.option(
+    "--data",
+    "paths",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    multiple=True,
+    required=True,
+    help="A task, with a training and a test split; may be repeated.",
+)
+@click.option("--label", metavar="NAME", help="The label column of a CSV, or one of an npz's labels.")
+@click.option("--split", metavar="NAME", default="train", show_default=True, help="The split to learn from.")
+@click.option("--test-split", metavar="NAME", default="test", show_default=True, help="The split to be judged on.")
+@click.option(
+    "--backbone",
+    "specs",
+    metavar="SPEC",
+    multiple=True,
+    default=(DEFAULT_BACKBONE,),
+    show_default=True,
+    help="As for fit; may be repeated: `fraction` and `backbones` use all, the others the first.",
+)
+@click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
+@click.option(
+    "--target-size",
+    "target_sizes",
+    metavar="N",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(512, 64, 2048),
+    show_default=True,
+    help="Numbers wanted of each layer; may be repeated: experiments on other things use the first.",
+)
+@click.option("--cv", type=click.IntRange(min=2), default=3, show_default=True, help="Folds of cross-validation.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of folds, draws, networks.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Gradient steps of a network that is trained as a whole (affine, affinity).",
+)
+@click.option(
+    "--side",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="PIXELS",
+    help="Side of the images that such a network sees, and what it is compared with.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder for CSV, JSON, SVG, PNG."
+)
+@click.option("--overwrite", is_flag=True, help="Replace files of the same experiment.")
+@running_options
+@output_options
+def experiment(
+    name: str,
+    paths: tuple[Path, ...],
+    label: str | None,
+    split: str,
+    test_split: str,
+    specs: tuple[str, ...],
+    image_size: int | None,
+    target_sizes: tuple[int, ...],
+    cv: int,
+    seed: int,
+    steps: int,
+    side: int,
+    out: Path,
+    overwrite: bool,
+    device: str,
+    dtype: str,
+    batch_size: int | None,
+    strict: bool,
+    as_json: bool,
+    progress: bool,
+) -> None:
+    """Run an experiment of the Head2Toe paper, and write NAME.csv, NAME.json, NAME.svg and NAME.png into DIR.
+
+    One extra layer beside the last; fine-tuning as an affine map; domain affinity against gain; groups at growing
+    offset in the order of relevance; scores of relevance; features against whole layers; the fraction kept; the target
+    size, and several at once; features selected on another task; kept features of each layer; stability; fewer training
+    images; several backbones; a hidden layer in the head; normalisation.
+    """
+    from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+    from head2toe.benchmark.experiments.running import run_experiment
+    from head2toe.features import Cache
+
+    _check(out, name, split, test_split, overwrite=overwrite)
+    laboratory = Laboratory(
+        _tasks(paths, label, split, test_split),
+        _labelled(specs),
+        Cache(),
+        Settings(target_sizes=tuple(dict.fromkeys(target_sizes)), folds=cv, seed=seed, steps=steps, side=side),
+        progress=_told if progress else _silent,
+        backbone_options={"image_size": image_size} if image_size else {},
+        run_options={**running(device, dtype, batch_size), "strict": strict, "progress": progress},
+    )
+    with resuming(possible=True):
+        result = run_experiment(name, laboratory, out)
+    emit(result, _text(result), as_json=as_json)
+
+
+def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool) -> None:
+    from head2toe.benchmark.experiments import style
+    from head2toe.errors import OutputExistsError, ParameterError
+
+    style.load()
+    if split == test_split:
+        raise ParameterError(f"--split and --test-split are both {split!r}: training and test images would be the same")
+    there = [path for end in ("csv", "json", "svg", "png") if (path := out / f"{name}.{end}").exists()]
+    if out.is_file() or (there and not overwrite):
+        raise OutputExistsError(f"{(there or [out])[0]} is there already: choose another folder, or --overwrite it")
+
+
+def _tasks(paths: tuple[Path, ...], label: str | None, split: str, test_split: str) -> list[Any]:
+    from head2toe.benchmark.tasks import Task
+    from head2toe.errors import ParameterError
+    from head2toe.features import read_data
+
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise ParameterError(f"two --data have the name {max(names, key=names.count)}: rename one")
+    parts = ([read_data(path, split=s, label=label).with_labels() for s in (split, test_split)] for path in paths)
+    return [Task(name, "", train, test) for name, (train, test) in zip(names, parts, strict=True)]
+
+
+def _labelled(specs: tuple[str, ...]) -> dict[str, str]:
+    """Backbones under the last part of their names, or under whole ones where those would be the same."""
+    short = [spec.rstrip("/").rpartition("/")[2] for spec in specs]
+    return dict(zip(short if len(set(short)) == len(short) else specs, specs, strict=True))
+
+
+def _text(result: dict[str, Any]) -> str:
+    files = [("file", path) for path in result["files"]]
+    return "\n".join([*result["findings"], table([*files, ("seconds", f"{result['seconds']:.1f}")])])
+
+
+def _told(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,218 @@
+"""What each experiment selects, against what it must select."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments.affine import Linearised, folded, r2
+from head2toe.benchmark.experiments.affinity import rank_correlation
+from head2toe.benchmark.experiments.bench import Bench
+from head2toe.benchmark.experiments.experiment import mean_by
+from head2toe.benchmark.experiments.kept_layers import by_layer
+from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
+from head2toe.benchmark.experiments.networks import trained
+from head2toe.benchmark.experiments.offset import groups, offsets
+from head2toe.benchmark.experiments.one_layer import LINEAR, with_each_layer
+from head2toe.benchmark.experiments.scaling import damped_divisors, unit_norm
+from head2toe.benchmark.experiments.shots import balanced
+from head2toe.benchmark.experiments.stability import mean_overlap
+from head2toe.benchmark.experiments.whole_layers import select_between
+from head2toe.probes.columns import Block, Columns
+from head2toe.probes.ranking import top
+
+WIDTHS = (30, 50, 20, 60)
+SETTINGS = Settings(target_sizes=(8,), fractions=(0.125, 0.5, 1.0), folds=3)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Four layers; the second one knows the class."""
+    rng = np.random.default_rng(0)
+    stops = np.cumsum(WIDTHS)
+    blocks = tuple(
+        Block(f"l{i}", "mean", int(s - w), int(s)) for i, (w, s) in enumerate(zip(WIDTHS, stops, strict=True))
+    )
+    y, y_test = np.arange(90) % 3, np.arange(60) % 3
+    X, T = (rng.normal(size=(len(labels), stops[-1])).astype(np.float32) for labels in (y, y_test))
+    for values, labels in ((X, y), (T, y_test)):
+        values[:, 30:80] += 1.2 * np.eye(3)[labels] @ np.random.default_rng(1).normal(size=(3, 50))
+    columns = Columns(blocks, {"8": (0, 1, 2, 3), "linear": (3,)})
+    return TaskRows("made", "none", columns, X, T, y, y_test)
+
+
+@pytest.fixture(scope="module")
+def bench(rows):
+    return Bench(rows, SETTINGS)
+
+
+def test_the_ends_of_the_interpolation_are_features_and_whole_layers(bench):
+    selected = select_between(bench)(bench.everything)
+    scores, d = bench.rank(bench.everything), sum(WIDTHS)
+    np.testing.assert_array_equal(selected[0.0, 0.125], top(scores, 0.125))
+    parts = np.split(scores, np.cumsum(WIDTHS)[:-1])
+    best_first = sorted(range(4), key=lambda i: -parts[i].mean())
+    in_order = np.concatenate([np.arange(*_span(i)) for i in best_first])
+    np.testing.assert_array_equal(selected[1.0, 0.5], np.sort(in_order[: int(np.ceil(0.5 * d))]))
+    np.testing.assert_array_equal(selected[1.0, 0.125], np.arange(30, 50))  # from the layer that knows
+
+
+def _span(i):
+    stop = int(np.cumsum(WIDTHS)[i])
+    return stop - WIDTHS[i], stop
+
+
+def test_groups_follow_the_ranking_and_do_not_overlap(bench):
+    starts = offsets(sum(WIDTHS), 20)
+    assert starts == [0, 20, 40, 80, 140] and offsets(100, 50) == [0, 50]
+    selected = groups(bench, 20, starts)(bench.everything)
+    scores = bench.rank(bench.everything)
+    for earlier, later in itertools.pairwise(starts):
+        assert scores[selected[earlier]].min() >= scores[selected[later]].max()
+    assert all(len(kept) == 20 for kept in selected.values())
+
+
+def test_the_best_group_is_better_than_the_last(bench):
+    judged = bench.judge(groups(bench, 20, [0, 140]))
+    assert bench.test_accuracy(judged[0]) > 90 > bench.test_accuracy(judged[140]) + 30
+    assert judged[0].cv_accuracy > judged[140].cv_accuracy + 30
+
+
+def test_selection_inside_folds_finds_nothing_in_noise(rows):
+    noise = np.random.default_rng(3).normal(size=(90, 2000)).astype(np.float32)
+    columns = Columns((Block("l", "mean", 0, 2000),), {"8": (0,), "linear": (0,)})
+    made = TaskRows("noise", "none", columns, noise, noise[:60], rows.y, rows.y_test)
+    judged = Bench(made, SETTINGS).judge(Bench(made, SETTINGS).fractions())
+    assert all(one.cv_accuracy < 52 for one in judged.values())  # chance is 33; scored on all rows it would be near 100
+
+
+def test_heads_agree_with_ridge_regression_of_scikit_learn(bench, rows):
+    from sklearn.linear_model import Ridge
+
+    judged = bench.judge(bench.fractions())[0.5]
+    Z = ((rows.train - rows.train.mean(0)) / bench.z.scale)[:, judged.kept]
+    T = ((rows.test - rows.train.mean(0)) / bench.z.scale)[:, judged.kept]
+    unit = float((Z**2).sum(1).mean())
+    model = Ridge(alpha=judged.strength * unit).fit(Z, np.eye(3)[rows.y])
+    ours = bench.head(judged).logits(torch.from_numpy(rows.test[:, judged.kept]))
+    np.testing.assert_allclose(ours.numpy(), model.predict(T), atol=2e-3)
+    assert bench.test_accuracy(judged) == 100 * np.mean(model.predict(T).argmax(1) == rows.y_test)
+
+
+def test_a_class_that_is_not_in_the_training_images_counts_as_wrong(rows):
+    from dataclasses import replace
+
+    unknown = np.where(rows.y_test == 0, -1, rows.y_test)
+    bench, other = Bench(rows, SETTINGS), Bench(replace(rows, y_test=unknown), SETTINGS)
+    judged = bench.linear()
+    assert other.test_accuracy(judged) <= bench.test_accuracy(judged) and other.test_accuracy(judged) <= 200 / 3
+
+
+def test_extra_layers_stand_beside_the_last_one(bench):
+    extra = with_each_layer(bench)
+    assert list(extra) == [LINEAR, "l0", "l1", "l2"]  # the last layer beside itself is no extra layer
+    np.testing.assert_array_equal(extra["l0"], np.r_[0:30, 100:160])
+
+
+def test_kept_features_are_counted_by_layer(bench):
+    counts = by_layer(bench, np.array([0, 29, 30, 159]))
+    assert [(row["layer"], row["kept"], row["of"]) for row in counts] == [
+        ("l0", 2, 30),
+        ("l1", 1, 50),
+        ("l2", 0, 20),
+        ("l3", 1, 60),
+    ]
+
+
+def test_views_are_cut_out_and_joined(rows):
+    columns = Columns(rows.columns.blocks, {"8": (0, 1), "9": (1, 2), "linear": (3,)})
+    from dataclasses import replace
+
+    several = replace(rows, columns=columns)
+    one = several.of_views(["9"])
+    np.testing.assert_array_equal(one.train[:, one.columns.indices("9")], rows.train[:, 30:100])
+    np.testing.assert_array_equal(one.test[:, one.columns.indices("linear")], rows.test[:, 100:160])
+    both = several.of_views(["8", "9"])
+    assert both.columns.width("all") == 100
+    side = one.beside(one)
+    assert side.columns.width("9") == 140 and side.train.shape == (90, 260)
+    np.testing.assert_array_equal(side.train[:, side.columns.indices("linear")], np.tile(rows.train[:, 100:], 2))
+
+
+def test_shots_are_balanced_and_nested():
+    y = np.random.default_rng(0).integers(0, 4, 200)
+    few, more = balanced(y, 3, 0), balanced(y, 7, 0)
+    assert np.bincount(y[few]).tolist() == [3] * 4 and np.bincount(y[more]).tolist() == [7] * 4
+    assert set(few) < set(more) and set(few) != set(balanced(y, 3, 1))
+
+
+def test_overlap_and_rank_correlation():
+    assert mean_overlap([np.arange(4), np.arange(4)]) == 1
+    assert mean_overlap([np.arange(4), np.arange(2, 6)]) == pytest.approx(2 / 6)
+    assert rank_correlation([1, 2, 3], [5, 6, 90]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+
+
+def test_means_are_over_tasks_that_all_have_the_value():
+    table = [{"task": t, "offset": o, "accuracy": a} for t, o, a in (("a", 0, 10), ("b", 0, 20), ("a", 5, 90))]
+    assert mean_by(table, "offset") == {0: 15}
+
+
+def test_scalings(rows):
+    X = rows.train.copy()
+    X[:, 0] = 0
+    divisors = damped_divisors(X, rows.columns)
+    variance = X.var(0)
+    np.testing.assert_allclose(divisors[30:80] ** 2, variance[30:80] + variance[30:80].mean(), rtol=1e-4)
+    z = Bench(TaskRows("x", "y", rows.columns, X, rows.test, rows.y, rows.y_test), SETTINGS).z
+    assert not z.tile(np.array([0])).any()
+    spread = z.tile(np.arange(30, 80)).std(dim=1, correction=0).numpy()
+    np.testing.assert_allclose(spread, np.sqrt(variance[30:80]) / divisors[30:80], rtol=1e-4)
+    unit = unit_norm(X, rows.columns)
+    np.testing.assert_allclose(np.linalg.norm(unit[:, 30:80], axis=1), 1, rtol=1e-5)
+
+
+def test_the_first_order_network_is_exact_for_small_steps(laboratory):
+    task = laboratory.tasks[0]
+    network = trained(laboratory, task, pretrained=True)
+    models = Linearised(network, laboratory.specs[laboratory.backbone])
+    images = task.test.images
+    end, _, _ = models.logits(images)
+    x = models.preprocessing.batch([models.preprocessing.image(images[i]) for i in range(len(images))])
+    np.testing.assert_allclose(
+        end, network.network_(x).detach().numpy(), rtol=1e-3, atol=1e-4
+    )  # folding changes nothing
+    assert r2(end, end) == 1
+
+    def gap(share):
+        for name, parameter in models.end.named_parameters():
+            parameter.data.copy_(models.w[name] + share * steps[name])
+        models.dw = {name: share * step for name, step in steps.items()}
+        moved, linear, start = models.logits(images)
+        return np.abs(moved - linear).max() / np.abs(moved - start).max()
+
+    steps = dict(models.dw)
+    assert gap(1e-2) < 0.1 * max(gap(0.3), 1e-9) or gap(1e-2) < 0.05
+
+
+def test_folding_batch_norm_changes_no_output():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    network[1].running_mean.uniform_(-1, 1)
+    network[1].running_var.uniform_(0.5, 2)
+    torch.nn.init.uniform_(network[1].weight, 0.5, 2)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = network.eval()(x)
+    torch.testing.assert_close(folded(network)(x), before, rtol=1e-4, atol=1e-5)
+    assert not network[1].running_mean.any()
+
+
+def test_one_style_for_all_figures():
+    with style.style():
+        figure, (ax,) = style.axes()
+        style.grouped_bars(ax, ["a", "b"], {"x": [1, 2], "y": [2, 3]}, {"x": [0.1, 0.1]})
+        assert len(ax.patches) == 4 and [t.get_text() for t in ax.get_xticklabels()] == ["a", "b"]
+    assert figure.canvas.get_default_filename()

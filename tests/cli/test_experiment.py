@@ -1,0 +1,77 @@
+"""`head2toe experiment`: the user's own data, with a training and a test split."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from cli.conftest import write_folder
+from head2toe.benchmark.experiments import NAMES
+from head2toe.cli import experiment as command
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_folder(tmp_path / "pictures" / "train", n=36)
+    write_folder(tmp_path / "pictures" / "test", n=24, seed=1)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def experiment(run, backbone, tmp_path):
+    def experiment(name, data, *options):
+        quick = ("--target-size", "8", "--target-size", "2", "--dtype", "float32", "--out", tmp_path / "out")
+        return run("experiment", name, "--data", data, "--backbone", backbone, *quick, *options)
+
+    return experiment
+
+
+def test_the_names_are_those_of_the_registry():
+    assert command.NAMES == NAMES
+
+
+def test_csv_and_figures_are_written(experiment, data, tmp_path):
+    done = experiment("target-size", data)
+    assert done.code == 0 and done.err == []
+    assert done.out.startswith("Mean accuracy: ")
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == [f"target-size.{end}" for end in ("csv", "json", "png", "svg")]
+    with (tmp_path / "out" / "target-size.csv").open(encoding="utf-8", newline="") as file:
+        assert [(row["task"], row["target_size"]) for row in csv.DictReader(file)] == [
+            ("pictures", "2"),
+            ("pictures", "8"),
+        ]
+
+
+def test_json_and_progress(experiment, data):
+    done = experiment("offset", data, "--json", "--progress")
+    assert done.code == 0 and done.json["backbones"] == ["tiny"]
+    assert done.json["settings"]["target_sizes"] == [8, 2]
+    assert any("rows of 36 train images" in line for line in done.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "what"),
+    [
+        ("nothing", (), "nothing"),
+        ("backbones", (), "--backbone twice"),
+        ("other-task", (), "two tasks"),
+        ("offset", ("--test-split", "train"), "would be the same"),
+        ("offset", ("--test-split", "validation"), "validation"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(name, options, what, experiment, data, tmp_path):
+    done = experiment(name, data, *options)
+    assert done.code == 2 and len(done.err) == 1 and what in done.err[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_there_is_not_overwritten(experiment, data, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "offset.csv").write_text("mine")
+    done = experiment("offset", data)
+    assert done.code == 2 and "--overwrite" in done.err[0]
+    assert (tmp_path / "out" / "offset.csv").read_text() == "mine"
+    assert experiment("offset", data, "--overwrite").code == 0
+    assert (tmp_path / "out" / "offset.csv").read_text() != "mine"
