@@ -11,7 +11,7 @@ import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, output_options
 from head2toe.cli.output import check_file, emit, resuming, table, write_text
-from head2toe.errors import ParameterError
+from head2toe.errors import Head2ToeError, ParameterError
 
 if TYPE_CHECKING:
     from head2toe.benchmark.vtab import LoadedTask, Presence
@@ -95,7 +95,10 @@ def run_tasks(
     as_json: bool,
     progress: bool,
 ) -> None:
-    """Run methods on all tasks that are there; run again, it goes on where it stopped."""
+    """Run methods on all tasks that are there; run again, it goes on where it stopped.
+
+    A task whose data cannot be used is told at the end, with exit code 2; the others are run.
+    """
     from head2toe.benchmark.vtab import Settings, run
 
     tasks = _tasks(data, names, hubs, own, test_limit)
@@ -108,9 +111,12 @@ def run_tasks(
     options: dict[str, Any] = {"device": device} | ({} if steps is None else {"steps": steps})
     with resuming(possible=True):
         ran = run(tasks, chosen, out, settings, seeds=seeds, progress=_tell if progress else None, **options)
-    result = {"out": str(out), "tasks": [name for name, _ in tasks], "made": ran.made, "kept": ran.kept}
+    result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
     text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
     emit(result, text, as_json=as_json)
+    if ran.failed:
+        click.echo("\n".join(f"error: {task}: {reason}" for task, reason in ran.failed.items()), err=True)
+        raise click.exceptions.Exit(Head2ToeError.exit_code)
 
 
 @vtab.command(name="table")

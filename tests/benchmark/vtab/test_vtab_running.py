@@ -14,7 +14,7 @@ from benchmark.vtab.original_files import pixels
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.vtab import DEFINITIONS, LoadedTask, Settings, read_cells, run, vtab_table
 from head2toe.benchmark.vtab.published import PUBLISHED
-from head2toe.errors import DataFormatError, OutputExistsError, ParameterError
+from head2toe.errors import ClassTooSmallError, DataFormatError, OutputExistsError, ParameterError, UnknownBackboneError
 from head2toe.features import LabelledImages, as_images
 
 SETTINGS = Settings("embedded", image_size=32)
@@ -105,6 +105,30 @@ def test_more_seeds_and_methods_are_added_to_what_is_there(tmp_path):
     compare = Recorder()
     run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=3, compare=compare)
     assert compare.calls == [("kitti", ("linear",), (1, 2)), ("kitti", ("knn",), (0, 1, 2))]
+
+
+def test_a_task_whose_data_cannot_be_used_does_not_stop_the_others(tmp_path):
+    def broken():
+        raise DataFormatError("photos.zip is damaged")
+
+    class Picky(Recorder):
+        def __call__(self, task, *args, **rest):
+            if task.name == "sun397":
+                raise ClassTooSmallError("only one sample of class 3")
+            return super().__call__(task, *args, **rest)
+
+    tasks = [("dtd", broken), a_task("sun397"), a_task("kitti")]
+    ran = run(tasks, ["linear"], tmp_path, SETTINGS, seeds=2, compare=Picky())
+    assert ran.failed == {"dtd": "photos.zip is damaged", "sun397": "only one sample of class 3"}
+    assert ran.made == 2 and {cell["task"] for cell in read_cells(tmp_path)} == {"kitti"}
+
+
+def test_a_backbone_that_is_not_there_stops_the_run(tmp_path):
+    def compare(*args, **rest):
+        raise UnknownBackboneError("no such network")
+
+    with pytest.raises(UnknownBackboneError):
+        run([a_task()], ["linear"], tmp_path, SETTINGS, compare=compare)
 
 
 def test_cells_of_other_settings_are_not_mixed_in(tmp_path):

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from head2toe.benchmark.vtab.loading import LoadedTask
-from head2toe.errors import DataFormatError, OutputExistsError, ParameterError
+from head2toe.errors import DataError, DataFormatError, MissingDependencyError, OutputExistsError, ParameterError
 
 Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
@@ -44,10 +45,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run did: cells that it made, and cells that were there."""
+    """What a run did.
+
+    Attributes
+    ----------
+    made, kept : int
+        Cells that it made, and that were there.
+    failed : dict of task to reason
+        Tasks whose data could not be used; the others were run all the same.
+    """
 
     made: int
     kept: int
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -65,7 +75,8 @@ def run(
 
     Methods that read rows of the frozen backbone run together, all seeds at once, because they share the rows; each
     training of a whole network is a step of its own. Each cell is written when its step is done, so that an
-    interrupted run loses one step at most; the same call goes on from there.
+    interrupted run loses one step at most; the same call goes on from there. A task whose data are missing, damaged or
+    of no use for a method does not keep the others from being run.
 
     Parameters
     ----------
@@ -91,7 +102,7 @@ def run(
     OutputExistsError
         `out` has cells of the same name made with other settings.
     Head2ToeError
-        What data, backbone or a method raise.
+        What the backbone or a method raise.
     """
     from head2toe.benchmark.methods import methods as named
 
@@ -102,6 +113,7 @@ def run(
     folder, told = Path(out), progress or (lambda done, total, text: None)
     rows = frozenset(method.name for method in named(methods) if method.reads_rows)
     made = kept = 0
+    failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
         told(number, len(chosen), task)
         missing = [
@@ -111,19 +123,16 @@ def run(
             if not _is_there(cell_path(folder, settings.backbone, task, method, seed), settings)
         ]
         kept += len(names) * seeds - len(missing)
-        if missing:
-            made += _run_task(
-                load(),
-                missing,
-                rows,
-                folder,
-                settings,
-                lambda text, at=number: told(at, len(chosen), text),
-                compare,
-                options,
-            )
+        if not missing:
+            continue
+        step = _Step(folder, settings, rows, partial(told, number, len(chosen)), compare, options)
+        try:
+            for made_now in step.run(load, missing):
+                made += made_now
+        except (DataError, MissingDependencyError) as error:
+            failed[task] = str(error)
     told(len(chosen), len(chosen), "done")
-    return Ran(made, kept)
+    return Ran(made, kept, failed)
 
 
 def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -149,36 +158,42 @@ def cell_path(out: Path, backbone: str, task: str, method: str, seed: int) -> Pa
     return out / _plain(backbone) / _plain(task) / f"{method}-seed{seed}{SUFFIX}"
 
 
-def _run_task(
-    loaded: LoadedTask,
-    missing: Sequence[tuple[str, int]],
-    rows: frozenset[str],
-    out: Path,
-    settings: Settings,
-    told: Callable[[str], None],
-    compare: Callable[..., list[Any]] | None,
-    options: dict[str, Any],
-) -> int:
-    if compare is None:
-        from head2toe.benchmark.compare import compare
-    made = 0
-    for methods, seeds in _steps(missing, rows):
-        outcomes = compare(
-            loaded.task,
-            settings.backbone,
-            methods,
-            seed=seeds,
-            image_size=settings.image_size,
-            progress=lambda done, total, text: told(f"{loaded.task.name}: {text}"),
-            **options,
-        )
-        for outcome in outcomes:
-            cell = {**outcome.to_dict(), "task": loaded.task.name, "group": loaded.task.group}
-            cell["settings"], cell["data"] = settings.to_dict(), dict(loaded.facts)
-            path = cell_path(out, settings.backbone, loaded.task.name, cell["method"], cell["seed"])
-            _write(path, cell)
-            made += 1
-    return made
+@dataclass(frozen=True)
+class _Step:
+    """What the steps of a task share."""
+
+    out: Path
+    settings: Settings
+    rows: frozenset[str]
+    told: Callable[[str], None]
+    compare: Callable[..., list[Any]] | None
+    options: dict[str, Any]
+
+    def run(self, load: Load, missing: Sequence[tuple[str, int]]) -> Iterator[int]:
+        """Run the missing methods and seeds of a task; the numbers of cells written, step by step."""
+        compare = self.compare
+        if compare is None:
+            from head2toe.benchmark.compare import compare
+        loaded = load()
+        for methods, seeds in _steps(missing, self.rows):
+            outcomes = compare(
+                loaded.task,
+                self.settings.backbone,
+                methods,
+                seed=seeds,
+                image_size=self.settings.image_size,
+                progress=lambda done, total, text: self.told(f"{loaded.task.name}: {text}"),
+                **self.options,
+            )
+            for outcome in outcomes:
+                self._keep(loaded, outcome.to_dict())
+            yield len(outcomes)
+
+    def _keep(self, loaded: LoadedTask, outcome: dict[str, Any]) -> None:
+        task = loaded.task
+        cell = {**outcome, "task": task.name, "group": task.group}
+        cell["settings"], cell["data"] = self.settings.to_dict(), dict(loaded.facts)
+        _write(cell_path(self.out, self.settings.backbone, task.name, cell["method"], cell["seed"]), cell)
 
 
 def _steps(missing: Sequence[tuple[str, int]], rows: frozenset[str]) -> list[tuple[list[str], list[int]]]:
