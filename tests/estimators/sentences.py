@@ -112,7 +112,7 @@ _WRITTEN = {
         "She serves harder than anybody else on the tour.",
         "The referee showed him a second yellow card.",
         "Nobody expected a marathon under two hours.",
-        "Their defence collapsed in the second half.",
+        "Their defence collapsed in the second learned_from.",
         "He swims forty lengths every day before breakfast.",
         "The relay team dropped the baton at the last exchange.",
         "Season tickets for the stadium are sold out.",
@@ -210,42 +210,24 @@ _FORMS = {
     "future": "{who} will {base} {what}",
     "future, negated": "{who} will not {base} {what}",
 }
-_SUBJECTS = [
-    "baker",
-    "neighbour",
-    "sailor",
-    "nurse",
-    "teacher",
-    "clerk",
-    "gardener",
-    "singer",
-    "farmer",
-    "painter",
-    "lawyer",
-    "guard",
-    "tailor",
-    "student",
-    "driver",
-    "doctor",
-]
-_OBJECTS = [
-    "window",
-    "letter",
-    "house",
-    "boot",
-    "suitcase",
-    "fence",
-    "key",
-    "engine",
-    "coin",
-    "castle",
-    "apple",
-    "bird",
-    "ticket",
-    "glass",
-    "lamp",
-    "chair",
-]
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_SUBJECTS = _words(
+    "baker neighbour sailor nurse teacher clerk gardener singer farmer painter lawyer guard tailor "
+    "student driver doctor pilot banker hunter miner cook dancer writer judge soldier plumber barber monk "
+    "pupil visitor inspector carpenter tourist engineer uncle cousin widow hermit knight shepherd surgeon "
+    "florist miller porter jeweller butler detective librarian "
+)
+_OBJECTS = _words(
+    "window letter house boot suitcase fence key engine coin castle apple bird ticket glass lamp chair "
+    "table bottle carpet basket hammer blanket mirror clock drawer flower picture button candle ladder "
+    "barrel wagon pillow guitar kettle saddle cabin bucket magnet parcel violin helmet rocket camera "
+    "teapot curtain tractor lantern "
+)
 _ADJECTIVES = ["old", "small", "heavy", "red", "strange", "broken", "new", "dark"]
 _DEEDS = [
     "opened",
@@ -292,10 +274,10 @@ def numbers() -> tuple[list[str], list[str], list[str], list[str]]:
     The nouns of the test are others, and no verb gives the number away.
     """
     drawn = random.Random(0)
-    half = len(_SUBJECTS) // 2 + 2
+    learned_from = 30
     return (
-        *_apart(_counted(_SUBJECTS[:half], _OBJECTS[:half], drawn)),
-        *_apart(_counted(_SUBJECTS[half:], _OBJECTS[half:], drawn)),
+        *_apart(_counted(_SUBJECTS[:learned_from], _OBJECTS[:learned_from], drawn)),
+        *_apart(_counted(_SUBJECTS[learned_from:], _OBJECTS[learned_from:], drawn)),
     )
 
 

@@ -134,7 +134,7 @@ def learned(task):
 
 def test_a_sentence_encoder_forgets_numbers_that_earlier_layers_know():
     ours, linear = learned("numbers")
-    assert ours > linear + 0.04 and ours > 0.8
+    assert ours > linear + 0.08 and ours > 0.7
 
 
 @pytest.mark.slow
