@@ -36,6 +36,7 @@ def extract(
     image_size: int | None,
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
+    statistics: tuple[str, ...],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -53,7 +54,7 @@ def extract(
     start = time.perf_counter()
     images = features.read_data(data, split=split, label=label, takes=backbones.takes(backbone))
     network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
-    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
+    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
     options = running(device, dtype, batch_size)
     with resuming(possible=True):
         found = features.extract(network, images, plan, store=out, strict=strict, progress=progress, **options)

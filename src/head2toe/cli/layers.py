@@ -27,6 +27,7 @@ def layers(
     image_size: int | None,
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
+    statistics: tuple[str, ...],
     as_json: bool,
     progress: bool,  # noqa: ARG001 - there is nothing to wait for
 ) -> None:
@@ -37,17 +38,17 @@ def layers(
     from head2toe import backbones, features
 
     network = backbones.load(spec or backbone, weights=weights, resize=resize, image_size=image_size)
-    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes)
-    sizes = [str(size) for size in dict.fromkeys(target_sizes)]
-    found = [_described(layer, plan, sizes) for layer in plan.layers]
-    totals = {size: len(plan.columns(size)) for size in sizes}
+    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
+    views = [view for view in plan.views if view != features.LINEAR]
+    found = [_described(layer, plan, views) for layer in plan.layers]
+    totals = {view: len(plan.columns(view)) for view in views}
     result = {"backbone": network.to_dict(), "layers": found, "features": totals}
     emit(result, _text(found, totals), as_json=as_json)
 
 
-def _described(layer: Layer, plan: Plan, sizes: list[str]) -> dict[str, Any]:
-    blocks = {size: [plan.blocks[i] for i in plan.views[size]] for size in sizes}
-    pooled = {size: sum(b.stop - b.start for b in blocks[size] if b.layer == layer.name) for size in sizes}
+def _described(layer: Layer, plan: Plan, views: list[str]) -> dict[str, Any]:
+    blocks = {view: [plan.blocks[i] for i in plan.views[view]] for view in views}
+    pooled = {view: sum(b.stop - b.start for b in blocks[view] if b.layer == layer.name) for view in views}
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -58,7 +59,7 @@ def _described(layer: Layer, plan: Plan, sizes: list[str]) -> dict[str, Any]:
 
 
 def _text(found: list[dict[str, Any]], totals: dict[str, int]) -> str:
-    rows = [("layer", "kind", "shape", *(f"N = {size}" for size in totals))]
+    rows = [("layer", "kind", "shape", *(f"N = {view}" if view.isdigit() else view for view in totals))]
     for layer in found:
         name = layer["name"] + (" (linear probe)" if layer["penultimate"] else "")
         shape = " x ".join(map(str, layer["shape"]))

@@ -108,9 +108,17 @@ def layer_options(command: Command) -> Command:
             metavar="N",
             type=click.IntRange(min=1),
             multiple=True,
-            default=(512, 2048),
+            default=(512,),
             show_default=True,
             help="Numbers wanted of each layer, approximately; may be repeated.",
+        ),
+        click.option(
+            "--statistics",
+            metavar="LIST",
+            default="mean,std,max,centre",
+            show_default=True,
+            callback=_statistics,
+            help="What to take of each channel besides, with commas between; none: nothing.",
         ),
     )
 
@@ -151,6 +159,11 @@ def output_options(command: Command) -> Command:
 def running(device: str, dtype: str, batch_size: int | None) -> dict[str, Any]:
     """The options of `running_options` in the words of the library."""
     return {"device": device, "dtype": dtype, "batch_size": batch_size or "auto"}
+
+
+def _statistics(_: click.Context, __: click.Parameter, listed: str) -> tuple[str, ...]:
+    names = [name.strip() for name in listed.split(",")]
+    return () if names == ["none"] else tuple(names)
 
 
 def _progress(_: click.Context, __: click.Parameter, wanted: bool | None) -> bool:

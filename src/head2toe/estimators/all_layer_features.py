@@ -25,6 +25,8 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
         Numbers wanted from each layer, approximately; several sizes share what they can.
+    statistics : sequence of str
+        What to take of each channel besides: some of "mean", "std", "max" and "centre" (of mass).
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     cache : bool or path
@@ -52,6 +54,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         *,
         layers: str | Sequence[str] | None = None,
         target_sizes: Sequence[int] = (512,),
+        statistics: Sequence[str] = (),
         weights: str | PathLike[str] | None = None,
         preprocessing: Any = None,
         resize: str = "whole",
@@ -65,6 +68,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self.backbone = backbone
         self.layers = layers
         self.target_sizes = target_sizes
+        self.statistics = statistics
         self.weights = weights
         self.preprocessing = preprocessing
         self.resize = resize

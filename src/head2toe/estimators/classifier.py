@@ -25,7 +25,8 @@ from head2toe.estimators.labels import Target, check_remaining, labels_of
 from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import from_saved, to_saved
-from head2toe.probes import Columns, LinearHead, SearchResult
+from head2toe.estimators.streaming import columns_read, stream_logits
+from head2toe.probes import Columns, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,12 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
-        Numbers wanted from each layer, approximately; cross-validation chooses one. All come from one forward pass.
-    fractions, strengths, cv, class_weight, random_state
+        Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics. All come
+        from one forward pass.
+    statistics : sequence of str
+        Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass). None of them, and
+        ``layer_weights="equal"``: the paper's features.
+    fractions, strengths, layer_weights, cv, class_weight, random_state
         See `FeatureProbe`.
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
@@ -74,6 +79,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         One row a candidate, best first.
     cv_accuracy_, linear_cv_accuracy_ : float
         Cross-validated accuracy in [0, 1] of the choice, and of the linear probe on the penultimate features.
+    estimated_accuracy_ : float
+        Cross-validated accuracy in [0, 1] of the act of choosing: what to expect of new images.
     skipped_ : tuple of Skipped
         Training images that could not be read: index, name, reason.
     cached_ : bool
@@ -98,9 +105,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         backbone: Any = "embedded",
         *,
         layers: str | Sequence[str] | None = None,
-        target_sizes: Sequence[int] = (512, 2048),
+        target_sizes: Sequence[int] = (512,),
+        statistics: Sequence[str] = ("mean", "std", "max", "centre"),
         fractions: Sequence[float] | None = None,
         strengths: Sequence[float] | None = None,
+        layer_weights: str | Sequence[str] = ("equal", "learned"),
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         weights: str | PathLike[str] | None = None,
@@ -119,8 +128,10 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.backbone = backbone
         self.layers = layers
         self.target_sizes = target_sizes
+        self.statistics = statistics
         self.fractions = fractions
         self.strengths = strengths
+        self.layer_weights = layer_weights
         self.cv = cv
         self.class_weight = class_weight
         self.weights = weights
@@ -276,6 +287,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.probe_ = self._feature_probe(None).assume(found, classes, columns_of(plan), plan.d)
         self.choice_, self.search_table_ = found.choice, found.table
         self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        self.estimated_accuracy_ = self.probe_.estimated_accuracy_
         self._extractor = None
         return self
 
@@ -329,6 +341,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             columns,
             fractions=self.fractions,
             strengths=self.strengths,
+            layer_weights=self.layer_weights,
             cv=self.cv,
             class_weight=self.class_weight,
             random_state=self.random_state,
@@ -350,21 +363,10 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     def _run(
         self, images: Any, heads: tuple[str, ...], *, strict: bool
     ) -> tuple[list[np.ndarray], np.ndarray, tuple[features.Skipped, ...]]:
-        """Logits of each head, batch by batch: memory does not grow with the number of images but for the logits."""
         check_is_fitted(self)
         pictures = self._inputs(images)
-        chosen: list[LinearHead] = [getattr(self.probe_, name) for name in heads]
-        columns = np.unique(np.concatenate([head.indices.numpy() for head in chosen]))
-        places = [torch.from_numpy(np.searchsorted(columns, head.indices.numpy())) for head in chosen]
-        logits: list[list[np.ndarray]] = [[np.empty((0, len(self.classes_)), np.float32)] for _ in heads]
-        kept, skipped = [np.empty(0, np.int64)], []
-        for batch in self._ready(columns, heads, strict).stream(pictures):
-            rows = torch.from_numpy(batch.rows)
-            for head, place, gathered in zip(chosen, places, logits, strict=True):
-                gathered.append(head.logits(rows[:, place]).numpy())
-            kept.append(batch.indices)
-            skipped += batch.skipped
-        return [np.concatenate(parts) for parts in logits], np.concatenate(kept), tuple(skipped)
+        chosen = [getattr(self.probe_, name) for name in heads]
+        return stream_logits(self._ready(columns_read(chosen), heads, strict), pictures, chosen)
 
     def _ready(self, columns: np.ndarray, heads: tuple[str, ...], strict: bool) -> Streaming:
         """The network made ready for these heads; kept for the next call."""

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights
 from head2toe.estimators.progress import search_bar
-from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes import EQUAL, LEARNED, Columns, LinearHead, SearchResult, SearchSettings, search
 
 _CHUNK = 4096  # columns looked at together by the checks
 
@@ -33,6 +33,11 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         Shares of a view's features that may be kept.
     strengths : sequence of positive float, optional
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one.
+    views : sequence of str, optional
+        Names of the views to choose among; None: all of them.
+    layer_weights : "equal", "learned" or both
+        How loud each layer speaks: all features alike (the paper's way), or by weights learned for each block; of both,
+        cross-validation chooses.
     cv : int
         Number of stratified folds, at least 2.
     class_weight : None, "balanced" or dict of label to weight
@@ -50,9 +55,12 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     choice_ : dict
         The chosen row of `search_table_`.
     search_table_ : list of dict
-        One row a candidate, best first: view, fraction, features, head, strength, cv_accuracy, cv_log_loss.
+        One row a candidate, best first: view, layer_weights, fraction, features, head, strength, cv_accuracy,
+        cv_log_loss, folds.
     cv_accuracy_, linear_cv_accuracy_ : float
         Cross-validated accuracy in [0, 1] of the choice and of the linear probe.
+    estimated_accuracy_ : float
+        Cross-validated accuracy in [0, 1] of the act of choosing: what to expect of new images.
     head_, linear_head_ : LinearHead
         What is kept of the two: column numbers, standardisation and coefficients.
     """
@@ -66,6 +74,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         *,
         fractions: Sequence[float] | None = None,
         strengths: Sequence[float] | None = None,
+        views: Sequence[str] | None = None,
+        layer_weights: str | Sequence[str] = ("equal", "learned"),
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -74,6 +84,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.columns = columns
         self.fractions = fractions
         self.strengths = strengths
+        self.views = views
+        self.layer_weights = layer_weights
         self.cv = cv
         self.class_weight = class_weight
         self.random_state = random_state
@@ -109,6 +121,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
         _check_varies(rows)
         columns = self._columns(rows.shape[1])
+        _check_views(self.views, columns)
         with search_bar(shown=self.verbose) as progress:
             found = search(rows, target.y, columns, settings=settings, sample_weight=weight, progress=progress)
         return self.assume(found, target.classes, columns, rows.shape[1])
@@ -143,6 +156,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.head_, self.linear_head_ = found.head, found.linear
         self.choice_, self.search_table_ = found.choice, found.table
         self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        self.estimated_accuracy_ = found.choice.get("estimated_accuracy", found.cv_accuracy)  # older probes have none
         return self
 
     def settings(self) -> SearchSettings:
@@ -157,7 +171,12 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
                 raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
+        ways = (self.layer_weights,) if isinstance(self.layer_weights, str) else tuple(self.layer_weights)
+        if not ways or not set(ways) <= {EQUAL, LEARNED}:
+            raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
         return SearchSettings(
+            views=None if self.views is None else tuple(self.views),
+            layer_weights=ways,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             strengths=None if self.strengths is None else tuple(float(s) for s in self.strengths),
             folds=check_folds(self.cv),
@@ -204,12 +223,19 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         return arrays
 
 
+def _check_views(views: Sequence[str] | None, columns: Columns) -> None:
+    unknown = [view for view in views or () if view not in columns.candidate_views()]
+    if unknown or (views is not None and not len(views)):
+        known = ", ".join(columns.candidate_views())
+        raise ParameterError(f"views is {views!r}: the columns have the views {known}")
+
+
 def _ascending(columns: Columns) -> Columns:
     """The same views, each with its blocks in the order of the matrix: the search reads columns in ascending order."""
     views = {
         name: tuple(sorted(numbers, key=lambda b: columns.blocks[b].start)) for name, numbers in columns.views.items()
     }
-    return Columns(columns.blocks, views)
+    return replace(columns, views=views)
 
 
 def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ class FrozenNetworkEstimator(BaseEstimator):
     """Base of estimators with the parameters of a backbone and of an extraction.
 
     A subclass stores in `__init__`, unchanged: backbone, weights, preprocessing, resize, image_size, layers,
-    target_sizes, cache, device, dtype, batch_size and verbose. Constructing, cloning, printing and pickling load no
-    weights, and a pickle holds none, unless the parameter `backbone` is a module of the user's own.
+    target_sizes, statistics, cache, device, dtype, batch_size and verbose. Constructing, cloning, printing and pickling
+    load no weights, and a pickle holds none, unless the parameter `backbone` is a module of the user's own.
     """
 
     backbone: Any
@@ -29,6 +29,7 @@ class FrozenNetworkEstimator(BaseEstimator):
     image_size: Any
     layers: Any
     target_sizes: Any
+    statistics: Any
     cache: Any
     device: str
     dtype: str
@@ -77,7 +78,7 @@ class FrozenNetworkEstimator(BaseEstimator):
     def _lay_out(self, networks: Networks, budget: float | None = None) -> tuple[features.Plan, JointCosts]:
         """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
         sizes = (self.target_sizes,) if isinstance(self.target_sizes, int) else self.target_sizes
-        return networks.lay_out(self.layers, sizes, budget)
+        return networks.lay_out(self.layers, sizes, self.statistics, budget)
 
     def _cache(self) -> features.Cache | None:
         if self.cache is False or self.cache is None:

@@ -59,14 +59,16 @@ class Networks:
         """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""
         return self.parts[0].to_dict() if self.single else {"parts": [one.to_dict() for one in self.parts]}
 
-    def lay_out(self, pattern: Any, sizes: Sequence[int], budget: float | None) -> tuple[features.Plan, JointCosts]:
+    def lay_out(
+        self, pattern: Any, sizes: Sequence[int], statistics: Sequence[str] = (), budget: float | None = None
+    ) -> tuple[features.Plan, JointCosts]:
         """Columns of a row, and what the layers cost; a budget is a share of each network's FLOPs."""
         plans, spent = [], []
         for backbone in self.parts:
             found = features.layers(backbone, pattern)
             spent.append(costs(backbone, found))
             chosen = found if budget is None else within(found, spent[-1], budget)
-            plans.append(features.Plan.build(chosen, sizes))
+            plans.append(features.Plan.build(chosen, sizes, statistics=statistics))
         return (plans[0] if self.single else join(plans)), JointCosts(tuple(spent))
 
     def extract(
@@ -160,6 +162,7 @@ class _Stretch:
 
     def __init__(self, images: features.Images, start: int, stop: int) -> None:
         self._images, self._start, self._stop = images, start, stop
+        self.takes = getattr(images, "takes", "images")
         names = getattr(images, "names", None)
         if names is not None:
             self.names = names[start:stop]

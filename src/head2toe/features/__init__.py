@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from head2toe.features.images import Images, as_images
     from head2toe.features.inputs import as_inputs
     from head2toe.features.plan import LINEAR, Block, Plan
+    from head2toe.features.pooling import STATISTICS
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
     from head2toe.features.taps import Layer, layers
@@ -24,6 +25,7 @@ _HOMES = {
     "FeatureStore": "store",
     "Images": "images",
     "LINEAR": "plan",
+    "STATISTICS": "pooling",
     "LabelledImages": "data",
     "Layer": "taps",
     "Plan": "plan",
@@ -37,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "LINEAR",
+    "STATISTICS",
     "Block",
     "Cache",
     "Extractor",

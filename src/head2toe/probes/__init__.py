@@ -3,6 +3,16 @@
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 from head2toe.probes.heads import LinearHead
 from head2toe.probes.search import search
-from head2toe.probes.settings import SearchResult, SearchSettings
+from head2toe.probes.settings import EQUAL, LEARNED, SearchResult, SearchSettings
 
-__all__ = ["LINEAR_VIEW", "Block", "Columns", "LinearHead", "SearchResult", "SearchSettings", "search"]
+__all__ = [
+    "EQUAL",
+    "LEARNED",
+    "LINEAR_VIEW",
+    "Block",
+    "Columns",
+    "LinearHead",
+    "SearchResult",
+    "SearchSettings",
+    "search",
+]

@@ -36,10 +36,13 @@ class Columns:
     views : dict of str to tuple of int
         Each view is a set of block numbers: one way to describe an image (one target size, say). The view
         ``"linear"`` holds the penultimate features, which the linear probe uses.
+    commensurable : bool
+        The features of a block have one unit, so that their variances can be compared.
     """
 
     blocks: tuple[Block, ...]
     views: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    commensurable: bool = True
 
     @staticmethod
     def plain(d: int, groups: Sequence[tuple[int, int]] | None = None) -> Columns:
@@ -47,7 +50,11 @@ class Columns:
         spans = groups or [(0, d)]
         blocks = tuple(Block(f"group{i}", "identity", start, stop) for i, (start, stop) in enumerate(spans))
         everything = tuple(range(len(blocks)))
-        return Columns(blocks, {"all": everything, LINEAR_VIEW: everything})
+        return Columns(blocks, {"all": everything, LINEAR_VIEW: everything}, commensurable=False)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and stop of the blocks of commensurable features."""
+        return [(block.start, block.stop) for block in self.blocks] if self.commensurable else []
 
     def candidate_views(self) -> tuple[str, ...]:
         """Names of the views Head2Toe chooses among, in order."""

@@ -84,7 +84,7 @@ class _Search:
     ) -> None:
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.weight = torch.from_numpy(weight / weight.mean())
-        self.rows = Standardised(X, weight)
+        self.rows = Standardised(X, weight, columns.spans())
         self.y = torch.from_numpy(np.asarray(y, np.int64))
         self.classes = int(self.y.max()) + 1
         self.targets = indicators(self.y, self.classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import psutil
@@ -15,10 +15,13 @@ CONSTANT = 1e-6  # a spread below this share of the largest magnitude is roundin
 
 
 class Standardised:
-    """n rows of d features, every feature centred and divided by its standard deviation over all n rows.
+    """n rows of d features, every feature centred and divided by its spread over all n rows.
 
-    The scale uses no label and is the same in every fold; centring is repeated exactly inside each fold, on the
-    fold's own images (`kernels.centre`). Constant features become zero.
+    Within a block of commensurable features (one layer, one pooling) the spread is damped,
+    ``sqrt(variance + mean variance of the block)``: a feature that varies far less than its neighbours is not blown up
+    to their size. Elsewhere it is the standard deviation. The scale uses no label and is the same in every fold;
+    centring is repeated exactly inside each fold, on the fold's own images (`kernels.centre`). Constant features become
+    zero.
 
     Features are read in tiles (k, n), feature by feature: selected features are then whole rows, fast to gather. The
     tiles come from one transposed copy, or from X itself in column chunks where that copy would not fit into memory.
@@ -28,6 +31,8 @@ class Standardised:
     X : array or memmap of shape (n, d), float32 or float64
     weight : array of shape (n,) or None
         Sample weights of the mean and the variance.
+    blocks : sequence of (start, stop)
+        The blocks of commensurable features.
 
     Attributes
     ----------
@@ -35,7 +40,7 @@ class Standardised:
         The scale of a constant feature is infinite.
     """
 
-    def __init__(self, X: np.ndarray, weight: np.ndarray | None = None) -> None:
+    def __init__(self, X: np.ndarray, weight: np.ndarray | None = None, blocks: Iterable[tuple[int, int]] = ()) -> None:
         self.X = X
         self.n, self.d = X.shape
         self.step = max(1, TILE_BYTES // (4 * self.n))
@@ -45,6 +50,11 @@ class Standardised:
         self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
         for start, stop in self._spans(self.d):
             self._measure(start, stop, torch.from_numpy(share))
+        for start, stop in blocks:
+            self._damp(start, stop)
+        if self._held is not None:
+            for start, stop in self._spans(self.d):
+                self._held[start:stop] /= torch.from_numpy(self.scale[start:stop])[:, None]
 
     def _measure(self, start: int, stop: int, share: torch.Tensor) -> None:
         tile = torch.from_numpy(np.ascontiguousarray(self.X[:, start:stop].T, np.float32))
@@ -56,7 +66,11 @@ class Standardised:
         self.mean[start:stop] = mean.numpy()
         self.scale[start:stop] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
         if self._held is not None:
-            self._held[start:stop] = self._standardise(tile, np.arange(start, stop))
+            torch.sub(tile, torch.from_numpy(self.mean[start:stop])[:, None], out=self._held[start:stop])
+
+    def _damp(self, start: int, stop: int) -> None:
+        variance = np.where(np.isfinite(self.scale[start:stop]), self.scale[start:stop], 0).astype(np.float64) ** 2
+        self.scale[start:stop] = np.where(variance > 0, np.sqrt(variance + variance.mean()), np.inf)
 
     def _standardise(self, tile: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
         tile -= torch.from_numpy(self.mean[indices])[:, None]
