@@ -21,7 +21,7 @@ from head2toe import backbones
 from head2toe.backbones import Preprocessing
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench
+from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import trained
@@ -52,7 +52,7 @@ def measure(laboratory: Laboratory) -> Rows:
 def _of_task(small: Laboratory, laboratory: Laboratory, task: Any) -> Rows:
     network = trained(laboratory, task, pretrained=True)
     models = Linearised(network, small.specs[small.backbone])
-    bench = Bench(small.rows(task).of_views([small.settings.view]), small.settings)
+    bench = bench_of(small, task)
     wanted, first, frozen = models.logits(task.test.images)
     on_train, _, _ = models.logits(task.train.images)
     found = {FINE_TUNED: wanted, FIRST_ORDER: first}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import trained
@@ -24,8 +24,8 @@ def measure(laboratory: Laboratory) -> Rows:
     small = laboratory.small()
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(small.rows(task).of_views([small.settings.view]), small.settings)
-        judged = bench.judge(bench.fractions())
+        bench = bench_of(small, task)
+        judged = bench.by_fraction()
         linear, head2toe = (bench.test_accuracy(one) for one in (bench.linear(), judged[best(judged)]))
         labels = np.array(task.test.with_labels().labels)
         scratch = 100 * float((trained(laboratory, task, pretrained=False).predict(task.test.images) == labels).mean())

@@ -9,8 +9,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
+from head2toe.benchmark.experiments.laboratory import Laboratory, Settings, TaskRows
 from head2toe.benchmark.experiments.scaling import Scaling, damped
+from head2toe.benchmark.tasks import Task
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
@@ -63,6 +64,8 @@ class Bench:
         self.everything = np.arange(len(rows.y))
         self.folds = stratified_folds(rows.y, min(settings.folds, len(rows.y)), random_state=settings.seed)
         self._grams: dict[str, torch.Tensor] = {}
+        self._ranked: dict[tuple[str, Scorer, bytes], np.ndarray] = {}
+        self._by_fraction: dict[tuple[str, Scorer], dict[float, Judged]] = {}
 
     def view_gram(self, view: str) -> torch.Tensor:
         """Gram matrix of all columns of a view, float32 (n, n)."""
@@ -71,8 +74,14 @@ class Bench:
         return self._grams[view]
 
     def rank(self, train: np.ndarray, view: str | None = None, scorer: Scorer = group_lasso) -> np.ndarray:
-        """Scores of a view's columns, from some training rows alone, float64 (K,)."""
+        """Scores of a view's columns, from some training rows alone, float64 (K,); computed once."""
         view = view or self.settings.view
+        key = (view, scorer, train.tobytes())
+        if key not in self._ranked:
+            self._ranked[key] = self._score(train, view, scorer)
+        return self._ranked[key]
+
+    def _score(self, train: np.ndarray, view: str, scorer: Scorer) -> np.ndarray:
         question = Question(
             self.z,
             self.columns.indices(view),
@@ -93,6 +102,13 @@ class Bench:
             return {f: self.columns.indices(name)[top(scores, f)] for f in self.settings.fractions}
 
         return select
+
+    def by_fraction(self, view: str | None = None, scorer: Scorer = group_lasso) -> dict[float, Judged]:
+        """Judge each of the settings' fractions of a view; computed once."""
+        key = (view or self.settings.view, scorer)
+        if key not in self._by_fraction:
+            self._by_fraction[key] = self.judge(self.fractions(*key))
+        return self._by_fraction[key]
 
     def linear(self) -> Judged:
         """The linear probe on the last layer."""
@@ -159,6 +175,13 @@ class Bench:
             "accuracy": accuracy,
             "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(self.rows.test))),
         }
+
+
+def bench_of(laboratory: Laboratory, task: Task, label: str | None = None, view: str | None = None) -> Bench:
+    """The bench of a task, a backbone (the first) and a view (the first), set up once."""
+    view = view or laboratory.settings.view
+    key = ("bench", task.name, label or laboratory.backbone, view)
+    return laboratory.once(key, lambda: Bench(laboratory.rows(task, label).of_views([view]), laboratory.settings))
 
 
 def best(judged: Mapping[Option, Judged]) -> Option:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, mean_by, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
@@ -21,8 +21,8 @@ def measure(laboratory: Laboratory) -> Rows:
     rows: Rows = []
     for label in laboratory.specs:
         for task in laboratory.tasks:
-            bench = Bench(laboratory.rows(task, label).of_views([laboratory.settings.view]), laboratory.settings)
-            judged = bench.judge(bench.fractions())
+            bench = bench_of(laboratory, task, label)
+            judged = bench.by_fraction()
             chosen = best(judged)
             rows += [bench.row(one, method="head2toe", fraction=f, chosen=f == chosen) for f, one in judged.items()]
             rows.append(bench.row(bench.linear(), method=LINEAR, fraction=None, chosen=True))

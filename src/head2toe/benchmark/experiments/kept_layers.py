@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
@@ -19,8 +19,8 @@ def measure(laboratory: Laboratory) -> Rows:
     """Features that each task keeps of each layer, at the fraction below one that cross-validation chooses."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
-        judged = {f: one for f, one in bench.judge(bench.fractions()).items() if f < 1}
+        bench = bench_of(laboratory, task)
+        judged = {f: one for f, one in bench.by_fraction().items() if f < 1}
         chosen = best(judged)
         rows += [
             {"task": task.name, "backbone": bench.rows.backbone, "fraction": chosen, **row}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -149,6 +149,9 @@ class Laboratory:
         Told what is going on.
     backbone_options, run_options
         Options of `backbones.load`, and of `features.extract`.
+    memory
+        What several experiments need, computed once: see `once`. Laboratories made by `dataclasses.replace` have it in
+        common.
     """
 
     tasks: Sequence[Task]
@@ -158,21 +161,27 @@ class Laboratory:
     progress: Progress = field(default=_silent)
     backbone_options: dict[str, Any] = field(default_factory=dict)
     run_options: dict[str, Any] = field(default_factory=dict)
-
-    _loaded: dict[str, tuple[backbones.Backbone, features.Plan]] = field(default_factory=dict, init=False)
+    memory: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def backbone(self) -> str:
         """Label of the first backbone."""
         return next(iter(self.specs))
 
+    def once(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for a key, these settings and these backbone options."""
+        whole = (*key, self.settings, tuple(sorted(self.backbone_options.items())))
+        if whole not in self.memory:
+            self.memory[whole] = make()
+        return self.memory[whole]
+
     def network(self, label: str) -> tuple[backbones.Backbone, features.Plan]:
         """A backbone and the plan of its rows."""
-        if label not in self._loaded:
-            backbone = backbones.load(self.specs[label], **self.backbone_options)
-            plan = features.Plan.build(features.layers(backbone), self.settings.target_sizes)
-            self._loaded[label] = backbone, plan
-        return self._loaded[label]
+        return self.once(("network", label), lambda: self._load(label))
+
+    def _load(self, label: str) -> tuple[backbones.Backbone, features.Plan]:
+        backbone = backbones.load(self.specs[label], **self.backbone_options)
+        return backbone, features.Plan.build(features.layers(backbone), self.settings.target_sizes)
 
     def small(self) -> Laboratory:
         """The first backbone alone, on images of `settings.side` pixels, as networks that are trained see them."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
-from head2toe.benchmark.experiments.scaling import SCALINGS
+from head2toe.benchmark.experiments.scaling import DAMPED, SCALINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,14 +18,15 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each way to scale, for every task; selected features and all of them."""
     rows: Rows = []
     for task in laboratory.tasks:
-        plain = laboratory.rows(task).of_views([laboratory.settings.view])
+        usual = bench_of(laboratory, task)
         for name, (prepare, scaling) in SCALINGS.items():
-            rows += _measured(Bench(prepare(plain), laboratory.settings, scaling), name)
+            bench = usual if name == DAMPED else Bench(prepare(usual.rows), laboratory.settings, scaling)
+            rows += _measured(bench, name)
     return rows
 
 
 def _measured(bench: Bench, name: str) -> Rows:
-    judged = bench.judge(bench.fractions())
+    judged = bench.by_fraction()
     return [
         bench.row(judged[best(judged)], scaling=name, method="head2toe", fraction=best(judged)),
         bench.row(judged[max(judged)], scaling=name, method="all features", fraction=max(judged)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Select
+from head2toe.benchmark.experiments.bench import Bench, Select, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
@@ -22,7 +22,7 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each group, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        bench = bench_of(laboratory, task)
         width = bench.columns.width(laboratory.settings.view)
         size = max(1, min(laboratory.settings.group, width // LEAST_GROUPS))
         judged = bench.judge(groups(bench, size, offsets(width, size)))
@@ -75,7 +75,7 @@ EXPERIMENT = Experiment(
     columns=("task", "backbone", "offset", "features", "strength", "cv_accuracy", "accuracy", "standard_error"),
     paper="Groups of 2048 features that follow each other in the order of relevance: mean accuracy over VTAB-1k falls "
     "monotonically with the offset, so the score says how useful a feature is.",
-    differs="Scores are those of the group lasso on standardised features, and the head is ridge regression; offsets "
+    differs="Scores are those of the group lasso on damped features, and the head is ridge regression; offsets "
     "double, as neighbouring groups differ by less than the error of a test set.",
     measure=measure,
     draw=draw,

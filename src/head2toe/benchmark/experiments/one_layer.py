@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.probes.columns import LINEAR_VIEW
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINEAR = "none (linear probe)"
+MOST_LAYERS = 32  # evenly spaced over the depth, where there are more
 
 
 def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of the last layer together with each other layer, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        bench = bench_of(laboratory, task)
         extra = with_each_layer(bench)
         judged = bench.judge(lambda _, extra=extra: extra)
         chosen = best({layer: one for layer, one in judged.items() if layer != LINEAR})
@@ -33,14 +34,16 @@ def measure(laboratory: Laboratory) -> Rows:
 
 
 def with_each_layer(bench: Bench) -> dict[str, np.ndarray]:
-    """Columns of the linear probe alone, and with those of each other layer of the view, in order of execution."""
+    """Columns of the linear probe alone, and with those of other layers of the view, in order of execution."""
     last = bench.columns.indices(LINEAR_VIEW)
     found: dict[str, np.ndarray] = {LINEAR: last}
     for number in bench.columns.views[bench.settings.view]:
         block = bench.columns.blocks[number]
         own = np.arange(block.start, block.stop)
         found[block.layer] = np.union1d(found.get(block.layer, last), own)
-    return {layer: columns for layer, columns in found.items() if layer == LINEAR or len(columns) > len(last)}
+    layers = [layer for layer, columns in found.items() if len(columns) > len(last)]
+    places = np.linspace(0, len(layers) - 1, min(MOST_LAYERS, len(layers))).round().astype(int)
+    return {layer: found[layer] for layer in (LINEAR, *(layers[i] for i in places))}
 
 
 def draw(rows: Rows) -> Figure:
@@ -87,7 +90,7 @@ EXPERIMENT = Experiment(
         *("cv_accuracy", "accuracy", "standard_error"),
     ),
     paper="Section 2 adds one layer at a time to the linear probe, and looks at what the best one brings.",
-    differs="Standardised features and a ridge head.",
+    differs=f"Damped features and a ridge head; at most {MOST_LAYERS} layers, evenly spaced over the depth.",
     measure=measure,
     draw=draw,
     findings=findings,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench
+from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.errors import ParameterError
@@ -26,7 +26,7 @@ def measure(laboratory: Laboratory) -> Rows:
     view, found = laboratory.settings.view, {}
     benches = {}
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([view]), laboratory.settings)
+        bench = bench_of(laboratory, task)
         found[task.name] = bench.columns.indices(view)[top(bench.rank(bench.everything), FRACTION)]
         benches[task.name] = bench
     return [row for name, bench in benches.items() for row in _of_target(name, bench, found)]

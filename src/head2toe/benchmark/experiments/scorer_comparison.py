@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, mean_by, ordered, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
@@ -19,10 +19,10 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each scorer at each fraction, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        bench = bench_of(laboratory, task)
         for name, scorer in ALL_SCORERS.items():
             laboratory.progress(f"{task.name}: {name}")
-            judged = bench.judge(bench.fractions(scorer=scorer))
+            judged = bench.by_fraction(scorer=scorer)
             parts = {fraction: one for fraction, one in judged.items() if fraction < 1}  # all of them need no scorer
             chosen = best(parts)
             rows += [bench.row(one, scorer=name, fraction=f, chosen=f == chosen) for f, one in parts.items()]

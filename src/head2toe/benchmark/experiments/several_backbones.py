@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, TaskRows
 from head2toe.errors import ParameterError
@@ -21,13 +21,12 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of the linear probe and of Head2Toe on each backbone, and on all of them together."""
     if len(laboratory.specs) < 2:
         raise ParameterError("several backbones need two: give --backbone twice or more")
-    view = laboratory.settings.view
     rows: Rows = []
     for task in laboratory.tasks:
-        alone = [laboratory.rows(task, label).of_views([view]) for label in laboratory.specs]
-        for one in (*alone, reduce(TaskRows.beside, alone)):
-            bench = Bench(one, laboratory.settings)
-            judged = bench.judge(bench.fractions())
+        alone = [bench_of(laboratory, task, label) for label in laboratory.specs]
+        together = Bench(reduce(TaskRows.beside, (bench.rows for bench in alone)), laboratory.settings)
+        for bench in (*alone, together):
+            judged = bench.by_fraction()
             rows.append(bench.row(bench.linear(), method=LINEAR, fraction=None))
             rows.append(bench.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)))
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Judged, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.errors import ParameterError
@@ -23,22 +23,20 @@ def measure(laboratory: Laboratory) -> Rows:
         raise ParameterError("several sizes at once need several target sizes: give --target-size twice or more")
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([str(size) for size in sizes]), laboratory.settings)
-        alone: dict[tuple[str, float], Judged] = {}
+        alone = {}
         for size in sizes:
-            judged = bench.judge(bench.fractions(str(size)))
-            alone.update({(str(size), fraction): one for fraction, one in judged.items()})
-        for size in sizes:
-            mine = {option: one for option, one in alone.items() if option[0] == str(size)}
-            rows.append(_row(bench, f"N = {size}", best(mine)[1], mine[best(mine)]))
-        rows.append(_row(bench, CHOSEN, best(alone)[1], alone[best(alone)]))
-        together = bench.judge(bench.fractions("all"))
-        rows.append(_row(bench, TOGETHER, best(together), together[best(together)]))
+            bench = bench_of(laboratory, task, view=str(size))
+            judged = bench.by_fraction(str(size))
+            fraction = best(judged)
+            rows.append(bench.row(judged[fraction], sizes=f"N = {size}", fraction=fraction))
+            alone[size] = rows[-1]
+        chosen = max(alone, key=lambda size: (alone[size]["cv_accuracy"], -alone[size]["features"]))
+        rows.append({**alone[chosen], "sizes": CHOSEN})
+        together = Bench(laboratory.rows(task).of_views([str(size) for size in sizes]), laboratory.settings)
+        judged = together.by_fraction("all")
+        fraction = best(judged)
+        rows.append(together.row(judged[fraction], sizes=TOGETHER, fraction=fraction))
     return rows
-
-
-def _row(bench: Bench, sizes: str, fraction: float, judged: Judged) -> dict:
-    return bench.row(judged, sizes=sizes, fraction=fraction)
 
 
 def draw(rows: Rows) -> Figure:

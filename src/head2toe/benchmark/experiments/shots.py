@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
@@ -22,7 +22,7 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of three methods for each number of images a class, repeated draws."""
     rows: Rows = []
     for task in laboratory.tasks:
-        everything = laboratory.rows(task).of_views([laboratory.settings.view])
+        everything = bench_of(laboratory, task).rows
         least = int(np.bincount(everything.y).min())
         for shots in [k for k in laboratory.settings.shots if k <= least]:
             for draw in range(laboratory.settings.repeats):
@@ -39,7 +39,7 @@ def balanced(y: np.ndarray, shots: int, seed: int) -> np.ndarray:
 
 
 def _methods(bench: Bench) -> Rows:
-    judged = bench.judge(bench.fractions())
+    judged = bench.by_fraction()
     everything = max(judged)
     return [
         bench.row(bench.linear(), method=LINEAR, fraction=None),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench
+from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.probes.folds import stratified_folds
@@ -25,8 +25,8 @@ def measure(laboratory: Laboratory) -> Rows:
     """Overlap and accuracy of selections on draws of the training images, and accuracy with averaged scores."""
     rows: Rows = []
     for task in laboratory.tasks:
-        everything = laboratory.rows(task).of_views([laboratory.settings.view])
-        bench = Bench(everything, laboratory.settings)
+        bench = bench_of(laboratory, task)
+        everything = bench.rows
         rows += _rows(bench, WHOLE, group_lasso)
         rows += _rows(bench, AVERAGED, averaged(laboratory.settings.repeats))
         parts = draws(everything.y, laboratory.settings.repeats, laboratory.settings.seed)
@@ -38,7 +38,7 @@ def measure(laboratory: Laboratory) -> Rows:
 
 
 def _rows(bench: Bench, selection: str, scorer: Any) -> Rows:
-    judged = bench.judge(bench.fractions(scorer=scorer))
+    judged = bench.by_fraction(scorer=scorer)
     return [
         {**bench.row(one, selection=selection, fraction=f, draw=None, overlap=None), "kept": one.kept}
         for f, one in judged.items()

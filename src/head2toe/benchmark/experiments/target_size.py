@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, best
+from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, values
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
@@ -17,10 +17,9 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy at each target size, for every task; the fraction is chosen by cross-validation."""
     rows: Rows = []
     for task in laboratory.tasks:
-        everything = laboratory.rows(task)
         for size in sorted(laboratory.settings.target_sizes):
-            bench = Bench(everything.of_views([str(size)]), laboratory.settings)
-            judged = bench.judge(bench.fractions(str(size)))
+            bench = bench_of(laboratory, task, view=str(size))
+            judged = bench.by_fraction(str(size))
             chosen = best(judged)
             width = bench.columns.width(str(size))
             rows.append(bench.row(judged[chosen], target_size=size, fraction=chosen, of=width))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Select, best
+from head2toe.benchmark.experiments.bench import Bench, Select, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.probes.ranking import top
@@ -24,7 +24,7 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy at each step from features to layers, for every task; the fraction is chosen by cross-validation."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = Bench(laboratory.rows(task).of_views([laboratory.settings.view]), laboratory.settings)
+        bench = bench_of(laboratory, task)
         judged = bench.judge(select_between(bench))
         for step in STEPS:
             mine = {option: one for option, one in judged.items() if option[0] == step}
