@@ -17,7 +17,7 @@ from head2toe.benchmark.cell import Cell, Progress
 from head2toe.benchmark.costs import stored_bytes
 from head2toe.benchmark.method import Fitted, Method
 from head2toe.benchmark.methods import methods as named
-from head2toe.benchmark.rows import extracted
+from head2toe.benchmark.rows import PAPER_SIZES, extracted
 from head2toe.benchmark.tasks import Task
 
 STEPS = 200  # of one training of a network
@@ -98,6 +98,7 @@ def compare(
     image_size: int | None = None,
     progress: Progress | None = None,
     steps: int = STEPS,
+    target_sizes: Sequence[int] = PAPER_SIZES,
     preprocessing: Any = None,
     **options: Any,
 ) -> list[Outcome]:
@@ -120,6 +121,8 @@ def compare(
     progress : callable(done, total, text), optional
     steps : int
         Gradient steps of one training of a network.
+    target_sizes : sequence of int
+        N of the paper: numbers wanted of each layer. all-l1, all-gl and head2toe-reference use the smallest.
     preprocessing : optional
         As for `head2toe.backbones.load`.
     **options
@@ -149,7 +152,9 @@ def compare(
     with ExitStack() as stack:
         if any(method.reads_rows for method in chosen):
             told(0, len(chosen), "rows of the training images")
-            first.made = stack.enter_context(extracted(loaded, task.train.images, progress=False, **options))
+            first.made = stack.enter_context(
+                extracted(loaded, task.train.images, target_sizes, progress=False, **options)
+            )
         cells = [replace(first, seed=one, fitted={}) for one in seeds]
         for cell in cells:
             _fit(cell, chosen, told)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -27,12 +28,49 @@ class Spent:
 class _Counter(TorchDispatchMode):
     """Counts with the formulas of `torch.utils.flop_counter`, and those of the decompositions that it lacks.
 
-    `FlopCounterMode` itself takes about twenty times as long an operation, which would spoil the times measured beside.
+    `FlopCounterMode` itself takes several times as long an operation, which would spoil the times measured beside. For
+    the same reason it rests while an optimiser with a closure runs (L-BFGS, thousands of small operations): every
+    evaluation of the closure counts as its first.
     """
 
     def __init__(self, spent: Spent) -> None:
         super().__init__()
-        self.spent = spent
+        self.spent, self.counting = spent, False
+
+    def start(self) -> None:
+        self.counting = True
+        self.__enter__()
+
+    def stop(self) -> None:
+        if self.counting:
+            self.counting = False
+            self.__exit__(None, None, None)
+
+    def before_step(self, _: Any, args: Any, kwargs: Any) -> Any:
+        if len(args) < 2 or not callable(args[1]):
+            return None
+        self.stop()
+        return (args[0], self._evaluations(args[1]), *args[2:]), kwargs
+
+    def after_step(self, *_: Any) -> None:
+        if not self.counting:
+            self.start()
+
+    def _evaluations(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        each: list[int] = []
+
+        def evaluate() -> Any:
+            if each:
+                loss = closure()
+            else:
+                first = Spent()
+                with _Counter(first):
+                    loss = closure()
+                each.append(first.total)
+            self.spent.total += each[0]
+            return loss
+
+        return evaluate
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -46,8 +84,18 @@ class _Counter(TorchDispatchMode):
 def counted() -> Iterator[Spent]:
     """Count the FLOPs of matrix products, convolutions, attention and decompositions inside the context."""
     spent = Spent()
-    with _Counter(spent):
+    counter = _Counter(spent)
+    hooks = (
+        register_optimizer_step_pre_hook(counter.before_step),
+        register_optimizer_step_post_hook(counter.after_step),
+    )
+    counter.start()
+    try:
         yield spent
+    finally:
+        counter.stop()
+        for hook in hooks:
+            hook.remove()
 
 
 def _square(factor: float) -> Callable[..., int]:
@@ -68,11 +116,22 @@ def _matrix_vector(matrix: torch.Tensor, *_: Any, **__: Any) -> int:
     return 2 * matrix.numel()
 
 
+def _convolution_backward(grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, *rest: Any, **_: Any) -> int:
+    """The forward pass's count for each gradient asked for, of the input and of the weight.
+
+    torch's own formula takes grouped convolutions for dense ones, which makes depthwise networks look far too dear.
+    """
+    transposed, mask = rest[-4], rest[-1]
+    places = x if transposed else grad
+    return 2 * places.numel() * weight[0].numel() * (int(mask[0]) + int(mask[1]))
+
+
 # Golub and Van Loan, Matrix Computations, 4th edition: Cholesky n^3 / 3 (4.2.5), eigenvectors of a symmetric matrix by
 # tridiagonalisation 9 n^3 (8.3.5).
 _FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
     aten.addmm_: flop_registry[aten.addmm],
+    aten.convolution_backward: _convolution_backward,
     aten.mv: _matrix_vector,
     aten.linalg_cholesky_ex: _square(1 / 3),
     aten.cholesky_solve: _triangular,

@@ -40,6 +40,8 @@ class Rows:
         `LAST_BLOCKS`.
     own : tuple of str
         Views that `Head2ToeClassifier` would choose among.
+    paper_views : tuple of str
+        Those of the paper's target sizes, ascending.
     seconds : float
         Of the extraction of the n images, reading them included.
     flops : int
@@ -51,6 +53,7 @@ class Rows:
     X: np.ndarray
     plan: features.Plan
     own: tuple[str, ...]
+    paper_views: tuple[str, ...]
     seconds: float
     flops: int
     dtype: str
@@ -60,11 +63,6 @@ class Rows:
         blocks = tuple(Block(b.layer, b.operation, b.start, b.stop) for b in self.plan.blocks)
         chosen = self.own if views is None else tuple(views)
         return Columns(blocks, {name: self.plan.views[name] for name in (*chosen, LINEAR_VIEW)})
-
-    @cached_property
-    def paper_views(self) -> tuple[str, ...]:
-        """The paper's target sizes, ascending."""
-        return tuple(str(size) for size in PAPER_SIZES)
 
     @cached_property
     def _standardised(self) -> dict[str, tuple[np.ndarray, Standardised]]:
@@ -82,14 +80,14 @@ class Rows:
         return self._standardised[view]
 
 
-def layout(backbone: Backbone) -> tuple[features.Plan, tuple[str, ...]]:
+def layout(backbone: Backbone, target_sizes: Sequence[int] = PAPER_SIZES) -> tuple[features.Plan, tuple[str, ...]]:
     """The plan of a comparison, and the views among which the classifier itself would choose."""
-    classifier = Head2ToeClassifier()
+    classifier = Head2ToeClassifier(target_sizes=tuple(target_sizes))
     plan, _ = classifier._lay_out(Networks((backbone,)))  # noqa: SLF001 - the same columns as the classifier's own
     own = tuple(name for name in plan.views if name != LINEAR_VIEW)
     found = features.layers(backbone)
-    paper = features.Plan.build(found, PAPER_SIZES)
-    wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in PAPER_SIZES}
+    paper = features.Plan.build(found, target_sizes)
+    wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in target_sizes}
     plan = _extended(plan, {name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
     return _extended(plan, {LAST_BLOCKS: last_blocks(found)}), own
 
@@ -113,7 +111,9 @@ def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[
 
 
 @contextmanager
-def extracted(backbone: Backbone, images: features.Images, **options: Any) -> Iterator[Rows]:
+def extracted(
+    backbone: Backbone, images: features.Images, target_sizes: Sequence[int] = PAPER_SIZES, **options: Any
+) -> Iterator[Rows]:
     """Rows of the training images, in memory or in a temporary folder that is deleted at the end.
 
     Raises
@@ -121,14 +121,15 @@ def extracted(backbone: Backbone, images: features.Images, **options: Any) -> It
     UnreadableImageError
         Methods can only be compared on the same images: each must be readable.
     """
-    plan, own = layout(backbone)
+    plan, own = layout(backbone, target_sizes)
     with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
         store = None if plan.bytes(len(images)) <= _IN_MEMORY else Path(folder) / "rows"
         start = time.perf_counter()
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start
         total = costs(backbone, plan.layers).total
-        yield Rows(found.rows, plan, own, seconds, total, found.dtype)
+        paper = tuple(str(size) for size in sorted(set(target_sizes)))
+        yield Rows(found.rows, plan, own, paper, seconds, total, found.dtype)
 
 
 def _extended(plan: features.Plan, views: dict[str, list[tuple[str, str]]]) -> features.Plan:

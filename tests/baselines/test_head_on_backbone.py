@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from estimators.tiny import PREPROCESSING, pictures, tiny_network
+from head2toe import backbones, features
+from head2toe.baselines import HeadOnBackbone, Pixels, low_rank, tune
+from head2toe.baselines.low_rank import updates
+from head2toe.baselines.training import Schedule
+from head2toe.baselines.tuning import logits_of
+from head2toe.probes import LinearHead
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    network = tiny_network(3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 0.5)  # timm begins with some at zero, which let no gradient through
+    return backbones.load(network, preprocessing=PREPROCESSING)
+
+
+@pytest.fixture(scope="module")
+def plan(backbone):
+    return features.Plan.build(features.layers(backbone), (16,))
+
+
+def head(plan, count=60, classes=3):
+    generator = torch.Generator().manual_seed(0)
+    indices = torch.randperm(plan.d, generator=generator)[:count].sort().values
+    numbers = torch.randn(count, generator=generator)
+    return LinearHead(indices, numbers, numbers.abs() + 0.5, torch.randn(classes, count, generator=generator),
+                      torch.randn(classes, generator=generator))  # fmt: skip
+
+
+def pixels(n=6):
+    return Pixels.of(features.as_images(pictures(n)[0]), PREPROCESSING)
+
+
+def test_before_training_it_says_what_the_head_says_of_the_rows(backbone, plan):
+    images = features.as_images(pictures(6)[0])
+    rows = features.extract(backbone, images, plan, dtype="float32", progress=False).rows
+    expected = head(plan).logits(torch.from_numpy(rows)[:, head(plan).indices])
+    network = HeadOnBackbone(backbone.module, plan, head(plan))
+    given = pixels()
+    torch.testing.assert_close(logits_of(network, given, given.x), expected, atol=1e-3, rtol=1e-3)
+    network.train()  # normalisation keeps the statistics that the head was fitted with
+    with torch.no_grad():
+        torch.testing.assert_close(network(given.batch(given.x)), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_gradients_reach_every_weight_below_the_last_kept_layer(backbone, plan):
+    network = HeadOnBackbone(backbone.module, plan, head(plan, count=plan.d // 2)).train()
+    given = pixels()
+    network(given.batch(given.x)).square().mean().backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+    assert all(not p.requires_grad for p in backbone.module.parameters())  # the backbone itself stays frozen
+
+
+def test_the_first_gradient_is_that_of_finite_differences(backbone, plan):
+    network = HeadOnBackbone(backbone.module, plan, head(plan)).double().eval()
+    given = pixels(2)
+    batch = given.batch(given.x).double()
+    weight = next(p for name, p in network.named_parameters() if "conv" in name and p.ndim == 4)
+    network(batch)[:, 0].sum().backward()
+    place, step = (0,) * 4, 1e-6
+    with torch.no_grad():
+        weight[place] += step
+        above = network(batch)[:, 0].sum()
+        weight[place] -= 2 * step
+        below = network(batch)[:, 0].sum()
+    assert weight.grad[place].item() == pytest.approx(((above - below) / (2 * step)).item(), rel=1e-3, abs=1e-6)
+
+
+def test_tuning_holds_images_out_and_ends_with_all(backbone):
+    images, labels = pictures(30)
+    given = Pixels.of(features.as_images(images), PREPROCESSING)
+    y = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+    asked, told = [], []
+
+    def start(rows):
+        asked.append(None if rows is None else rows.tolist())
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
+
+    split = (np.arange(20), np.arange(20, 30))
+    schedule = Schedule(40, 0.0, 8, 0)
+    tuned = tune(start, given, y, split, schedule, (1e-9, 0.003), lambda done, total: told.append((done, total)))
+    assert asked == [split[0].tolist(), split[0].tolist(), None]
+    assert told == [(done, 120) for done in range(1, 121)]
+    assert tuned.learning_rate == 0.003 and tuned.accuracy == max(row["accuracy"] for row in tuned.table) > 0.6
+    assert (logits_of(tuned.network, given, given.x).argmax(1) == y).double().mean() > 0.9
+
+
+def test_a_diverged_run_is_no_candidate(backbone):
+    given = pixels(12)
+    y = torch.arange(12) % 2
+
+    def start(rows):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 2))
+
+    tuned = tune(start, given, y, (np.arange(8), np.arange(8, 12)), Schedule(5, 0.0, 4, 0), (1e38, 1e-4))
+    assert tuned.learning_rate == 1e-4 and tuned.table[0]["accuracy"] == 0
+
+
+def test_low_rank_updates_start_from_the_backbone(backbone):
+    from dataclasses import replace
+
+    pytest.importorskip("peft")
+    network = low_rank(replace(backbone, classifier="fc"), 3, rank=2).eval()
+    given = pixels(3)
+    batch = given.batch(given.x)
+    with torch.no_grad():
+        assert network(batch).abs().max() == 0  # the new head is zero
+        expected = backbone.module.forward_features(batch)
+        torch.testing.assert_close(network.base_model.model.forward_features(batch), expected, atol=1e-5, rtol=1e-5)
+    kept = updates(network)
+    assert all("lora" in name or "fc" in name for name in kept)
+    assert sum(t.numel() for t in kept.values()) < sum(p.numel() for p in backbone.module.parameters())
