@@ -44,11 +44,9 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     layers : str or list of str, optional
         A glob (`layer[34].*`), a regular expression (`re:attn|mlp`) or a list of them; None: all layers.
     target_sizes : sequence of int
-        Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics. All come
-        from one forward pass.
+        Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics.
     statistics : sequence of str
-        Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass). None of them, and
-        ``layer_weights="equal"``: the paper's features.
+        Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass); the paper takes none.
     fractions, strengths, layer_weights, cv, class_weight, random_state
         See `FeatureProbe`.
     weights, preprocessing, resize, image_size

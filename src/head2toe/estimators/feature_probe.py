@@ -16,7 +16,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights
 from head2toe.estimators.progress import search_bar
-from head2toe.probes import EQUAL, LEARNED, Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, EQUAL, HEADS, LEARNED, LEAST_SQUARES
 
 _CHUNK = 4096  # columns looked at together by the checks
 
@@ -38,6 +39,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     layer_weights : "equal", "learned" or both
         How loud each layer speaks: all features alike (the paper's way), or by weights learned for each block; of both,
         cross-validation chooses.
+    heads : some of "least squares", "discriminant" and "logistic"
+        How the head may be fitted: ridge regression on class indicators, a linear discriminant on its outputs, or
+        logistic regression. At least one of the first two, which screen the features.
     cv : int
         Number of stratified folds, at least 2.
     class_weight : None, "balanced" or dict of label to weight
@@ -76,6 +80,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         strengths: Sequence[float] | None = None,
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
+        heads: str | Sequence[str] = ("least squares", "discriminant", "logistic"),
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -86,6 +91,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.strengths = strengths
         self.views = views
         self.layer_weights = layer_weights
+        self.heads = heads
         self.cv = cv
         self.class_weight = class_weight
         self.random_state = random_state
@@ -174,9 +180,14 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         ways = (self.layer_weights,) if isinstance(self.layer_weights, str) else tuple(self.layer_weights)
         if not ways or not set(ways) <= {EQUAL, LEARNED}:
             raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
+        heads = (self.heads,) if isinstance(self.heads, str) else tuple(self.heads)
+        if not set(heads) <= set(HEADS) or not set(heads) - {CROSS_ENTROPY}:
+            known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {CROSS_ENTROPY!r} if wanted"
+            raise ParameterError(f"heads is {self.heads!r}: use {known}")
         return SearchSettings(
             views=None if self.views is None else tuple(self.views),
             layer_weights=ways,
+            heads=heads,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             strengths=None if self.strengths is None else tuple(float(s) for s in self.strengths),
             folds=check_folds(self.cv),

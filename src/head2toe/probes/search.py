@@ -22,7 +22,6 @@ from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
-    DISCRIMINANT,
     EQUAL,
     FRACTIONS,
     LEAST_SQUARES,
@@ -91,6 +90,7 @@ class _Search:
         self.columns = columns
         self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
+        self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
@@ -135,7 +135,7 @@ class _Search:
         kernel = self._kernel(gram, fold)
         ridge = self._ridge(kernel, fold.train)
         for strength in RIDGE:
-            for head in (LEAST_SQUARES, DISCRIMINANT):
+            for head in self.closed_forms:
                 candidate = Candidate(features, head, strength)
                 self._record(candidate, kernel, self._closed_form(ridge, candidate, fold.train), fold)
 
@@ -152,7 +152,7 @@ class _Search:
 
     def _judge_finalists(self) -> None:
         """Add the logistic head's evidence for the best few features, and for the linear probe."""
-        finalists = [LINEAR, *self._finalists()]
+        finalists = [LINEAR, *(self._finalists() if CROSS_ENTROPY in self.settings.heads else ())]
         for j, features in enumerate(finalists):
             for f, fold in enumerate(self.folds):
                 self._try_logistic(features, self._gram(features, f), fold)

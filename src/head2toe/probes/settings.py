@@ -12,6 +12,7 @@ FRACTIONS = (0.003, 0.01, 0.03, 0.1, 1.0)
 RIDGE = tuple(float(s) for s in np.geomspace(1e-3, 10, 5))
 LOGISTIC = tuple(float(s) for s in np.geomspace(1e-2, 1e-6, 5))  # strong to weak: each starts from the one before
 LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY = "least squares", "discriminant", "logistic"
+HEADS = LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY
 EQUAL, LEARNED = "equal", "learned"
 
 
@@ -29,6 +30,8 @@ class SearchSettings:
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC`.
     layer_weights : tuple of str
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
+    heads : tuple of str
+        Some of `HEADS`. The linear probe has a logistic head in any case.
     folds, repeats : int
         Cross-validation. None: three repeats for fewer than 200 images, else one.
     random_state : int
@@ -38,6 +41,7 @@ class SearchSettings:
     fractions: tuple[float, ...] | None = None
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
+    heads: tuple[str, ...] = HEADS
     folds: int = 5
     repeats: int | None = None
     random_state: int = 0
