@@ -285,6 +285,13 @@ def test_data_of_another_kind_are_refused(obj, kind, message):
         as_inputs(obj, kind)
 
 
+def test_the_loop_refuses_data_of_another_kind(loaded):
+    plan = Plan.build(layers(loaded("bert")), (32,))
+    images = as_inputs(np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(DataFormatError, match="the data are images and the backbone takes texts"):
+        extract(loaded("bert"), images, plan, dtype="float32", progress=False)
+
+
 def test_wrong_kinds_of_models(saved, tmp_path):
     text, audio = saved("bert").removeprefix("hf-text/"), saved("wav2vec2").removeprefix("hf-audio/")
     for spec, message in (

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
 from head2toe.features.dtype import Precision, prepare
+from head2toe.features.inputs import checked
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch, takes_sequences
 from head2toe.features.plan import Plan
@@ -129,9 +130,11 @@ class Extractor:
             With `strict`, at the first image that cannot be decoded.
         NotFiniteError
             A layer gave NaN or infinity.
+        DataFormatError
+            Texts for a backbone of images, and the like.
         """
         pictures = read(
-            images,
+            checked(images, self._preprocessing.takes),
             self._preprocessing.image,
             start=start,
             ahead=2 * self.batch_size * self._stretch,

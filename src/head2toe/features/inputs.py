@@ -32,8 +32,19 @@ def as_inputs(obj: Any, takes: str = "images") -> Any:
         Something else, or of another kind.
     """
     if isinstance(obj, Images):
-        held = getattr(obj, "takes", "images")
-        if held != takes:
-            raise DataFormatError(f"the data are {held} and the backbone takes {takes}: choose another of either")
-        return obj
+        return checked(obj, takes)
     return _MAKERS[takes](obj)
+
+
+def checked(inputs: Any, takes: str) -> Any:
+    """Return a sequence that is of the kind that a backbone takes.
+
+    Raises
+    ------
+    DataFormatError
+        It is of another kind.
+    """
+    held = getattr(inputs, "takes", "images")
+    if held != takes:
+        raise DataFormatError(f"the data are {held} and the backbone takes {takes}: choose another of either")
+    return inputs
