@@ -36,7 +36,7 @@ from head2toe.probes.standardised import Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 2
-TRIAL, BEHIND = 2, 0.05  # a way that after this many folds is this far behind the best is given up
+TRIAL = 2  # folds after which hopeless ways are given up
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
@@ -129,7 +129,7 @@ class _Search:
         for features, accuracy in self._accuracies().items():
             way = features.view, features.layer_weights
             best[way] = max(best.get(way, 0.0), accuracy)
-        return [way for way in ways if best[way] >= max(best[way] for way in ways) - BEHIND]
+        return [way for way in ways if best[way] >= max(best[way] for way in ways) - self.settings.patience]
 
     def _try_closed_form(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
         kernel = self._kernel(gram, fold)

@@ -32,6 +32,8 @@ class SearchSettings:
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
     heads : tuple of str
         Some of `HEADS`. The linear probe has a logistic head in any case.
+    patience : float
+        A way (view and layer weights) that is further than this behind the best after two folds is given up; 1: none.
     folds, repeats : int
         Cross-validation. None: three repeats for fewer than 200 images, else one.
     random_state : int
@@ -42,6 +44,7 @@ class SearchSettings:
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
     heads: tuple[str, ...] = HEADS
+    patience: float = 0.05
     folds: int = 5
     repeats: int | None = None
     random_state: int = 0
