@@ -18,7 +18,7 @@ from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
 from head2toe.benchmark.experiments.networks import trained
 from head2toe.benchmark.experiments.offset import groups, offsets
 from head2toe.benchmark.experiments.one_layer import LINEAR, with_each_layer
-from head2toe.benchmark.experiments.scaling import damped_divisors, unit_norm
+from head2toe.benchmark.experiments.scaling import SCALINGS, unit_norm
 from head2toe.benchmark.experiments.shots import balanced
 from head2toe.benchmark.experiments.stability import mean_overlap
 from head2toe.benchmark.experiments.whole_layers import select_between
@@ -162,18 +162,37 @@ def test_means_are_over_tasks_that_all_have_the_value():
     assert mean_by(table, "offset") == {0: 15}
 
 
-def test_scalings(rows):
-    X = rows.train.copy()
+@pytest.mark.parametrize(
+    ("name", "spread"),
+    [
+        ("none", lambda sd, block: sd[block]),
+        ("standardised", lambda sd, block: np.ones(50)),
+        ("standardised, damped", lambda sd, block: sd[block] / np.sqrt(sd[block] ** 2 + (sd[block] ** 2).mean())),
+    ],
+)
+def test_scalings(name, spread, rows):
+    X = rows.train * np.linspace(0.1, 3, rows.train.shape[1], dtype=np.float32)
     X[:, 0] = 0
-    divisors = damped_divisors(X, rows.columns)
-    variance = X.var(0)
-    np.testing.assert_allclose(divisors[30:80] ** 2, variance[30:80] + variance[30:80].mean(), rtol=1e-4)
-    z = Bench(TaskRows("x", "y", rows.columns, X, rows.test, rows.y, rows.y_test), SETTINGS).z
+    prepare, scale = SCALINGS[name]
+    made = TaskRows("made", "none", rows.columns, X, rows.test, rows.y, rows.y_test)
+    z = scale(prepare(made))
     assert not z.tile(np.array([0])).any()
-    spread = z.tile(np.arange(30, 80)).std(dim=1, correction=0).numpy()
-    np.testing.assert_allclose(spread, np.sqrt(variance[30:80]) / divisors[30:80], rtol=1e-4)
+    np.testing.assert_allclose(z.tile(np.arange(160)).mean(dim=1), 0, atol=1e-5)
+    found = z.tile(np.arange(30, 80)).std(dim=1, correction=0).numpy()
+    np.testing.assert_allclose(found, spread(X.std(0), slice(30, 80)), rtol=1e-4)
+    bench = Bench(made, SETTINGS, scale)
+    judged = bench.judge(bench.fractions())[0.5]
+    on_train = bench.head(judged).logits(torch.from_numpy(X[:, judged.kept]))
+    assert (on_train.argmax(1).numpy() == rows.y).mean() > 0.9  # the head reads raw columns, whatever the scaling
+
+
+def test_unit_norm(rows):
+    X = rows.train.copy()
+    X[3, 30:80] = 0
     unit = unit_norm(X, rows.columns)
-    np.testing.assert_allclose(np.linalg.norm(unit[:, 30:80], axis=1), 1, rtol=1e-5)
+    norms = np.linalg.norm(unit[:, 30:80], axis=1)
+    np.testing.assert_allclose(np.delete(norms, 3), 1, rtol=1e-5)
+    assert norms[3] == 0
 
 
 def test_the_first_order_network_is_exact_for_small_steps(laboratory):

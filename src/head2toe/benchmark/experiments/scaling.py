@@ -16,38 +16,20 @@ NONE, UNIT, STANDARDISED, UNIT_STANDARDISED = "none", "unit norm (paper)", "stan
 DAMPED = "standardised, damped"
 
 
-class Scaled(Standardised):
-    """Rows that are centred and divided by given numbers; constant features become zero all the same.
+class Centred(Standardised):
+    """Rows that are centred and keep their scale; constant features become zero all the same.
 
     Parameters
     ----------
     X : float32 array (n, d)
-    divisors : float32 array (d,)
     """
 
-    def __init__(self, X: np.ndarray, divisors: np.ndarray) -> None:
-        self._divisors = divisors
+    def __init__(self, X: np.ndarray) -> None:
         super().__init__(X)
-
-    def _standardise(self, tile: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        varies = np.isfinite(self.scale[indices])
-        self.scale[indices] = np.where(varies, self._divisors[indices], np.inf)
-        return super()._standardise(tile, indices)
-
-
-def damped_divisors(X: np.ndarray, columns: Columns) -> np.ndarray:
-    """``sqrt(variance + mean variance of the block)``, float32 (d,).
-
-    Plain standardisation makes a feature that hardly ever moves, on one image in a thousand say, as loud as any other
-    and gives it its whole loudness on that image; it then gets high scores for what it knows by heart. Damped, features
-    that move less than their layer does stay quieter.
-    """
-    variance = X.var(axis=0, dtype=np.float64)
-    out = np.empty(X.shape[1])
-    for block in columns.blocks:
-        own = variance[block.start : block.stop]
-        out[block.start : block.stop] = np.sqrt(own + own.mean())
-    return np.where(out > 0, out, 1).astype(np.float32)
+        varies = np.isfinite(self.scale)
+        if self._held is not None:
+            self._held[torch.from_numpy(varies)] *= torch.from_numpy(self.scale[varies])[:, None]
+        self.scale[varies] = 1.0
 
 
 def unit_norm(X: np.ndarray, columns: Columns) -> np.ndarray:
@@ -65,7 +47,7 @@ def _unit(rows: TaskRows) -> TaskRows:
 
 
 def _centred(rows: TaskRows) -> Standardised:
-    return Scaled(rows.train, np.ones(rows.train.shape[1], np.float32))
+    return Centred(rows.train)
 
 
 def _standardised(rows: TaskRows) -> Standardised:
@@ -73,8 +55,8 @@ def _standardised(rows: TaskRows) -> Standardised:
 
 
 def damped(rows: TaskRows) -> Standardised:
-    """Scale rows the way that all experiments do but the one on scaling."""
-    return Scaled(rows.train, damped_divisors(rows.train, rows.columns))
+    """Scale rows as the library does: ``sqrt(variance + mean variance of the block)``."""
+    return Standardised(rows.train, None, rows.columns.spans())
 
 
 def _same(rows: TaskRows) -> TaskRows:
