@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from benchmarks.records import write
+from benchmarks.records import read, write
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "backbones.md"
 sys.path.insert(0, str(ROOT / "tests" / "features"))  # the test matrix is the benchmark's too
 
-_INTRODUCTION = """Written by `python -m benchmarks zoo`; do not edit. One small architecture of every family of
-timm {version}, random weights, one thread. {fine} of {total} families pass: taps are found, shapes hold at another
-batch size, and the network's output is bit-identical with and without hooks. The last column counts the tensors of
-timm's own `forward_intermediates` that equal a tap bit by bit. The same matrix is a test:
+_INTRODUCTION = """Written by `python -m benchmarks zoo transformers`; do not edit. One small architecture of every
+family of timm {version}, random weights, one thread. {fine} of {total} families pass: taps are found, shapes hold at
+another batch size, and the network's output is bit-identical with and without hooks. The last column counts the tensors
+of timm's own `forward_intermediates` that equal a tap bit by bit. The same matrix is a test:
 `pytest -m slow tests/features/test_timm_zoo.py`. For other kinds of backbone see
 [how to bring a backbone](how-to-backbones.md)."""
 
@@ -56,7 +56,38 @@ def verdict(row: dict[str, Any]) -> str:
     return f"{row['intermediates'] - row['unmatched']} of {row['intermediates']}"
 
 
-def page(rows: list[dict[str, Any]], not_tapped: dict[str, str], left_out: dict[str, str], version: str) -> str:
+_TRANSFORMERS = """Small random models of transformers {version}, saved as on the hub and loaded with their own image
+processor, tokenizer or feature extractor. The last column counts the model's own hidden states (what each block makes)
+that equal a tap bit by bit; the output is bit-identical with and without hooks in {fine} of {total}. The same models
+are tests: `tests/backbones/test_huggingface.py` and `test_text_and_audio.py`."""
+
+
+def transformers_section(record: dict[str, Any]) -> list[str]:
+    rows = record["models"]
+    fine = sum(row["identical"] for row in rows)
+    return [
+        "## Models of transformers",
+        "",
+        _TRANSFORMERS.format(version=record["transformers"], fine=fine, total=len(rows)),
+        "",
+        "| takes | model | class | taps | the linear probe reads | hidden states |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['takes']} | {row['model']} | {row['class']} | {row['taps']} | {row['linear']} "
+            f"| {row['equal']} of {row['states']} |"
+            for row in rows
+        ),
+        "",
+    ]
+
+
+def page(
+    rows: list[dict[str, Any]],
+    not_tapped: dict[str, str],
+    left_out: dict[str, str],
+    version: str,
+    transformers: dict[str, Any],
+) -> str:
     fine = sum(not verdict(row).startswith("fails") for row in rows)
     table = [
         f"| {row['family']} | {row['model']}{' *' if row['smaller'] else ''} | {row.get('millions', '')} "
@@ -65,7 +96,7 @@ def page(rows: list[dict[str, Any]], not_tapped: dict[str, str], left_out: dict[
     ]
     return "\n".join(
         [
-            "# Backbones: what is tapped in timm's families",
+            "# Backbones: what is tapped in timm's families, and in models of transformers",
             "",
             _INTRODUCTION.format(version=version, fine=fine, total=len(rows)),
             "",
@@ -85,12 +116,24 @@ def page(rows: list[dict[str, Any]], not_tapped: dict[str, str], left_out: dict[
             "",
             "\\* made shallower or narrower for the test.",
             "",
+            *(transformers_section(transformers) if transformers else ()),
         ]
     )
 
 
+def write_page() -> None:
+    """Write docs/backbones.md from the records of this benchmark and of `transformers`."""
+    from timm_families import LEFT_OUT, NOT_TAPPED
+
+    record = read("zoo")
+    part = PAGE.with_suffix(".md.part")
+    text = page(record["families"], NOT_TAPPED, LEFT_OUT, record["timm"], read("transformers"))
+    part.write_text(text, encoding="utf-8")
+    part.replace(PAGE)
+
+
 def main() -> None:
-    from timm_families import FAMILIES, LEFT_OUT, NOT_TAPPED, timm
+    from timm_families import FAMILIES, timm
 
     torch.set_num_threads(1)
     rows = []
@@ -98,6 +141,4 @@ def main() -> None:
         rows.append(look(family, name, options))
         print(family, name, verdict(rows[-1]), flush=True)
     write("zoo", {"timm": timm.__version__, "families": rows})
-    part = PAGE.with_suffix(".md.part")
-    part.write_text(page(rows, NOT_TAPPED, LEFT_OUT, timm.__version__), encoding="utf-8")
-    part.replace(PAGE)
+    write_page()

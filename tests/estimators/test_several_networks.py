@@ -45,7 +45,8 @@ def test_rows_stand_side_by_side_and_each_network_has_its_own_store(specs, tmp_p
 
 def test_the_probe_reads_both_networks(fitted, specs):
     images, labels = pictures()
-    rows = AllLayerFeatures(specs, target_sizes=(64,), cache=False, dtype="float32").fit(images)
+    options = {"target_sizes": (64,), "statistics": fitted.statistics, "cache": False, "dtype": "float32"}
+    rows = AllLayerFeatures(specs, **options).fit(images)
     assert {block.layer[:2] for block in fitted.plan_.blocks} == {"0/", "1/"}
     assert fitted.score(images, labels) > 0.9
     # The logits are those of the head over the whole rows' columns.
@@ -103,7 +104,7 @@ def test_lists_that_do_not_fit_are_refused(specs, parameters, message):
 
 def test_a_network_without_a_kept_feature_does_not_run(specs):
     networks = Networks(tuple(load(spec) for spec in specs))
-    plan, costs = networks.lay_out(None, (64,), None)
+    plan, costs = networks.lay_out(None, (64,))
     images, _ = pictures(3)
     ran = []
     networks.parts[0].module.register_forward_hook(lambda *_: ran.append(0))
