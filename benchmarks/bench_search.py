@@ -1,0 +1,122 @@
+"""The whole search beside the extraction of its rows: ResNet-50, 1000 images, both in one run.
+
+For the default columns and for the paper's three target sizes. Also the peak memory of a fit beside the size of the
+feature matrix. `python -m benchmarks.bench_search [TASK ...]` (benchmarks/results/search.json). Run it on a quiet
+machine: both use all cores.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import records
+from benchmarks.bench_main_job import SHARED, TASKS, spec
+
+NAME = "search"
+CHOSEN = ("location", "signdigits")
+COLUMNS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "512, 2048, 8192": {"target_sizes": (512, 2048, 8192), "statistics": ()},
+}
+
+
+def run_task(task: str, columns: str) -> dict[str, Any]:
+    """Seconds of both halves, and memory of the search in a process of its own."""
+    from head2toe import AllLayerFeatures, Head2ToeClassifier
+    from head2toe.features import read_data
+
+    file, label = TASKS[task]
+    train = read_data(SHARED / "data" / file, split="train", label=label)
+    own = Head2ToeClassifier()
+    wanted = {"target_sizes": own.target_sizes, "statistics": own.statistics, **COLUMNS[columns]}
+    pooled = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit()
+    pooled.transform(_First(train.images, 32))  # warm
+    start = time.perf_counter()
+    X = pooled.transform(train.images)
+    extraction = time.perf_counter() - start
+    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
+        np.save(Path(folder) / "rows.npy", X)
+        np.save(Path(folder) / "labels.npy", np.asarray(train.labels))
+        matrix = X.nbytes
+        del X
+        command = [sys.executable, "-m", "benchmarks.bench_search", "--fit", folder, columns]
+        spent = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    seconds, peak, before = (float(value) for value in spent)
+    return {
+        "columns": matrix // (4 * len(train.labels)),
+        "extraction_seconds": extraction,
+        "search_seconds": seconds,
+        "search_over_extraction": seconds / extraction,
+        "matrix_bytes": matrix,
+        "peak_over_matrix": (peak - before) / matrix,
+    }
+
+
+class _First:
+    """The first images of others."""
+
+    def __init__(self, images: Any, count: int) -> None:
+        self._images, self._count = images, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, i: int) -> Any:
+        return self._images[i]
+
+    def identity(self, i: int) -> str:
+        return self._images.identity(i)
+
+
+def fit(folder: str, columns: str) -> None:
+    """Search over the rows of a folder; print seconds, peak memory and memory before, bytes."""
+    from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+
+    own = Head2ToeClassifier()
+    wanted = {"target_sizes": own.target_sizes, "statistics": own.statistics, **COLUMNS[columns]}
+    layout = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit().columns_
+    X = np.load(Path(folder) / "rows.npy", mmap_mode="r")
+    y = np.load(Path(folder) / "labels.npy")
+    before = _peak()
+    start = time.perf_counter()
+    FeatureProbe(layout).fit(X, y)
+    print(time.perf_counter() - start, _peak(), before)
+
+
+def _peak() -> int:
+    """Largest resident memory of this process so far, bytes (the pages of the memmap that it read among them)."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main(tasks: list[str] | None = None) -> None:
+    """Measure and print."""
+    if not SHARED.is_dir():
+        print("bench_search: no folder 'shared' beside the checkout, nothing to run")
+        return
+    for task in tasks or CHOSEN:
+        for columns in COLUMNS:
+            key = f"{task}, {columns}"
+            if key not in records.read(NAME):
+                found = run_task(task, columns)
+                records.write(NAME, {**records.read(NAME), key: found})
+    print(f"{'':36}{'d':>9}{'extract s':>11}{'search s':>10}{'ratio':>8}{'peak / matrix':>15}")
+    for key, row in records.read(NAME).items():
+        print(
+            f"{key:36}{row['columns']:9,}{row['extraction_seconds']:11.1f}{row['search_seconds']:10.1f}"
+            f"{row['search_over_extraction']:8.2f}{row['peak_over_matrix']:15.2f}"
+        )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--fit"]:
+        fit(*sys.argv[2:])
+    else:
+        main(sys.argv[1:])
