@@ -80,6 +80,35 @@ AUDIOS: dict[str, Any] = {
 }
 
 
+# Loaded in one test alone: the text tower of a model of images and text, and a decoder.
+OTHER_TEXTS: dict[str, Any] = {
+    "CLIPTextModel": lambda: hf.CLIPModel(
+        hf.CLIPConfig(
+            vision_config={**TOKENS, "image_size": 32, "patch_size": 8},
+            text_config={**TEXT, "eos_token_id": 2, "bos_token_id": 0},
+        )
+    ),
+    "GPT2Model": lambda: hf.GPT2Model(
+        hf.GPT2Config(
+            n_embd=32,
+            n_layer=3,
+            n_head=2,
+            vocab_size=TEXT["vocab_size"],
+            n_positions=40,
+            bos_token_id=0,
+            eos_token_id=2,
+        )
+    ),
+}
+
+
+def save_other_text(name: str, folder: Path) -> str:
+    """Write one of `OTHER_TEXTS`; return its specification."""
+    _save(OTHER_TEXTS[name](), folder)
+    tokenizer().save_pretrained(folder)
+    return f"hf-text/{folder}"
+
+
 def save_text(name: str, folder: Path, **settings: Any) -> str:
     """Write one of `TEXTS` with a tokenizer of whole words; return its specification."""
     make, pooling = TEXTS[name]

@@ -10,7 +10,18 @@ import pytest
 import torch
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
-from hf_sequence_zoo import AUDIOS, RATE, SHORTEST, TEXTS, WORDS, hf, save_audio, save_text
+from hf_sequence_zoo import (
+    AUDIOS,
+    OTHER_TEXTS,
+    RATE,
+    SHORTEST,
+    TEXTS,
+    WORDS,
+    hf,
+    save_audio,
+    save_other_text,
+    save_text,
+)
 from scipy.io import wavfile
 
 from head2toe.backbones import load, pinned, takes
@@ -190,6 +201,17 @@ def test_texts_are_cut_at_the_models_length(loaded, name, limit):
     assert endless.shape == (limit,) and endless[0] == 0 and endless[-1] == 2
     rows = rows_of(backbone, as_inputs([" ".join(["cat"] * 200), " ".join(["cat"] * (limit - 2))], "texts"))
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OTHER_TEXTS)
+def test_text_towers_and_decoders(tmp_path, name):
+    backbone = load(save_other_text(name, tmp_path / name))
+    assert type(backbone.module.model).__name__ == name
+    assert backbone.preprocessing.max_length == 40
+    rows = rows_of(backbone, as_inputs([" ".join(["cat"] * 200), "the cat sat", "rain fell"], "texts"))
+    alone = rows_of(backbone, as_inputs(["the cat sat"], "texts"))
+    assert np.isfinite(rows).all()
+    np.testing.assert_allclose(rows[1], alone[0], rtol=1e-3, atol=1e-3)
 
 
 def test_a_tokenizers_own_limit_counts(tmp_path):

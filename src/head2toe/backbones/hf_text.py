@@ -115,6 +115,9 @@ def _pooling(found: Repository) -> str:
 def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
     """The most tokens: the least of what tokenizer, position embeddings and sentence encoder say."""
     limits = [int(min(tokenizer.model_max_length, _NO_LIMIT)), *_positions(model)]
+    noted = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if isinstance(noted, int) and noted > 0:
+        limits.append(noted)
     described = folder / "sentence_bert_config.json"
     if described.is_file():
         limits.append(int(json.loads(described.read_text(encoding="utf-8")).get("max_seq_length") or _NO_LIMIT))
@@ -127,6 +130,7 @@ def _positions(model: nn.Module) -> list[int]:
     tables = [
         child
         for name, child in model.named_modules()
-        if isinstance(child, nn.Embedding) and name.rpartition(".")[2] in ("position_embeddings", "wpe")
+        if isinstance(child, nn.Embedding)
+        and name.rpartition(".")[2] in ("position_embeddings", "position_embedding", "wpe")
     ]
     return [t.num_embeddings - (0 if t.padding_idx is None else t.padding_idx + 1) for t in tables]
