@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from head2toe import FeatureProbe
 from head2toe.benchmark.costs import counted
+from head2toe.errors import ParameterError
 from head2toe.probes import LINEAR_VIEW, Block, Columns
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.recipe import (
@@ -138,6 +140,21 @@ def test_search_prefers_what_predicts_held_out_rows():
     assert found.cv_accuracy == found.table[0]["cv_accuracy"] > found.table[1]["cv_accuracy"]
     assert found.choice["features"] == len(found.head.indices) == 5
     assert found.step_seconds > 0
+
+
+def test_the_reference_engine_of_the_feature_probe():
+    X, y = planted()
+    labels = np.array(["a", "b", "c"])[y]
+    probe = FeatureProbe(COLUMNS, engine="reference", fractions=(0.05, 1.0), cv=2).fit(X, labels)
+    X_test, y_test = planted(seed=1)
+    assert probe.score(X_test, np.array(["a", "b", "c"])[y_test]) > 0.85
+    assert probe.choice_["fraction"] == 0.05 and set(PLANTED) <= set(probe.head_.indices.tolist())
+    assert probe.linear_cv_accuracy_ < 0.5 < probe.cv_accuracy_  # the last tap knows nothing
+    np.testing.assert_allclose(probe.predict_proba(X_test).sum(1), 1, rtol=1e-6)
+    with pytest.raises(ParameterError, match="knows no weights"):
+        FeatureProbe(COLUMNS, engine="reference", cv=2).fit(X, labels, sample_weight=1.0 + y)
+    with pytest.raises(ParameterError, match="engine is 'adam'"):
+        FeatureProbe(COLUMNS, engine="adam", cv=2).fit(X, labels)
 
 
 def test_counted_flops_are_the_closed_formula():

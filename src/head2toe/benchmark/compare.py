@@ -17,7 +17,7 @@ from head2toe.benchmark.cell import Cell, Progress
 from head2toe.benchmark.costs import stored_bytes
 from head2toe.benchmark.method import Fitted, Method
 from head2toe.benchmark.methods import methods as named
-from head2toe.benchmark.rows import PAPER_SIZES, extracted
+from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.tasks import Task
 
 STEPS = 200  # of one training of a network
@@ -98,7 +98,7 @@ def compare(
     image_size: int | None = None,
     progress: Progress | None = None,
     steps: int = STEPS,
-    target_sizes: Sequence[int] = PAPER_SIZES,
+    target_sizes: Sequence[int] | None = None,
     preprocessing: Any = None,
     **options: Any,
 ) -> list[Outcome]:
@@ -121,8 +121,9 @@ def compare(
     progress : callable(done, total, text), optional
     steps : int
         Gradient steps of one training of a network.
-    target_sizes : sequence of int
-        N of the paper: numbers wanted of each layer. all-l1, all-gl and head2toe-reference use the smallest.
+    target_sizes : sequence of int, optional
+        N of the paper: numbers wanted of each layer; by default the classifier's own for head2toe, and 512 and 2048 for
+        the methods of the paper. all-l1, all-gl and head2toe-reference use the smallest.
     preprocessing : optional
         As for `head2toe.backbones.load`.
     **options

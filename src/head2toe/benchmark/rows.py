@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 
 from head2toe import Head2ToeClassifier, features
 from head2toe.backbones import Backbone
+from head2toe.estimators.frozen import columns_of
 from head2toe.estimators.networks import Networks
 from head2toe.features.costs import costs
 from head2toe.features.pooling import operation
-from head2toe.probes import LINEAR_VIEW, Block, Columns
+from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import Standardised
 
 PAPER_SIZES = (512, 2048)
@@ -60,9 +61,8 @@ class Rows:
 
     def columns(self, views: Sequence[str] | None = None) -> Columns:
         """The columns with some views (by default the classifier's own) and the linear one."""
-        blocks = tuple(Block(b.layer, b.operation, b.start, b.stop) for b in self.plan.blocks)
         chosen = self.own if views is None else tuple(views)
-        return Columns(blocks, {name: self.plan.views[name] for name in (*chosen, LINEAR_VIEW)})
+        return replace(columns_of(self.plan), views={name: self.plan.views[name] for name in (*chosen, LINEAR_VIEW)})
 
     @cached_property
     def _standardised(self) -> dict[str, tuple[np.ndarray, Standardised]]:
@@ -80,14 +80,18 @@ class Rows:
         return self._standardised[view]
 
 
-def layout(backbone: Backbone, target_sizes: Sequence[int] = PAPER_SIZES) -> tuple[features.Plan, tuple[str, ...]]:
-    """The plan of a comparison, and the views among which the classifier itself would choose."""
-    classifier = Head2ToeClassifier(target_sizes=tuple(target_sizes))
+def layout(backbone: Backbone, target_sizes: Sequence[int] | None = None) -> tuple[features.Plan, tuple[str, ...]]:
+    """The plan of a comparison, and the views among which the classifier itself would choose.
+
+    Without target sizes, the classifier's own and `PAPER_SIZES`.
+    """
+    classifier = Head2ToeClassifier() if target_sizes is None else Head2ToeClassifier(target_sizes=tuple(target_sizes))
     plan, _ = classifier._lay_out(Networks((backbone,)))  # noqa: SLF001 - the same columns as the classifier's own
     own = tuple(name for name in plan.views if name != LINEAR_VIEW)
     found = features.layers(backbone)
-    paper = features.Plan.build(found, target_sizes)
-    wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in target_sizes}
+    sizes = PAPER_SIZES if target_sizes is None else target_sizes
+    paper = features.Plan.build(found, sizes)
+    wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in sizes}
     plan = _extended(plan, {name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
     return _extended(plan, {LAST_BLOCKS: last_blocks(found)}), own
 
@@ -112,7 +116,7 @@ def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[
 
 @contextmanager
 def extracted(
-    backbone: Backbone, images: features.Images, target_sizes: Sequence[int] = PAPER_SIZES, **options: Any
+    backbone: Backbone, images: features.Images, target_sizes: Sequence[int] | None = None, **options: Any
 ) -> Iterator[Rows]:
     """Rows of the training images, in memory or in a temporary folder that is deleted at the end.
 
@@ -128,7 +132,7 @@ def extracted(
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start
         total = costs(backbone, plan.layers).total
-        paper = tuple(str(size) for size in sorted(set(target_sizes)))
+        paper = tuple(str(size) for size in sorted(set(target_sizes or PAPER_SIZES)))
         yield Rows(found.rows, plan, own, paper, seconds, total, found.dtype)
 
 

@@ -17,6 +17,7 @@ from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteErr
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights
 from head2toe.estimators.progress import search_bar
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, EQUAL, HEADS, LEARNED, LEAST_SQUARES
 
 _CHUNK = 4096  # columns looked at together by the checks
@@ -42,6 +43,10 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     heads : some of "least squares", "discriminant" and "logistic"
         How the head may be fitted: ridge regression on class indicators, a linear discriminant on its outputs, or
         logistic regression. At least one of the first two, which screen the features.
+    engine : "exact" or "reference"
+        How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
+        for comparison: minutes instead of seconds. It takes no weights, and of the choices above only `views` and
+        `fractions`.
     cv : int
         Number of stratified folds, at least 2.
     class_weight : None, "balanced" or dict of label to weight
@@ -81,6 +86,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
         heads: str | Sequence[str] = ("least squares", "discriminant", "logistic"),
+        engine: str = "exact",
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -92,6 +98,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.views = views
         self.layer_weights = layer_weights
         self.heads = heads
+        self.engine = engine
         self.cv = cv
         self.class_weight = class_weight
         self.random_state = random_state
@@ -129,7 +136,11 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         columns = self._columns(rows.shape[1])
         _check_views(self.views, columns)
         with search_bar(shown=self.verbose) as progress:
-            found = search(rows, target.y, columns, settings=settings, sample_weight=weight, progress=progress)
+            found = (
+                reference_search(rows, target.y, columns, settings=settings, progress=progress)
+                if self._by_recipe(weight)
+                else search(rows, target.y, columns, settings=settings, sample_weight=weight, progress=progress)
+            )
         return self.assume(found, target.classes, columns, rows.shape[1])
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
@@ -193,6 +204,13 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             folds=check_folds(self.cv),
             random_state=_seed(self.random_state),
         )
+
+    def _by_recipe(self, weight: np.ndarray) -> bool:
+        if self.engine not in ("exact", "reference"):
+            raise ParameterError(f"engine is {self.engine!r}: use 'exact' or 'reference'")
+        if self.engine == "reference" and np.ptp(weight) > 0:
+            raise ParameterError("the published recipe knows no weights: use engine='exact' with them")
+        return self.engine == "reference"
 
     def _weighted(
         self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, folds: int

@@ -67,8 +67,13 @@ class MultinomialLasso:
         self.largest = float(self._correlations(theta).abs().max())
         """lambda_max: the smallest strength whose solution is zero."""
 
-    def solve(self, strength: float, tolerance: float = 1e-3, start: LassoResult | None = None) -> LassoResult:
-        """The minimiser at one strength, to a relative duality gap, from the solution of a larger one."""
+    def solve(
+        self, strength: float, tolerance: float = 1e-3, start: LassoResult | None = None, most: int = 20_000
+    ) -> LassoResult:
+        """The minimiser at one strength, to a relative duality gap, from the solution of a larger one.
+
+        After `most` proximal steps it ends with the gap that it has reached, which the result tells.
+        """
         indices = torch.empty(0, dtype=torch.int64) if start is None else start.indices
         W = torch.zeros(self.classes, 0) if start is None else start.coef
         steps = 0
@@ -79,25 +84,25 @@ class MultinomialLasso:
             theta = self.datafit.dual(Z.double() + b[:, None]).point()
             correlations = self._correlations(theta).abs().amax(dim=0)
             objective, gap = self._gap(Z, b, W, strength, float(correlations.max()))
-            if gap <= tolerance or steps >= 10 * _STEPS:
+            if gap <= tolerance or steps >= most:
                 return self._result(strength, indices, W, b, objective, gap, steps)
             indices, W, added = _extended(indices, W, correlations / strength)
             columns = self.X[:, indices].contiguous()
             inner = max(0.3 * tolerance, _INNER * gap) if added else 0.1 * tolerance
-            W, taken = self._proximal(columns, W, b, strength, inner)
+            W, taken = self._proximal(columns, W, b, strength, inner, min(_STEPS, most - steps))
             steps += taken
             used = W.abs().amax(dim=0) > 0
             indices, W = indices[used], W[:, used]
 
     def _proximal(
-        self, X: torch.Tensor, W: torch.Tensor, b: torch.Tensor, strength: float, tolerance: float
+        self, X: torch.Tensor, W: torch.Tensor, b: torch.Tensor, strength: float, tolerance: float, most: int
     ) -> tuple[torch.Tensor, int]:
         """FISTA on the columns X (n, k), until the gap of the reduced problem is small enough."""
         n = len(X)
         step = 1 / (_largest_eigenvalue(X) / (2 * n))  # Boehning: the Hessian of cross-entropy is at most half
         intercept = b.float()
         V, c, momentum, turn = W, intercept, 1.0, 0
-        for turn in range(1, _STEPS + 1):
+        for turn in range(1, most + 1):
             residual = torch.addmm(c[:, None], V, X.T).softmax(dim=0)
             residual[self.datafit.y, torch.arange(n)] -= 1
             new = _shrunk(V - (step / n) * (residual @ X), step * strength)

@@ -6,12 +6,13 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from head2toe.probes.columns import LINEAR_VIEW, Columns
-from head2toe.probes.folds import Fold
+from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.recipe import (
     Recipe,
     RecipeHead,
@@ -23,6 +24,7 @@ from head2toe.probes.recipe import (
     train_head,
     unit_norm,
 )
+from head2toe.probes.settings import SearchResult, SearchSettings
 
 Progress = Callable[[int, int, str], None]
 
@@ -149,6 +151,29 @@ def recipe_search(
     classes = int(target.max()) + 1
     spent.flops += flops(len(y), columns.width(choice["view"]), len(head.indices), classes, recipe)
     return RecipeResult(head, choice, table, choice["cv_accuracy"], spent.flops, spent.seconds / max(1, spent.steps))
+
+
+def reference_search(
+    X: np.ndarray,
+    y: np.ndarray,
+    columns: Columns,
+    *,
+    settings: SearchSettings | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """`search` by the published recipe, cross-validated on the same folds: minutes where `search` takes seconds.
+
+    Views, fractions, folds and seed of the settings are used; the linear probe is the recipe's head, without penalty,
+    on the linear view. Both heads are a `RecipeHead`.
+    """
+    settings = settings or SearchSettings()
+    folds = stratified_folds(y, settings.folds, repeats=settings.repeats or 1, random_state=settings.random_state)
+    grid = RecipeGrid(views=settings.views, fractions=settings.fractions or RecipeGrid.fractions)
+    found = recipe_search(X, y, columns, folds, grid=grid, seed=settings.random_state, progress=progress)
+    alone = replace(grid, views=(LINEAR_VIEW,), penalties=(0.0,), fractions=(1.0,))
+    linear = recipe_search(X, y, columns, folds, grid=alone, seed=settings.random_state)
+    heads: tuple[Any, Any] = found.head, linear.head
+    return SearchResult(*heads, found.choice, found.table, found.cv_accuracy, linear.cv_accuracy)
 
 
 def _try(

@@ -20,7 +20,8 @@ from head2toe.probes.lasso import LassoResult, MultinomialLasso
 RATIOS = (0.3, 0.1, 0.03, 0.01)  # of lambda_max
 FEW_CLASSES = 20  # with more, the last ratio takes longest and was no better
 TOLERANCE = 3e-3  # on the relative duality gap: accuracy on held-out images does not see less
-PATIENCE = 2  # strengths without a better accuracy or loss, and the path ends
+MOST_STEPS = 2000  # proximal steps of the lasso at one strength; the gap that is left is told in the choice
+PATIENCE = 1  # strengths without a better accuracy or loss, and the path ends
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _lasso(Z: torch.Tensor, y: torch.Tensor, classes: int) -> Solver:
     problem = MultinomialLasso(Z, y, classes)
 
     def solve(ratio: float, start: LassoResult | None) -> tuple[LassoResult, _Solution]:
-        found = problem.solve(ratio * problem.largest, TOLERANCE, start)
+        found = problem.solve(ratio * problem.largest, TOLERANCE, start, MOST_STEPS)
         return found, _Solution(found.indices, found.coef, found.intercept.float(), found.gap)
 
     return solve
