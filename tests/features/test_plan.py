@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,53 @@ def test_unselected_penultimate_layer_serves_the_linear_view_alone(small):
     plan = Plan.build(layers(small, "act"), [16])
     assert [plan.blocks[i].layer for i in plan.views["16"]] == ["act"]
     assert [plan.blocks[i].layer for i in plan.views["linear"]] == ["fc:input"]
+
+
+def test_statistics_share_blocks_with_a_target_size():
+    """The mean of a map is a statistic and a target size: it stands in the row once. So do vectors."""
+    plain, both = Plan.build(LAYERS, [4]), Plan.build(LAYERS, [4], statistics=("mean", "std", "max", "centre"))
+    assert both.blocks[: len(plain.blocks)] == plain.blocks
+    assert set(both.views) == {"4", "statistics", "linear"}
+    operations = {
+        name: [both.blocks[i].operation for i in both.views["statistics"] if both.blocks[i].layer == name]
+        for name in "atp"
+    }
+    assert operations == {
+        "a": ["mean", "std", "max", "centre"],
+        "t": ["cls", "rest-mean:1", "std:1", "max:1"],  # the layer knows no grid
+        "p": ["identity"],
+    }
+    shared = {both.blocks[i].layer for i in set(both.views["4"]) & set(both.views["statistics"])}
+    assert shared == {"a", "p"}
+    assert both.views["statistics"][-1] == both.views["linear"][0]
+    widths = {i: block.stop - block.start for i, block in enumerate(both.blocks)}
+    assert sum(widths[i] for i in both.views["statistics"]) == 4 * 5 + 6 * 4 + 5
+    assert both.d == sum(widths.values())
+
+
+def test_statistics_alone_and_a_grid():
+    gridded = replace(LAYERS[1], grid=(4, 4))
+    plan = Plan.build((gridded,), [], statistics=("centre",))
+    assert [block.operation for block in plan.blocks] == ["cls", "centre:4,4,1"]
+    assert set(plan.views) == {"statistics", "linear"}
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_plans_of_older_versions_know_no_grid():
+    data = Plan.build(LAYERS, [4]).to_dict()
+    for layer in data["layers"]:
+        del layer["grid"]
+    assert Plan.from_dict(data) == Plan.build(LAYERS, [4])
+
+
+@pytest.mark.parametrize("statistics", [("median",), ("mean", "centre of mass")])
+def test_unknown_statistics_are_refused(statistics):
+    with pytest.raises(ParameterError, match=f"not '{statistics[-1]}'"):
+        Plan.build(LAYERS, [4], statistics=statistics)
+
+
+def test_a_statistic_named_twice_counts_once():
+    assert Plan.build(LAYERS, [], statistics=("max", "max")) == Plan.build(LAYERS, [], statistics=("max",))
 
 
 def test_restriction_keeps_what_is_needed():

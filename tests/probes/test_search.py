@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -65,23 +67,76 @@ def test_noise_gets_no_credit() -> None:
     noise = search(X, y, Columns.plain(2000), settings=QUICK)
     mean = np.mean([row["cv_accuracy"] for row in noise.table])
     assert mean == pytest.approx(1 / C, abs=0.1)
+    assert noise.choice["estimated_accuracy"] == pytest.approx(1 / C, abs=3 * np.sqrt(2 / 9 / N))
 
 
-def test_order_of_features_and_scale_do_not_matter(found) -> None:
+@pytest.mark.parametrize("commensurable", [True, False])
+def test_units_of_features_do_not_matter(commensurable: bool) -> None:
+    """A common unit of a block never matters; a unit of each feature only where they are said to share one."""
     X, y = rows()
-    scaled = X * np.geomspace(0.01, 100, D).astype(np.float32)
-    again = search(scaled, y, columns(), settings=QUICK)
-    assert again.choice["fraction"] == found.choice["fraction"]
-    assert again.cv_accuracy == pytest.approx(found.cv_accuracy, abs=0.012)
+    own, by_block = np.geomspace(0.01, 100, D), np.repeat([0.01, 100, 3], [40, 60, 20])
+    described = replace(columns(), commensurable=commensurable)
+    plain = search(X, y, described, settings=QUICK)
+    scaled = search(X * (by_block if commensurable else own).astype(np.float32), y, described, settings=QUICK)
+    assert scaled.choice["fraction"] == plain.choice["fraction"]
+    assert scaled.cv_accuracy == pytest.approx(plain.cv_accuracy, abs=0.012)
 
 
 def test_every_candidate_is_in_the_table_once(found) -> None:
     keys = [(r["view"], r["layer_weights"], r["fraction"], r["head"]) for r in found.table]
     assert len(keys) == len(set(keys))
-    screened = {k[:3] for k in keys if k[3] == "least squares" and k[0] != "linear"}
-    assert screened == {("all", way, f) for way in ("equal", "learned") for f in QUICK.fractions}
-    assert found.choice == found.table[0]
-    assert all(r["cv_accuracy"] <= found.cv_accuracy for r in found.table)
+    for head in ("least squares", "discriminant"):
+        screened = {k[:3] for k in keys if k[3] == head and k[0] != "linear"}
+        assert screened == {("all", way, f) for way in ("equal", "learned") for f in QUICK.fractions}
+    judged = [r["cv_accuracy"] for r in found.table if r["folds"] == QUICK.folds]
+    assert judged == sorted(judged, reverse=True)
+
+
+def test_the_choice_is_a_candidate_as_good_as_the_best_for_all_that_can_be_told(found) -> None:
+    choice = {key: value for key, value in found.choice.items() if key != "estimated_accuracy"}
+    assert choice["cv_accuracy"] == found.cv_accuracy and choice["folds"] == QUICK.folds
+    assert choice["features"] == len(found.head.indices)
+    assert 1 / C < found.choice["estimated_accuracy"] <= 1
+    best = found.table[0]
+    # One standard error of a paired difference is at most one over the root of the number of rows.
+    assert best["cv_accuracy"] - 1 / np.sqrt(N) <= choice["cv_accuracy"] <= best["cv_accuracy"]
+    assert choice["features"] <= best["features"] or choice["view"] == LINEAR_VIEW
+
+
+def test_a_hopeless_view_is_given_up_and_never_chosen() -> None:
+    X, y = rows()
+    blocks = (Block("a", "mean", 0, 40), Block("b", "mean", 40, 100), Block("last", "identity", 100, D))
+    described = Columns(blocks, {"knows": (0,), "noise": (1,), LINEAR_VIEW: (2,)})
+    found = search(X, y, described, settings=replace(QUICK, folds=4))
+    folds = {view: {r["folds"] for r in found.table if r["view"] == view} for view in described.views}
+    assert folds == {"knows": {4}, "noise": {2}, LINEAR_VIEW: {4}}
+    assert found.choice["view"] == "knows"
+    assert [r["folds"] for r in found.table] == sorted((r["folds"] for r in found.table), reverse=True)
+    patient = search(X, y, described, settings=replace(QUICK, folds=4, patience=1.0))
+    assert {r["folds"] for r in patient.table} == {4}
+
+
+def test_repeated_cross_validation_judges_every_row_as_often() -> None:
+    X, y = rows()
+    settings = replace(QUICK, fractions=(0.05,), layer_weights=("equal",))
+    twice = search(X, y, columns(), settings=replace(settings, repeats=2))
+    assert {r["folds"] for r in twice.table} == {2 * QUICK.folds}
+    few = search(X, y, columns(), settings=replace(settings, repeats=None))  # fewer than 200 rows: three repeats
+    assert {r["folds"] for r in few.table} == {3 * QUICK.folds}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_few_images_the_linear_probe_wins_where_the_layers_are_noise(seed: int) -> None:
+    """Many possibly lucky candidates of noise compete with a last layer that knows something, not all."""
+    rng = np.random.default_rng(seed)
+    n, noise, last = 40, 1000, 10
+    y = np.arange(n) % 2
+    X = rng.normal(size=(n, noise + last))
+    X[:, noise:] += 0.5 * (2 * y[:, None] - 1) * (np.arange(last) < 4)
+    blocks = (Block("a", "mean", 0, noise), Block("last", "identity", noise, noise + last))
+    described = Columns(blocks, {"all": (0, 1), LINEAR_VIEW: (1,)})
+    found = search(X.astype(np.float32), y, described, settings=SearchSettings(strengths=(1e-1, 1e-3)))
+    assert found.choice["view"] == LINEAR_VIEW
 
 
 def test_duplicated_rows_equal_weights() -> None:

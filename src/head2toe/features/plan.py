@@ -82,6 +82,7 @@ class Plan:
             No layer, no target size and no statistics, a target size below 1, or an unknown `cls_token` or statistic.
         """
         sizes = list(dict.fromkeys(int(size) for size in target_sizes))
+        statistics = list(dict.fromkeys(statistics))
         _check(layers, sizes, cls_token, statistics)
         builder = _Builder()
         views: dict[str, tuple[int, ...]] = {}

@@ -1,0 +1,103 @@
+"""Statistics of each channel: deviation, maximum and centre of mass, of maps and of tokens."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from head2toe.features.pooling import STATISTICS, operation, statistics
+
+
+@pytest.fixture
+def maps() -> torch.Tensor:
+    return torch.randn(3, 6, 9, 5, generator=torch.Generator().manual_seed(0)) + 2
+
+
+def blob(row: int, column: int, height: int = 7, width: int = 7, background: float = 3.0) -> torch.Tensor:
+    """One image of one channel, with a single active place."""
+    out = torch.full((1, height, width, 1), background)
+    out[0, row, column] += 5
+    return out
+
+
+def tokens_of(maps: torch.Tensor, prefix: int) -> torch.Tensor:
+    """The map's places in a row, behind prefix tokens that no statistic may look at."""
+    front = torch.full((len(maps), prefix, maps.shape[-1]), 1000.0)
+    return torch.cat([front, maps.flatten(1, 2)], dim=1)
+
+
+def test_deviation_and_maximum(maps: torch.Tensor) -> None:
+    deviation = operation("std").apply(maps)
+    torch.testing.assert_close(deviation, maps.var(dim=(1, 2), correction=0).sqrt(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(operation("max").apply(maps), maps.amax(dim=(1, 2)))
+
+
+def test_a_map_of_one_value_has_no_deviation() -> None:
+    deviation = operation("std").apply(torch.full((1, 5, 5, 4), 7.7))
+    assert torch.isfinite(deviation).all() and deviation.max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "expected"),
+    [(0, 0, (-1, -1)), (6, 0, (1, -1)), (3, 3, (0, 0)), (3, 6, (0, 1)), (1, 4, (-2 / 3, 1 / 3))],
+)
+def test_centre_of_a_planted_blob(row: int, column: int, expected: tuple[float, float]) -> None:
+    """Rows first, then columns, from -1 to 1; the background has no say."""
+    found = operation("centre").apply(blob(row, column))
+    torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float32), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("side", [10, 14, 31])
+def test_centre_moves_with_a_shift_on_large_maps(side: int) -> None:
+    """Larger maps are taken together in seven bins: the centre never moves back, and from end to end."""
+    along = torch.cat([operation("centre").apply(blob(side // 2, place, side, side)) for place in range(side)])
+    assert (along[:, 1].diff() >= -1e-5).all()
+    assert along[0, 1] == pytest.approx(-1, abs=1e-5) and along[-1, 1] == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(along[:, 0], along[:1, 0].expand(side), atol=1e-5, rtol=0)  # the row stays
+
+
+def test_all_rows_come_before_all_columns_and_scale_does_not_matter(maps: torch.Tensor) -> None:
+    centre = operation("centre")
+    found = centre.apply(maps)
+    assert found.shape == (3, 10) == (3, centre.size((5, 6, 9))) and found.abs().max() <= 1
+    torch.testing.assert_close(centre.apply(maps.transpose(1, 2)), found.roll(5, dims=1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(centre.apply(10 * maps), found, atol=1e-4, rtol=0)
+    torch.testing.assert_close(centre.apply(maps.flip(1, 2)), -found, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -4.0])
+def test_a_flat_map_has_its_centre_in_the_middle(value: float) -> None:
+    found = operation("centre").apply(torch.full((2, 14, 14, 3), value))
+    torch.testing.assert_close(found, torch.zeros(2, 6), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 5])
+def test_tokens_on_a_grid_say_what_the_map_says(maps: torch.Tensor, prefix: int) -> None:
+    shape, grid = (prefix + 54, 5), (6, 9)
+    of_map = list(statistics("map", (5, 6, 9), STATISTICS))
+    of_tokens = [text for text in statistics("tokens", shape, STATISTICS, prefix=prefix, grid=grid) if text != "cls"]
+    assert len(of_map) == len(of_tokens) == len(STATISTICS)
+    for ours, theirs in zip(of_tokens, of_map, strict=True):
+        found = operation(ours).apply(tokens_of(maps, prefix))
+        assert found.shape[1] == operation(ours).size(shape)
+        torch.testing.assert_close(found, operation(theirs).apply(maps), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "prefix", "grid", "expected"),
+    [
+        ("map", (5, 6, 9), 0, None, ("mean", "std", "max", "centre")),
+        ("map", (5, 1, 9), 0, None, ("mean", "std", "max")),  # no second axis to be centred along
+        ("tokens", (55, 5), 1, (6, 9), ("cls", "rest-mean:1", "std:1", "max:1", "centre:6,9,1")),
+        ("tokens", (54, 5), 0, (6, 9), ("mean", "std", "max", "centre:6,9,0")),
+        ("tokens", (50, 5), 0, None, ("mean", "std", "max")),
+        ("sequence", (20, 5), 1, None, ("cls", "rest-mean:1", "std:1", "max:1")),
+        ("vector", (8,), 0, None, ("identity",)),
+    ],
+)
+def test_operations(kind, shape, prefix, grid, expected) -> None:
+    assert statistics(kind, shape, STATISTICS, prefix=prefix, grid=grid) == expected
+
+
+def test_only_what_is_wanted_in_that_order() -> None:
+    assert statistics("map", (5, 6, 9), ("max", "mean")) == ("max", "mean")

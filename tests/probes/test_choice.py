@@ -1,0 +1,123 @@
+"""The ballot: who wins among candidates that can hardly be told apart, and what the winner may be expected to reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from head2toe.probes.choice import Ballot
+
+ROWS, FOLDS = 400, 5
+
+
+def ballot(hits: np.ndarray, size: list[int], linear: list[bool] | None = None) -> Ballot:
+    candidates, rows = hits.shape
+    return Ballot(
+        hits=hits,
+        weight=np.ones(rows),
+        rows=np.arange(rows),
+        fold=np.arange(rows) % FOLDS,
+        size=np.array(size),
+        loss=np.zeros(candidates),
+        linear=np.array(linear or [False] * candidates),
+    )
+
+
+def rivals(won: int, lost: int) -> np.ndarray:
+    """Two candidates: the first alone is right on `won` rows, the second alone on `lost`, both on half the rest."""
+    hits = np.zeros((2, ROWS), bool)
+    hits[0, :won] = True
+    hits[1, won : won + lost] = True
+    hits[:, won + lost :: 2] = True
+    return hits
+
+
+def errors(won: int, lost: int) -> float:
+    """By how many standard errors of the paired difference the first is ahead."""
+    difference = np.repeat([1.0, -1.0, 0.0], [won, lost, ROWS - won - lost])
+    return float(difference.mean() / (difference.std() / np.sqrt(ROWS)))
+
+
+def test_a_smaller_model_wins_within_half_a_standard_error() -> None:
+    assert 0 < errors(22, 20) < 0.5
+    assert ballot(rivals(22, 20), [100, 10]).winner() == 1
+    assert ballot(rivals(22, 20), [10, 100]).winner() == 0
+
+
+def test_beyond_half_a_standard_error_the_higher_accuracy_wins() -> None:
+    assert 0.5 < errors(25, 20) < 1
+    assert ballot(rivals(25, 20), [100, 10]).winner() == 0
+
+
+def test_the_linear_probe_wins_within_one_standard_error_whatever_its_size() -> None:
+    assert ballot(rivals(25, 20), [10, 100], [False, True]).winner() == 1
+
+
+def test_a_clear_winner_wins_against_the_linear_probe_too() -> None:
+    assert errors(40, 10) > 1
+    assert ballot(rivals(40, 10), [1000, 10], [False, True]).winner() == 0
+
+
+def test_equal_candidates_of_one_size_go_to_the_lower_loss() -> None:
+    hits = np.repeat(rivals(20, 20)[:1], 3, axis=0)
+    assert replace(ballot(hits, [10, 10, 10]), loss=np.array([0.7, 0.5, 0.6])).winner() == 1
+
+
+def test_weights_decide_whose_errors_count() -> None:
+    hits = rivals(40, 10)
+    heavy = np.where(np.arange(ROWS) < 40, 0.01, 1.0)  # the rows that the first alone has right hardly count
+    assert ballot(hits, [10, 10]).winner() == 0
+    assert replace(ballot(hits, [10, 10]), weight=heavy).winner() == 1
+
+
+def test_repeated_rows_are_no_new_evidence() -> None:
+    """Four repeats of one cross-validation must not make a gap of chance look certain."""
+    once = ballot(rivals(22, 20), [100, 10])
+    assert 2 * errors(22, 20) > 0.5  # as if each repeat were new rows
+    repeated = replace(
+        once,
+        hits=np.tile(once.hits, 4),
+        weight=np.tile(once.weight, 4),
+        rows=np.tile(once.rows, 4),
+        fold=np.concatenate([once.fold + repeat * FOLDS for repeat in range(4)]),
+    )
+    assert repeated.winner() == once.winner() == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_estimate_is_not_raised_by_having_been_chosen(seed: int) -> None:
+    """The best of 300 coin tossers looks good on the rows that chose it; their choosing, on others, does not."""
+    hits = np.random.default_rng(seed).random((300, ROWS)) < 0.5
+    coins = ballot(hits, [10] * 300)
+    own = hits[coins.winner()].mean()
+    estimate = coins.estimated_accuracy(np.zeros(ROWS, np.int64))
+    assert own > 0.56
+    assert abs(estimate - 0.5) < 3 * 0.5 / np.sqrt(ROWS)
+    assert estimate < own
+
+
+def test_the_estimate_is_the_winner_s_where_every_fold_agrees() -> None:
+    rng = np.random.default_rng(0)
+    hits = np.stack([rng.random(ROWS) < 0.9, rng.random(ROWS) < 0.3])
+    clear = ballot(hits, [10, 10])
+    assert clear.estimated_accuracy(np.zeros(ROWS, np.int64)) == pytest.approx(hits[0].mean())
+
+
+def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
+    """In another repeat the held-out rows of this fold were held out as well: they must not help to choose."""
+    hits = np.zeros((2, 8), bool)
+    hits[0, [0, 1, 4, 5]] = True  # right on rows 0 and 1, in both repeats
+    hits[1, [2, 3, 6, 7]] = True
+    twice = Ballot(
+        hits=hits,
+        weight=np.ones(8),
+        rows=np.tile(np.arange(4), 2),
+        fold=np.repeat(np.arange(4), 2),
+        size=np.array([10, 10]),
+        loss=np.zeros(2),
+        linear=np.zeros(2, bool),
+    )
+    # Each fold is judged by the candidate that is right on the other half: always wrong.
+    assert twice.estimated_accuracy(np.repeat([0, 1], 4)) == 0

@@ -1,0 +1,85 @@
+"""The damped scale of commensurable features, and the symmetric product in strips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe.probes import Block, Columns
+from head2toe.probes.standardised import STRIPS, Standardised
+
+N, D = 23, 14
+BLOCKS = ((0, 5), (5, 11))  # the last three columns belong to no block
+
+
+@pytest.fixture(name="X")
+def rows() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=(N, D)) * rng.uniform(0.01, 10, D) + rng.normal(size=D)).astype(np.float32)
+
+
+def damped(X: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    variance = np.average((X - np.average(X, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+    out = np.sqrt(variance)
+    for start, stop in BLOCKS:
+        out[start:stop] = np.sqrt(variance[start:stop] + variance[start:stop].mean())
+    return out
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_scale_is_damped_by_the_mean_variance_of_the_block(X: np.ndarray, weighted: bool) -> None:
+    weight = np.random.default_rng(1).uniform(0.5, 2, N) if weighted else None
+    found = Standardised(X, weight, BLOCKS)
+    np.testing.assert_allclose(found.scale, damped(X.astype(np.float64), weight), rtol=1e-4)
+    z = (X - found.mean) / found.scale
+    torch.testing.assert_close(found.tile(np.arange(D)), torch.from_numpy(z.T.copy()), rtol=1e-4, atol=1e-5)
+
+
+def test_a_common_factor_of_a_block_changes_nothing(X: np.ndarray) -> None:
+    factor = np.repeat([1000, 0.01, 7], [5, 6, 3]).astype(np.float32)
+    plain, scaled = Standardised(X, blocks=BLOCKS), Standardised(X * factor, blocks=BLOCKS)
+    everything = np.arange(D)
+    torch.testing.assert_close(scaled.tile(everything), plain.tile(everything), rtol=1e-4, atol=1e-4)
+
+
+def test_a_feature_that_hardly_varies_stays_small_beside_its_neighbours(X: np.ndarray) -> None:
+    X[:, 1] *= 1e-3 * X[:, 0].std() / X[:, 1].std()
+    spread = Standardised(X, blocks=BLOCKS).tile(np.arange(5)).std(dim=1, correction=0)
+    assert spread[1] < 0.01
+    assert Standardised(X).tile(np.arange(5)).std(dim=1, correction=0)[1] == pytest.approx(1, abs=1e-2)
+
+
+def test_constant_features_become_zero_in_a_block_too(X: np.ndarray) -> None:
+    X[:, 2] = 4321.5
+    found = Standardised(X, blocks=BLOCKS)
+    z = found.tile(np.arange(5))
+    assert np.isinf(found.scale[2]) and not z[2].any() and z[[0, 1, 3, 4]].any(dim=1).all()
+
+
+def test_only_commensurable_columns_are_damped() -> None:
+    blocks = (Block("a", "mean", 0, 5), Block("b", "mean", 5, 11))
+    assert Columns(blocks, {"all": (0, 1)}).spans() == list(BLOCKS)
+    assert Columns(blocks, {"all": (0, 1)}, commensurable=False).spans() == []
+    assert Columns.plain(D).spans() == []
+
+
+@pytest.mark.parametrize("n", [1, 3, STRIPS, STRIPS + 1, N])
+def test_a_gram_matrix_in_strips_is_the_product(X: np.ndarray, n: int) -> None:
+    """Whatever number of rows the strips do not divide; and symmetric to the last bit."""
+    found = Standardised(X, blocks=BLOCKS)
+    kept, of = np.array([0, 3, 4, 9, 13]), np.sort(np.random.default_rng(2).permutation(N)[:n])
+    importance = np.array([0.5, 0.0, 2.0, 1.0, 3.0])
+    z = found.tile(kept)[:, torch.from_numpy(of)]
+    gram, weighted = found.gram(kept, of=of), found.gram(kept, importance, of=of)
+    torch.testing.assert_close(gram, z.T @ z)
+    torch.testing.assert_close(weighted, z.T @ (torch.from_numpy(importance).float()[:, None] * z))
+    assert torch.equal(gram, gram.T) and torch.equal(weighted, weighted.T)
+
+
+def test_a_gram_matrix_of_several_tiles(X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("head2toe.probes.standardised.TILE_BYTES", 4 * N * 4)  # four features a tile
+    found = Standardised(X, blocks=BLOCKS)
+    assert found.step == 4
+    z = found.tile(np.arange(D))
+    torch.testing.assert_close(found.gram(np.arange(D)), z.T @ z)
