@@ -148,7 +148,7 @@ def draw(rows: Rows) -> Figure:
     """Explained variance, agreement and accuracy, bars in groups."""
     tasks, models = values(rows, "task"), values(rows, "model")
     figure, panels = style.axes(13, 4.2, 3)
-    panel = (("r2", "explained variance of the logits"), ("agreement", "same class as fine-tuned (%)"))
+    panel = (("r2", "explained variance of the logits (below 0: as 0)"), ("agreement", "same class as fine-tuned (%)"))
     for ax, (column, label) in zip(panels, (*panel, ("accuracy", style.ACCURACY)), strict=True):
         shown = [model for model in models if column == "accuracy" or model != FINE_TUNED]
         heights = {m: [max(0.0, where(rows, task=t, model=m)[0][column]) for t in tasks] for m in shown}

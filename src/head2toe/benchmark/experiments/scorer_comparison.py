@@ -42,21 +42,21 @@ def draw(rows: Rows) -> Figure:
     left.set_ylabel("mean " + style.ACCURACY)
     left.set_title("At each fraction")
     left.legend(loc="lower right", ncols=2)
-    _bars(right, rows)
+    _ranking(right, rows)
     return figure
 
 
-def _bars(ax: Axes, rows: Rows) -> None:
+def _ranking(ax: Axes, rows: Rows) -> None:
     ranked = sorted(chosen_means(rows).items(), key=lambda pair: pair[1])
-    colours = ["black" if name == "group lasso" else style.COLOURS[0] for name, _ in ranked]
-    ax.barh([name for name, _ in ranked], [value for _, value in ranked], color=colours, height=0.7)
-    for place, (_, value) in enumerate(ranked):
-        ax.text(value + 0.3, place, f"{value:.1f}", va="center", fontsize=9)
-    low, high = ranked[0][1], ranked[-1][1]
-    ax.set_xlim(max(0, low - 0.5 * (high - low) - 1), high + 0.15 * (high - low) + 1)
+    names, accuracies = zip(*ranked, strict=True)
+    colours = ["black" if name == "group lasso" else style.COLOURS[0] for name in names]
+    ax.scatter(accuracies, range(len(names)), s=60, c=colours, zorder=3)
+    for place, value in enumerate(accuracies):
+        ax.annotate(f"{value:.1f}", (value, place), (8, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set_yticks(range(len(names)), names)
+    ax.margins(x=0.15)
     ax.set_xlabel("mean " + style.ACCURACY)
     ax.set_title("At the fraction chosen by cross-validation")
-    ax.grid(axis="y", visible=False)
 
 
 def chosen_means(rows: Rows) -> dict[str, float]:
