@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bench_paper, records
+from benchmarks import bench_paper, main_table, records
 from benchmarks.bench_main_job import SHARED, TASKS, spec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,38 +93,10 @@ def write_page() -> None:
     """Write the reproduction page from the records."""
     from head2toe.benchmark.pages import reproduction_page
 
-    text = reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table())
+    text = reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table.sections())
     part = PAGE.with_name(f".{PAGE.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(PAGE)
-
-
-def main_table() -> list[str]:
-    """Sections on the table of all methods, a table a backbone that has been measured."""
-    from head2toe.benchmark.compare import Outcome
-    from head2toe.benchmark.pages import markdown_table
-    from head2toe.benchmark.tables import accuracy_rows
-
-    sections = []
-    for backbone in bench_paper.BACKBONES:
-        found = [records.read(f"paper/{task}--{backbone}") for task in bench_paper.GROUPS]
-        outcomes = [Outcome.from_dict(row) for record in found for row in record.values()]
-        if not outcomes:
-            continue
-        names = list(bench_paper.TRAINED if backbone == bench_paper.SMALL else bench_paper.FROZEN)
-        rows = [
-            (task, *("-" if value is None else f"{value:.1f}" for value in values))
-            for task, values in accuracy_rows(outcomes, names)
-        ]
-        sections.append(f"### {backbone}\n\n" + markdown_table(["top-1 accuracy (%)", *names], rows))
-    if not sections:
-        return ["## The table\n\nNot yet run.\n"]
-    lead = (
-        "## The table\n\nThe paper compares these methods on the 19 tasks of VTAB-1k; here are the nine shared tasks. "
-        f"`{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that "
-        "train the network.\n"
-    )
-    return [lead, *sections]
 
 
 def _told(text: str) -> None:

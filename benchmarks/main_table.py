@@ -1,0 +1,85 @@
+"""Sections of the reproduction page on the table of all methods, from the records that `bench_paper` wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import bench_paper, records
+
+LEAD = f"""\
+## The table
+
+The paper compares these methods on the 19 tasks of VTAB-1k and finds Head2Toe 8.8 points above the linear probe on
+average (ResNet-50), level with fine-tuning, at a hundredth of its training and storage. Here are the nine shared tasks;
+`{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that train the
+network. `head2toe` is this package's search, `head2toe-equal` the same with the paper's candidates alone,
+`head2toe-reference` the recipe of the official code. A mean stands where all its tasks have been measured by a method.
+"""
+
+
+def sections() -> list[str]:
+    """Markdown: an introduction, and accuracies, gains and costs of each backbone that has been measured."""
+    from head2toe.benchmark.compare import Outcome
+
+    found = []
+    for backbone in bench_paper.BACKBONES:
+        cells = [records.read(f"paper/{task}--{backbone}") for task in bench_paper.GROUPS]
+        outcomes = [Outcome.from_dict(row) for record in cells for row in record.values()]
+        if outcomes:
+            found.append(_backbone(backbone, outcomes))
+    return [LEAD, *found] if found else [LEAD, "Not yet run.\n"]
+
+
+def _backbone(backbone: str, outcomes: list[Any]) -> str:
+    from head2toe.benchmark.pages import markdown_table
+    from head2toe.benchmark.tables import accuracy_rows
+
+    names = list(bench_paper.TRAINED if backbone == bench_paper.SMALL else bench_paper.FROZEN)
+    rows = [
+        (task, *("-" if value is None else f"{value:.1f}" for value in values))
+        for task, values in accuracy_rows(outcomes, names)
+    ]
+    table = markdown_table(["top-1 accuracy (%)", *names], rows)
+    sentences = [*_gains(outcomes), *_costs(outcomes)]
+    return f"### {backbone}\n\n{table}\n" + "".join(f"- {sentence}\n" for sentence in sentences)
+
+
+def _gains(outcomes: list[Any]) -> list[str]:
+    far = [task for task in bench_paper.GROUPS if task not in bench_paper.NATURAL_OBJECTS]
+    wanted = (("linear", far, "tasks that are no natural objects"), ("head2toe-reference", bench_paper.GROUPS, "tasks"))
+    sentences = []
+    for rival, tasks, what in (*wanted, ("finetune", bench_paper.GROUPS, "tasks")):
+        pairs = [pair for task in tasks if (pair := _pair(outcomes, task, rival))]
+        if not pairs:
+            continue
+        gains = [100 * (ours.accuracy - theirs.accuracy) for ours, theirs in pairs]
+        times = sum(theirs.train_seconds for _, theirs in pairs) / sum(ours.train_seconds for ours, _ in pairs)
+        sentences.append(
+            f"head2toe over {rival}, {len(pairs)} {what}: {sum(gains) / len(gains):+.1f} points on average, "
+            f"{min(gains):+.1f} at least; {rival} trains {times:.1f} times as long once the rows are there."
+        )
+    return sentences
+
+
+def _pair(outcomes: list[Any], task: str, rival: str) -> tuple[Any, Any] | None:
+    mine = {one.method: one for one in outcomes if one.task == task and one.accuracy is not None}
+    return (mine["head2toe"], mine[rival]) if {"head2toe", rival} <= set(mine) else None
+
+
+def _costs(outcomes: list[Any]) -> list[str]:
+    from head2toe.benchmark.tables import cost_rows
+
+    sentences = []
+    for task in bench_paper.COSTED:
+        rows = {row["method"]: row for row in cost_rows([one for one in outcomes if one.task == task])}
+        if not {"finetune-cost", "head2toe"} <= set(rows):
+            continue
+        row, whole = rows["head2toe"], rows["finetune-cost"]
+        stored = f"{whole['stored_bytes'] / 1e6:,.1f} MB against {row['stored_bytes'] / 1e6:,.2f} MB"
+        sentences.append(
+            f"{task}: fine-tuning by the official schedule (extrapolated from its steps) takes "
+            f"{row['train_flops_times']:,.0f} times the training FLOPs of head2toe, {row['seconds_times']:,.0f} times "
+            f"the seconds ({whole['seconds']:,.0f} against {row['seconds']:,.0f}) and {row['stored_bytes_times']:,.0f} "
+            f"times the stored bytes ({stored})."
+        )
+    return sentences
