@@ -2,7 +2,7 @@
 
 `python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
 cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
-several processes can work on different cells. Needs the folder `shared` beside the checkout. `python -m benchmarks
+several processes can work on different cells; `--methods=linear,head2toe` runs those alone. Needs the folder `shared` beside the checkout. `python -m benchmarks
 paper` prints what is there.
 
 `embedded-64` is the embedded backbone with images of 64 pixels, for methods that train the network: what two cores can
@@ -44,15 +44,15 @@ def methods(task: str, backbone: str) -> tuple[str, ...]:
     return (*FROZEN, "finetune-cost") if task in COSTED else FROZEN
 
 
-def run_cell(cell: str) -> None:
-    """Run the methods that a cell's record lacks, and add them to it."""
+def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
+    """Run the methods (of some, `only` those) that a cell's record lacks, and add them to it."""
     from head2toe.benchmark.compare import compare
     from head2toe.benchmark.tasks import Task
     from head2toe.features import read_data
 
     name, backbone = cell.split("--")
     record = records.read(f"paper/{cell}")
-    missing = [method for method in methods(name, backbone) if method not in record]
+    missing = [m for m in methods(name, backbone) if m not in record and (not only or m in only)]
     if not missing:
         return
     file, label = TASKS[name]
@@ -69,7 +69,7 @@ def run_cell(cell: str) -> None:
     print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def main(cells: tuple[str, ...] = ()) -> None:
+def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
     """Run cells and print the tables of all that have been run."""
     if cells and not SHARED.is_dir():
         print("bench_paper: no folder 'shared' beside the checkout, nothing to run")
@@ -78,7 +78,7 @@ def main(cells: tuple[str, ...] = ()) -> None:
     if unknown:
         raise SystemExit(f"bench_paper: no cell {unknown[0]}; there are TASK--BACKBONE, such as {CELLS[0]}")
     for cell in cells:
-        run_cell(cell)
+        run_cell(cell, only)
     for backbone in BACKBONES:
         print_backbone(backbone)
 
@@ -167,4 +167,6 @@ def _told(done: int, total: int, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(tuple(sys.argv[1:]) or CELLS)
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--methods=")]
+    narrowed = [argument.removeprefix("--methods=") for argument in sys.argv[1:] if argument not in wanted]
+    main(tuple(wanted) or CELLS, tuple(name for listed in narrowed for name in listed.split(",")))
