@@ -2,8 +2,8 @@
 
 `python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
 cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
-several processes can work on different cells; `--methods=linear,head2toe` runs those alone. Needs the folder `shared` beside the checkout. `python -m benchmarks
-paper` prints what is there.
+several processes can work on different cells; `--methods=linear,head2toe` runs those alone. Needs the folder `shared`
+beside the checkout. `python -m benchmarks paper` prints what is there.
 
 `embedded-64` is the embedded backbone with images of 64 pixels, for methods that train the network: what two cores can
 train in minutes. All methods of that row see the same images.

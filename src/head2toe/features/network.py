@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import Operation, operation
+from head2toe.features.pooling import Operation, Shared, operation
 from head2toe.features.taps import Layer
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
@@ -60,6 +60,7 @@ class PooledNetwork:
         self._work = {key: work for key, work in self._work.items() if work[1]}
         self._buffer = torch.empty(0, plan.d)
         self._scratch = torch.empty(0)
+        self._shared = Shared()
         self._rows = self._buffer
         self._waiting: set[tuple[str, str, int]] = set()
 
@@ -116,8 +117,9 @@ class PooledNetwork:
         for start in range(0, len(tensor), step):
             piece = self._as_float32(tensor[start : start + step])
             rows = self._rows[start : start + step]
+            self._shared.forget()
             for pooling, columns in blocks:
-                rows[:, columns].copy_(pooling.apply(piece))
+                rows[:, columns].copy_(pooling.apply(piece, self._shared))
 
     def _as_float32(self, piece: Tensor) -> Tensor:
         if piece.dtype == torch.float32 and piece.is_contiguous():

@@ -45,7 +45,8 @@ class Plan:
     blocks
         In order of their columns. Every (layer, operation) pair stands once.
     views
-        Target size as a string -> numbers of its blocks, ascending by layer; `statistics` where asked for; and `linear`.
+        Target size as a string -> numbers of its blocks, ascending by layer; so too `statistics`, where asked for, and
+        `linear`.
     """
 
     layers: tuple[Layer, ...]

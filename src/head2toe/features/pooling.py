@@ -31,6 +31,30 @@ STATISTICS = ("mean", "std", "max", "centre")
 _BINS = 7  # places along each axis that a centre of mass is taken over
 
 
+class Shared:
+    """Means of one tensor over its places, kept for the operations that follow, and a buffer for its squares."""
+
+    def __init__(self) -> None:
+        self._means: dict[int, Tensor] = {}
+        self._buffer = torch.empty(0)
+
+    def forget(self) -> None:
+        """Begin with another tensor; the buffer stays."""
+        self._means.clear()
+
+    def mean(self, places: Tensor, prefix: int) -> Tensor:
+        """The mean (b, C) over the places (b, places, C) after the prefix."""
+        if prefix not in self._means:
+            self._means[prefix] = places.mean(1)
+        return self._means[prefix]
+
+    def squares(self, places: Tensor) -> Tensor:
+        """The squares, valid until the next call."""
+        if self._buffer.device != places.device or self._buffer.numel() < places.numel():
+            self._buffer = torch.empty(places.numel(), device=places.device)
+        return torch.square(places, out=self._buffer[: places.numel()].view(places.shape))
+
+
 class Operation(Protocol):
     """What a pooled block computes from one layer."""
 
@@ -38,8 +62,11 @@ class Operation(Protocol):
         """Return how many numbers an image gets from a layer of this shape."""
         ...
 
-    def apply(self, tensor: Tensor) -> Tensor:
-        """Return (b, size) from a float32 tensor with channels last; the result may be a view of it."""
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+        """Return (b, size) from a float32 tensor with channels last; the result may be a view of it.
+
+        `shared` is the same for all operations on one tensor: what one has computed another need not.
+        """
         ...
 
 
@@ -80,7 +107,7 @@ class Identity:
     def size(self, shape: Shape) -> int:
         return math.prod(shape)
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         return tensor.flatten(1)
 
 
@@ -92,8 +119,8 @@ class Mean:
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor) -> Tensor:
-        return tensor.flatten(1, -2).mean(1)
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+        return (shared or Shared()).mean(_places(tensor, 0), 0)
 
 
 @register("avg")
@@ -111,7 +138,7 @@ class GridAverage:
         rows, columns = self._window(height, width)
         return channels * (height // rows) * (width // columns)
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         window = self._window(tensor.shape[1], tensor.shape[2])
         pooled = F.avg_pool2d(tensor.permute(0, 3, 1, 2), window)
         return pooled.permute(0, 2, 3, 1).flatten(1)
@@ -128,7 +155,7 @@ class TokenAverage:
         tokens, channels = shape
         return channels * (tokens // self.k)
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         windows = tensor.shape[1] // self.k
         return tensor[:, : windows * self.k].unflatten(1, (windows, self.k)).mean(2).flatten(1)
 
@@ -143,7 +170,7 @@ class Parts:
     def size(self, shape: Shape) -> int:
         return self.count * shape[1]
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         return F.adaptive_avg_pool1d(tensor.transpose(1, 2), self.count).transpose(1, 2).flatten(1)
 
 
@@ -155,7 +182,7 @@ class ClassToken:
     def size(self, shape: Shape) -> int:
         return shape[1]
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         return tensor[:, 0]
 
 
@@ -169,8 +196,8 @@ class RestMean:
     def size(self, shape: Shape) -> int:
         return shape[1]
 
-    def apply(self, tensor: Tensor) -> Tensor:
-        return tensor[:, self.prefix :].mean(1)
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+        return (shared or Shared()).mean(_places(tensor, self.prefix), self.prefix)
 
 
 @register("rest-avg")
@@ -184,7 +211,7 @@ class RestAverage:
     def size(self, shape: Shape) -> int:
         return TokenAverage(self.k).size((shape[0] - self.prefix, shape[1]))
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         return TokenAverage(self.k).apply(tensor[:, self.prefix :])
 
 
@@ -198,11 +225,11 @@ class Deviation:
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor) -> Tensor:
-        places = _places(tensor, self.prefix)
-        mean = places.mean(1)
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+        places, shared = _places(tensor, self.prefix), shared or Shared()
         # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
-        return (places.square().mean(1) - mean.square()).clamp_min_(0).sqrt_()
+        mean = shared.mean(places, self.prefix)
+        return (shared.squares(places).mean(1) - mean.square()).clamp_min_(0).sqrt_()
 
 
 @register("max")
@@ -215,7 +242,7 @@ class Maximum:
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         return _places(tensor, self.prefix).amax(1)
 
 
@@ -240,7 +267,7 @@ class CentreOfMass:
     def size(self, shape: Shape) -> int:
         return 2 * _channels(shape)
 
-    def apply(self, tensor: Tensor) -> Tensor:
+    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
         if tensor.ndim == 3:
             tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
         bins = min(_BINS, tensor.shape[1]), min(_BINS, tensor.shape[2])
