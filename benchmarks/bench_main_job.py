@@ -1,8 +1,9 @@
 """The main job on real data and weights: `fit` on 1000 training images, `evaluate` once on the test split.
 
-Needs the folder `shared` beside the checkout; without it there is nothing to run. Resumes: a cell that is in the record
-is not run again, so delete benchmarks/results/main_job.json to start afresh. Name cells (task/backbone) to run them
-alone.
+`python -m benchmarks.bench_main_job TASK/BACKBONE ...` runs cells (benchmarks/results/main_job.json; one that is there
+is not run again) and prints all that there are; cells that were not run here are printed from the paper's table
+(`bench_paper`), which fits the same probe on the same rows. `main_job_before.json` holds what the probe reached before
+statistics, discriminant and damped standardisation. Needs the folder `shared` beside the checkout.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from benchmarks import records
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-NAME = "main_job"
+NAME, BEFORE = "main_job", "main_job_before"
 TASKS = {
     "location": ("dsprites.npz", "location"),
     "orientation": ("dsprites.npz", "orientation"),
@@ -23,12 +24,7 @@ TASKS = {
         for name in ("caltech101", "nuclei_count", "signdigits", "cifar10", "mnist", "brainmri", "rsscn7")
     },
 }
-CELLS = [
-    *((task, "embedded") for task in TASKS),
-    *((task, "resnet50") for task in ("orientation", "location", "caltech101")),
-    *((task, "mobilenetv2_100") for task in ("signdigits", "nuclei_count")),
-    *((task, "vit_tiny_patch16_224") for task in TASKS),
-]
+BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
 
 
 def spec(backbone: str) -> str:
@@ -62,26 +58,56 @@ def run_cell(task: str, backbone: str) -> dict:
     }
 
 
+def row_of(cell: str) -> dict | None:
+    """The figures of a cell: from this benchmark, else from the paper's table, which runs the same search."""
+    record = records.read(NAME)
+    if cell in record:
+        return {**record[cell], "source": "fit, evaluate"}
+    found = records.read(f"paper/{cell.replace('/', '--')}")
+    if not {"linear", "head2toe"} <= set(found):
+        return None
+    accuracies = {name: 100 * found[name]["accuracy"] for name in ("linear", "head2toe")}
+    return {**accuracies, "source": "paper's table"}
+
+
 def main(cells: list[str] | None = None) -> None:
-    """Run what is missing and print the table."""
+    """Run the cells that are named and missing, and print the table of all that there is."""
     if not SHARED.is_dir():
         print("bench_main_job: no folder 'shared' beside the checkout, nothing to run")
         return
-    record = records.read(NAME)
-    wanted = cells or [f"{task}/{backbone}" for task, backbone in CELLS]
-    for cell in wanted:
-        if cell not in record:
+    for cell in cells or ():
+        if cell not in records.read(NAME):
             row = run_cell(*cell.split("/"))
-            record = {**records.read(NAME), cell: row}  # read again: another process may fill other cells
-            records.write(NAME, record)
-        row = record[cell]
-        gain = row["head2toe"] - row["linear"]
-        print(f"{cell:40} linear {row['linear']:5.1f}  head2toe {row['head2toe']:5.1f}  {gain:+5.1f}", flush=True)
-    for backbone in ("embedded", "vit_tiny_patch16_224"):
-        gains = [r["head2toe"] - r["linear"] for cell, r in record.items() if cell.endswith("/" + backbone)]
-        if len(gains) == len(TASKS):
-            mean, least = sum(gains) / len(gains), min(gains)
-            print(f"{backbone}: mean gain over {len(gains)} tasks {mean:+.1f}, smallest {least:+.1f}")
+            records.write(NAME, {**records.read(NAME), cell: row})  # read again: others may fill other cells
+    before = records.read(BEFORE)
+    for backbone in BACKBONES:
+        rows = {task: row_of(f"{task}/{backbone}") for task in TASKS}
+        for task, row in rows.items():
+            if row is not None:
+                _print(f"{task}/{backbone}", row, before.get(f"{task}/{backbone}"))
+        if all(rows.values()):
+            _print_mean(backbone, [row for row in rows.values() if row is not None], before)
+
+
+def _print(cell: str, row: dict, before: dict | None) -> None:
+    gain = row["head2toe"] - row["linear"]
+    was = "" if before is None else f"  before {before['head2toe']:5.1f}"
+    figures = f"linear {row['linear']:5.1f}  head2toe {row['head2toe']:5.1f}  {gain:+5.1f}"
+    print(f"{cell:40} {figures}{was}  ({row['source']})", flush=True)
+
+
+def _print_mean(backbone: str, rows: list[dict], before: dict) -> None:
+    gains = [row["head2toe"] - row["linear"] for row in rows]
+    mean = sum(row["head2toe"] for row in rows) / len(rows)
+    print(f"{backbone}: mean {mean:.1f}; gain over linear {sum(gains) / len(gains):+.1f}, smallest {min(gains):+.1f}")
+    pairs = [
+        (before[f"{task}/{backbone}"]["head2toe"], row["head2toe"])
+        for task, row in zip(TASKS, rows, strict=True)
+        if f"{task}/{backbone}" in before
+    ]
+    if len(pairs) == len(rows):
+        changes = [new - old for old, new in pairs]
+        print(f"{backbone}: against before {sum(changes) / len(changes):+.1f}, smallest {min(changes):+.1f}")
 
 
 if __name__ == "__main__":
