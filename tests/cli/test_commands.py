@@ -205,15 +205,19 @@ def test_layers_lists_shapes_and_pooled_sizes(run, backbone):
         "kind": "vector",
         "shape": [10],
         "penultimate": False,
-        "pooled": {"8": 10, "512": 10},
+        "pooled": {"8": 10, "512": 10, "statistics": 10},
     }
     assert sum(layer["penultimate"] for layer in found["layers"]) == 1
-    for size in ("8", "512"):
+    for size in ("8", "512", "statistics"):
         assert found["features"][size] == sum(layer["pooled"][size] for layer in found["layers"])
     for layer in found["layers"]:
         if layer["kind"] == "map":
             channels, height, width = layer["shape"]
             assert layer["pooled"]["8"] in {channels, channels * height * width} or channels < 8
+            # Mean, deviation, maximum; and the centre of mass, two numbers, where there are places enough.
+            assert layer["pooled"]["statistics"] == channels * (5 if min(height, width) > 1 else 3)
+    paper = run("layers", backbone, "--target-size", "8", "--statistics", "none", "--json").json
+    assert paper["layers"][-1]["pooled"].keys() == {"8"}
     text = run("layers", backbone, "--layers", "re:^layer1").out
     assert "layer1" in text and "layer2" not in text
 

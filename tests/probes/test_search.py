@@ -16,7 +16,8 @@ from head2toe.probes.standardised import Standardised
 
 N, D, C = 90, 120, 3
 INFORMATIVE = np.arange(10, 16)
-QUICK = SearchSettings(fractions=(0.05, 0.3, 1.0), strengths=(1e-1, 1e-3), folds=3, repeats=1)
+FRACTIONS = (0.05, 0.3, 1.0)
+QUICK = SearchSettings(fractions=FRACTIONS, strengths=(1e-1, 1e-3), folds=3, repeats=1)
 
 
 def rows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +88,7 @@ def test_every_candidate_is_in_the_table_once(found) -> None:
     assert len(keys) == len(set(keys))
     for head in ("least squares", "discriminant"):
         screened = {k[:3] for k in keys if k[3] == head and k[0] != "linear"}
-        assert screened == {("all", way, f) for way in ("equal", "learned") for f in QUICK.fractions}
+        assert screened == {("all", way, f) for way in ("equal", "learned") for f in FRACTIONS}
     judged = [r["cv_accuracy"] for r in found.table if r["folds"] == QUICK.folds]
     assert judged == sorted(judged, reverse=True)
 

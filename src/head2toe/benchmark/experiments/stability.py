@@ -117,7 +117,7 @@ def findings(rows: Rows) -> list[str]:
         f"{mean(where(drawn, fraction=f), 'overlap'):.2f} (F = {100 * f:g} %)" for f in values(drawn, "fraction")
     )
     spread = [
-        np.std([row["accuracy"] for row in where(rows, selection=ONE_DRAW, task=task, fraction=f)])
+        float(np.std([row["accuracy"] for row in where(rows, selection=ONE_DRAW, task=task, fraction=f)]))
         for task in values(rows, "task")
         for f in values(drawn, "fraction")
     ]
