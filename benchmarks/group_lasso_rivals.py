@@ -1,12 +1,14 @@
-"""Other solvers of the group lasso, one a process: `PYTHON group_lasso_rivals.py NAME FOLDER STRENGTH`.
+"""Solvers of the group lasso, one a process: `PYTHON group_lasso_rivals.py NAME FOLDER STRENGTH TARGET`.
 
 Needs numpy and the one package, so that a package with needs of its own (adelie: numpy < 2) can run in its own place.
- Reads X.npy and y.npy from FOLDER, solves at every tolerance of the solver's ladder from the loosest on, and prints a
-line of JSON after each: CPU-seconds and the objective in float64. Whoever started it stops it.
+Reads X.npy and y.npy from FOLDER and solves at the tolerances of the solver's ladder, from the loosest on, until the
+objective is at most TARGET; prints a line of JSON after each: CPU-seconds and the objective in float64. Whoever
+started it stops it. A solver gets X in the memory order it works in, and that costs it nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
@@ -89,6 +91,85 @@ def fista(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> So
     return full.numpy(), b.numpy()
 
 
+def proximal(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    """Accelerated proximal gradient on all columns, without working sets; `tolerance` is that of the steps."""
+    import torch
+
+    n, classes = len(X), int(y.max()) + 1
+    rows = torch.from_numpy(X)
+    Y = torch.nn.functional.one_hot(torch.from_numpy(y), classes).T.to(rows)
+    W, b = torch.zeros(classes, X.shape[1]), Y.mean(dim=1).log()
+    v = torch.ones(n)
+    for _ in range(20):
+        v = rows @ (rows.T @ (v / v.norm()))
+    L = 1.05 * float(v.norm()) / (2 * n)
+    V, vb, t = W, b, 1.0
+    for _ in range(20_000):
+        R = (torch.softmax(V @ rows.T + vb[:, None], dim=0) - Y) / n
+        U, new_b = V - (R @ rows) / L, vb - 2 * R.sum(dim=1)
+        new = U * (1 - strength / L / U.square().sum(dim=0).sqrt().clamp_min(1e-30)).clamp_min(0)
+        t = 1.0 if float(((V - new) * (new - W)).sum()) > 0 else t
+        after = (1 + (1 + 4 * t * t) ** 0.5) / 2
+        change = float((new - W).norm() / new.norm().clamp_min(1e-30))
+        V, vb = new + (t - 1) / after * (new - W), new_b + (t - 1) / after * (new_b - b)
+        W, b, t = new, new_b, after
+        if change <= tolerance:
+            break
+    return W.T.numpy(), b.numpy()
+
+
+def skglm(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
+    """Its block coordinate descent with Anderson acceleration; it has no multinomial loss, so one is given here."""
+    from skglm.penalties import L2_1
+    from skglm.solvers import MultiTaskBCD
+
+    Y = y.astype(X.dtype) if y.ndim == 2 else np.eye(int(y.max()) + 1, dtype=X.dtype)[y]
+    datafit = _skglm_datafit("squared" if y.ndim == 2 else "multinomial")
+    solver = MultiTaskBCD(tol=tolerance * strength, fit_intercept=True)
+    W = solver.solve(X, np.asfortranarray(Y), datafit, L2_1(strength))[0]
+    return W[:-1], W[-1]
+
+
+@functools.cache  # or numba would compile it again at every call
+def _skglm_datafit(loss: str) -> object:
+    from skglm.datafits import QuadraticMultiTask
+
+    if loss == "squared":
+        return QuadraticMultiTask()
+
+    class Multinomial(QuadraticMultiTask):
+        """Mean cross-entropy; the curvature of a row's block is at most ||X_j||^2 / 2n (Boehning 1992)."""
+
+        def get_lipschitz(self, X, Y):  # noqa: ANN001, ANN202, ARG002
+            lipschitz = np.zeros(X.shape[1])
+            for j in range(X.shape[1]):
+                lipschitz[j] = np.linalg.norm(X[:, j]) ** 2 / (2 * X.shape[0])
+            return lipschitz
+
+        def value(self, Y, W, XW):  # noqa: ANN001, ANN202, ARG002
+            total = 0.0
+            for i in range(Y.shape[0]):
+                top = np.max(XW[i])
+                total += np.log(np.sum(np.exp(XW[i] - top))) + top - np.sum(Y[i] * XW[i])
+            return total / Y.shape[0]
+
+        def gradient_j(self, X, Y, W, XW, j):  # noqa: ANN001, ANN202, ARG002
+            out = np.zeros(Y.shape[1])
+            for i in range(Y.shape[0]):
+                proba = np.exp(XW[i] - np.max(XW[i]))
+                out += X[i, j] * (proba / np.sum(proba) - Y[i])
+            return out / Y.shape[0]
+
+        def intercept_update_step(self, Y, XW):  # noqa: ANN001, ANN202
+            out = np.zeros(Y.shape[1])
+            for i in range(Y.shape[0]):
+                proba = np.exp(XW[i] - np.max(XW[i]))
+                out += proba / np.sum(proba) - Y[i]
+            return 2 * out / Y.shape[0]
+
+    return Multinomial()
+
+
 def cyanure(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
     from cyanure.estimators import Classifier
 
@@ -107,7 +188,7 @@ def adelie(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> S
     kind, Y = (adelie.glm.multinomial, np.eye(classes)[y]) if y.ndim == 1 else (adelie.glm.multigaussian, y)
     glm = kind(np.asfortranarray(Y, dtype=X.dtype), dtype=X.dtype.type)
     # Its losses of several outputs are divided by their number; at its own newton_tol of 1e-12 float32 gives up.
-    path = adelie.grpnet(adelie.matrix.dense(np.asfortranarray(X), n_threads=1), glm,
+    path = adelie.grpnet(adelie.matrix.dense(X, n_threads=1), glm,
                          lmda_path=strength / classes * np.geomspace(_largest(X, y) / strength, 1, RATIOS),
                          penalty=np.ones(d), alpha=1, tol=tolerance, irls_tol=max(tolerance, 1e-6), newton_tol=1e-5,
                          early_exit=False, progress_bar=False)  # fmt: skip
@@ -119,7 +200,7 @@ def adelie(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> S
 def scikit_learn(X: np.ndarray, y: np.ndarray, strength: float, tolerance: float) -> Solution:
     from sklearn.linear_model import MultiTaskLasso
 
-    model = MultiTaskLasso(alpha=strength, tol=tolerance, max_iter=100_000).fit(np.asfortranarray(X), y)
+    model = MultiTaskLasso(alpha=strength, tol=tolerance, max_iter=100_000).fit(X, y)
     return model.coef_.T, model.intercept_
 
 
@@ -139,34 +220,42 @@ def _largest(X: np.ndarray, y: np.ndarray) -> float:
 
 
 Solver = Callable[[np.ndarray, np.ndarray, float, float], Solution]
+COLUMNS = {"adelie", "skglm", "celer", "scikit-learn"}  # solvers that want X column by column
+OURS = (0.1, 0.05, 0.03, 0.01, 1e-3)
 CLASSIFIERS: dict[str, tuple[Solver, tuple[float, ...]]] = {
-    "head2toe": (head2toe, (0.1, 0.03, 0.01, 1e-3)),
-    "fista": (fista, (0.1, 0.03, 0.01, 1e-3)),
-    "cyanure": (cyanure, (1e-2, 1e-3)),
+    "head2toe": (head2toe, OURS),
+    "fista": (fista, OURS),
     "adelie": (adelie, (1e-3, 1e-4, 1e-5, 1e-6)),
+    "skglm": (skglm, (0.1, 0.03, 0.01, 1e-3)),
+    "cyanure": (cyanure, (1e-2, 1e-3)),
+    "proximal": (proximal, (1e-2, 3e-3, 1e-3, 1e-4)),
 }
 REGRESSORS: dict[str, tuple[Solver, tuple[float, ...]]] = {
-    "head2toe": (head2toe, (0.1, 0.03, 0.01, 1e-3)),
+    "head2toe": (head2toe, OURS),
     "scikit-learn": (scikit_learn, (1e-2, 1e-3, 1e-4)),
+    "skglm": (skglm, (0.1, 0.03, 0.01, 1e-3)),
     "celer": (celer, (1e-3, 1e-5)),
     "adelie": (adelie, (1e-3, 1e-4, 1e-5, 1e-6)),
 }
 
 
 def main() -> None:
-    name, folder, strength = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    name, folder, strength, target = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
     X, y = np.load(folder / "X.npy"), np.load(folder / "y.npy")
+    if name in COLUMNS:
+        X = np.asfortranarray(X, np.float64 if name == "skglm" else X.dtype)  # skglm's losses are of float64
     solver, ladder = (CLASSIFIERS if y.ndim == 1 else REGRESSORS)[name]
     # A first small problem pays for imports and compilation.
-    few = 200
-    small = np.ascontiguousarray(X[:, :few])
+    small = X[:, :200].copy(order="F" if name in COLUMNS else "C")
     solver(small, y, 0.5 * _largest(small, y), 1e-2)
     for tolerance in ladder:
         start = time.process_time()
         W, b = solver(X, y, strength, tolerance)
         seconds = time.process_time() - start
-        step = {"tolerance": tolerance, "seconds": seconds, "objective": objective(X, y, W, b, strength)}
-        print(json.dumps(step), flush=True)
+        value = objective(X, y, W, b, strength)
+        print(json.dumps({"tolerance": tolerance, "seconds": seconds, "objective": value}), flush=True)
+        if value <= target:
+            return
 
 
 if __name__ == "__main__":

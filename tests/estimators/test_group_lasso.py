@@ -166,3 +166,14 @@ def test_the_code_of_the_how_to_page_runs(capsys):
     printed = capsys.readouterr().out
     assert "of 64 features, accuracy 0.9" in printed
     assert "[64, 10]" in printed
+
+
+def test_the_how_to_page_shows_what_was_measured(monkeypatch):
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.syspath_prepend(root)
+    from benchmarks.bench_group_lasso import on_page
+    from benchmarks.records import read
+
+    page = (root / "docs" / "how-to-group-lasso.md").read_text(encoding="utf-8")
+    assert "| synthetic | 20,000 | 10 | 0.1 |" in page
+    assert on_page(page, read("group_lasso")) == page
