@@ -20,7 +20,7 @@ def ballot(hits: np.ndarray, size: list[int], linear: list[bool] | None = None) 
         rows=np.arange(rows),
         fold=np.arange(rows) % FOLDS,
         size=np.array(size),
-        loss=np.zeros(candidates),
+        losses=np.zeros((candidates, rows)),
         linear=np.array(linear or [False] * candidates),
     )
 
@@ -62,7 +62,7 @@ def test_a_clear_winner_wins_against_the_linear_probe_too() -> None:
 
 def test_equal_candidates_of_one_size_go_to_the_lower_loss() -> None:
     hits = np.repeat(rivals(20, 20)[:1], 3, axis=0)
-    assert replace(ballot(hits, [10, 10, 10]), loss=np.array([0.7, 0.5, 0.6])).winner() == 1
+    assert replace(ballot(hits, [10, 10, 10]), losses=np.repeat([[0.7], [0.5], [0.6]], ROWS, axis=1)).winner() == 1
 
 
 def test_weights_decide_whose_errors_count() -> None:
@@ -116,8 +116,22 @@ def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
         rows=np.tile(np.arange(4), 2),
         fold=np.repeat(np.arange(4), 2),
         size=np.array([10, 10]),
-        loss=np.zeros(2),
+        losses=np.zeros((2, 8)),
         linear=np.zeros(2, bool),
     )
     # Each fold is judged by the candidate that is right on the other half: always wrong.
     assert twice.estimated_accuracy(np.repeat([0, 1], 4)) == 0
+
+
+def test_where_all_are_right_the_sure_one_wins_over_the_small_one() -> None:
+    saturated = ballot(np.ones((3, ROWS), bool), [1000, 100, 10])
+    losses = np.repeat([[0.010], [0.012], [0.2]], ROWS, axis=1)
+    assert replace(saturated, losses=losses).winner() == 1
+
+
+def test_what_folds_that_do_not_choose_lose_does_not_count() -> None:
+    equal = ballot(np.ones((2, ROWS), bool), [10, 10])
+    seen = np.arange(ROWS) < ROWS // 2
+    losses = np.where(seen, [[0.1], [0.2]], [[9.0], [0.1]])
+    assert replace(equal, losses=losses).winner(seen) == 0
+    assert replace(equal, losses=losses).winner() == 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ERRORS, LINEAR_ERRORS = 0.5, 1.0  # standard errors within which fewer features, or the last layer's, are preferred
+LOSS = 1.25  # and how many times the lowest log loss theirs may be
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Ballot:
         The fold in which they were held out.
     size : array (candidates,)
         How many features each candidate keeps.
-    loss : array (candidates,)
-        Cross-validated log loss.
+    losses : array (candidates, held-out rows)
+        Log losses of the right classes, nats.
     linear : bool array (candidates,)
         The candidate reads the penultimate features alone.
     """
@@ -36,16 +37,17 @@ class Ballot:
     rows: np.ndarray
     fold: np.ndarray
     size: np.ndarray
-    loss: np.ndarray
+    losses: np.ndarray
     linear: np.ndarray
 
     def winner(self, seen: np.ndarray | None = None) -> int:
         """Number of the winning candidate, judged on the held-out rows `seen` (all where None).
 
-        The winner is the smallest of those whose accuracy cannot be told from the highest: less than half a standard
-        error of the (paired) difference below. All layers must earn their place over the last one: its features are
-        judged by a whole standard error. With few images that keeps the luckiest of a hundred candidates from winning.
-        Ties go to the higher accuracy, then to the lower log loss.
+        The winner is the smallest of those that cannot be told from the best: their accuracy is less than half a
+        standard error of the (paired) difference below the highest, and their log loss at most a quarter above the
+        lowest of these (where all images are right, the loss still tells who is sure). All layers must earn their place
+        over the last one: its features are judged by a whole standard error. With few images that keeps the luckiest of
+        a hundred candidates from winning. Ties go to the higher accuracy, then to the lower log loss.
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
         hits = self.hits[:, seen].astype(np.float32)
@@ -56,8 +58,10 @@ class Ballot:
         gap = difference @ share
         spread = np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / len(np.unique(self.rows[seen])))
         near = gap <= spread * np.where(self.linear, LINEAR_ERRORS, ERRORS)
+        loss = self.losses[:, seen] @ share
+        near &= loss <= LOSS * loss[near].min()
         among = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
-        order = np.lexsort((self.loss[among], -np.round(accuracy[among], 9), self.size[among]))
+        order = np.lexsort((loss[among], -np.round(accuracy[among], 9), self.size[among]))
         return int(among[order[0]])
 
     def estimated_accuracy(self, repeat: np.ndarray) -> float:

@@ -41,9 +41,13 @@ class Evidence:
 
     def log_loss(self, y: torch.Tensor, weight: torch.Tensor, scale: float = 1.0) -> float:
         """Weighted mean cross-entropy of ``softmax(scale * logits)``, in nats."""
+        shares = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
+        return float(np.average(self.losses(y, scale), weights=shares))
+
+    def losses(self, y: torch.Tensor, scale: float = 1.0) -> np.ndarray:
+        """Cross-entropy of ``softmax(scale * logits)`` of each held-out row, fold after fold, nats."""
         rows, logits = self._stacked()
-        losses = torch.nn.functional.cross_entropy(scale * logits, y[rows], reduction="none")
-        return float((weight[rows] * losses).sum() / weight[rows].sum())
+        return torch.nn.functional.cross_entropy(scale * logits, y[rows], reduction="none").numpy()
 
     def calibration(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """The factor on the logits with the smallest held-out log loss (temperature scaling, Guo et al. 2017)."""

@@ -100,6 +100,7 @@ class _Search:
         )
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
+        self.scales: dict[Candidate, float] = {}
         self.report = progress or (lambda done, total, text: None)
 
     def run(self) -> SearchResult:
@@ -221,13 +222,13 @@ class _Search:
             rows=numbers,
             fold=np.repeat(np.arange(len(held_out)), [len(part) for part in held_out]),
             size=np.array([rows[candidate]["features"] for candidate in judged]),
-            loss=np.array([rows[candidate]["cv_log_loss"] for candidate in judged]),
+            losses=np.stack([found.losses(self.y, self._scale(one)) for one, found in judged.items()]),
             linear=np.array([candidate.features == LINEAR for candidate in judged]),
         )
 
     def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
         features = candidate.features
-        scale = 1.0 if candidate.head == CROSS_ENTROPY else evidence.calibration(self.y, self.weight)
+        scale = self._scale(candidate)
         return {
             "view": features.view,
             "layer_weights": features.layer_weights,
@@ -267,10 +268,16 @@ class _Search:
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
-        if candidate.head == CROSS_ENTROPY:
-            return head
-        scale = self.evidence[candidate].calibration(self.y, self.weight)
+        scale = self._scale(candidate)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
+
+    def _scale(self, candidate: Candidate) -> float:
+        """The calibrating factor of a head in closed form; a logistic one is fitted to be a probability as it is."""
+        if candidate.head == CROSS_ENTROPY:
+            return 1.0
+        if candidate not in self.scales:
+            self.scales[candidate] = self.evidence[candidate].calibration(self.y, self.weight)
+        return self.scales[candidate]
 
 
 def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:
