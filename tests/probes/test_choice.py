@@ -79,6 +79,7 @@ def test_repeated_rows_are_no_new_evidence() -> None:
     repeated = replace(
         once,
         hits=np.tile(once.hits, 4),
+        losses=np.tile(once.losses, 4),
         weight=np.tile(once.weight, 4),
         rows=np.tile(once.rows, 4),
         fold=np.concatenate([once.fold + repeat * FOLDS for repeat in range(4)]),
