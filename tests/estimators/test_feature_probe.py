@@ -153,3 +153,16 @@ def test_data_that_cannot_be_learned_from(spoil, error, message):
 def test_parameters_out_of_range(parameters):
     with pytest.raises(ParameterError, match=next(iter(parameters))):
         FeatureProbe(**parameters).fit(*problem())
+
+
+def test_classes_of_one_sample_are_learned_where_they_are_allowed() -> None:
+    rng = np.random.default_rng(0)
+    centres = 6 * rng.normal(size=(5, 12))
+    y = np.array([0] * 20 + [1] * 20 + [2] * 20 + [3, 4])
+    X = (centres[y] + rng.normal(size=(len(y), 12))).astype(np.float32)
+    with pytest.raises(ClassTooSmallError, match="only one sample of class"):
+        FeatureProbe().fit(X, y)
+    probe = FeatureProbe(min_class_size=1).fit(X, y)
+    assert list(probe.classes_) == [0, 1, 2, 3, 4]
+    assert np.isfinite(probe.predict_proba(X)).all()
+    assert probe.score(X, y) > 0.9

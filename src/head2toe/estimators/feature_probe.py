@@ -49,6 +49,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         `fractions`.
     cv : int
         Number of stratified folds, at least 2.
+    min_class_size : int
+        Fewest samples a class may have. With 1, classes of one sample are learned, though no fold can both learn and
+        judge them: benchmarks with a fixed training set have some.
     class_weight : None, "balanced" or dict of label to weight
         Used in every fit and in every cross-validated figure: with "balanced", `cv_accuracy_` is balanced accuracy.
     random_state : int, RandomState or None
@@ -88,6 +91,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         heads: str | Sequence[str] = ("least squares", "discriminant", "logistic"),
         engine: str = "exact",
         cv: int = 5,
+        min_class_size: int = 2,
         class_weight: Mapping[Any, float] | str | None = None,
         random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
@@ -100,6 +104,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.heads = heads
         self.engine = engine
         self.cv = cv
+        self.min_class_size = min_class_size
         self.class_weight = class_weight
         self.random_state = random_state
         self.verbose = verbose
@@ -225,7 +230,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         if not counts.all():
             # One copy, and only here: with all weights positive a memmap is never read as a whole.
             X, weight, target = X[counts], weight[counts], Target.of(target.classes[target.y[counts]])
-        target.check(folds)
+        target.check(folds, self.min_class_size)
         return target, X, weight
 
     def _columns(self, d: int) -> Columns:

@@ -61,8 +61,8 @@ class Target:
         classes, y = np.unique(values, return_inverse=True)
         return Target(classes, y.astype(np.int64))
 
-    def check(self, folds: int) -> None:
-        """Refuse labels that cannot be cross-validated.
+    def check(self, folds: int, fewest: int = 2) -> None:
+        """Refuse labels that cannot be cross-validated, or a class with less than `fewest` samples.
 
         Raises
         ------
@@ -71,11 +71,10 @@ class Target:
         if len(self.classes) < 2:
             raise OneClassError(f"all labels are {_shown(self.classes)}: 1 class, and a probe needs at least 2 classes")
         counts = np.bincount(self.y, minlength=len(self.classes))
-        if counts.min() < 2:
-            alone = _shown(self.classes[counts < 2])
-            raise ClassTooSmallError(
-                f"only one sample of class {alone}: cross-validation needs 2; add images or drop it"
-            )
+        if counts.min() < fewest:
+            small = _shown(self.classes[counts < fewest])
+            held = "only one sample" if fewest == 2 else f"fewer than {fewest} samples"
+            raise ClassTooSmallError(f"{held} of class {small}: cross-validation needs {fewest}; add images or drop it")
         if len(self.y) < folds:
             raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
 

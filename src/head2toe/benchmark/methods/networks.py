@@ -170,7 +170,7 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
     choice, rows = probe.choice_, cell.split.train
     columns = probe.columns_
     own = type(columns)(columns.blocks, {name: columns.views[name] for name in {choice["view"], "linear"}})
-    again = FeatureProbe(own, fractions=(choice["fraction"],), random_state=cell.seed)
+    again = FeatureProbe(own, min_class_size=1, fractions=(choice["fraction"],), random_state=cell.seed)
     again.fit(cell.rows.X[rows], cell.y[rows])
     if not isinstance(again.head_, LinearHead):
         raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(again.head_).__name__}")
