@@ -2,11 +2,14 @@
 
     python benchmarks/bench_extraction.py --weights ../shared/weights/resnet50
 
-Writes benchmarks/results/extraction.json. Three measurements:
+Writes benchmarks/results/extraction.json. Four measurements:
 
 * hooks, pooling and rows written to disk, against the bare forward pass of the same batches in the same dtype, in turn,
-  for one target size (512) and for three (512, 8192, 24576);
-* `predict`'s loop (1 % of the columns, images decoded from JPEG) against the bare forward pass of ready batches;
+  for one target size (512), for three (512, 8192, 24576), and for the classifier's default (512 and statistics);
+* `predict`'s loop (1 % of the default's columns, images decoded from JPEG) against the bare forward pass of ready
+  batches;
+* a network that stops after its first half (stages 1 and 2 of 4, where all kept columns lie), against the same columns
+  from a whole forward pass;
 * the peak memory of whole runs of 1,000 and of 10,000 images in fresh processes (a small network).
 
 Ratios are medians over rounds of (time / bare time of the same round), so that a machine busy with other things slows
@@ -40,10 +43,12 @@ from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
 from head2toe.features.network import PooledNetwork
 from head2toe.features.plan import Plan
+from head2toe.features.pooling import STATISTICS
 from head2toe.features.taps import layers, noise_batch
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
 ONE, THREE = (512,), (512, 8192, 24576)
+FIRST_HALF = "re:^(maxpool|act1|layer[12])"
 BATCH = 32
 
 
@@ -91,6 +96,8 @@ def cost_of_pooling(backbone: Backbone, dtype: str, rounds: int) -> dict[str, An
     prepared = prepare(backbone, "cpu", dtype)
     batch = prepared.batch(noise_batch(backbone, BATCH))
     found = layers(backbone)
+    plans = {_name(sizes): Plan.build(found, sizes) for sizes in (ONE, THREE)}
+    plans["default"] = Plan.build(found, ONE, statistics=STATISTICS)
     contenders: dict[str, Callable[[], Any]] = {"bare": lambda: run(prepared.module, batch)}
     with tempfile.TemporaryFile(buffering=0) as file:
 
@@ -98,23 +105,23 @@ def cost_of_pooling(backbone: Backbone, dtype: str, rounds: int) -> dict[str, An
             file.seek(0)
             file.write(network.rows(batch).numpy().data)
 
-        for sizes in (ONE, THREE):
-            network = PooledNetwork(prepared.module, Plan.build(found, sizes), stop_early=False)
-            contenders[_name(sizes)] = lambda network=network: write(network)
+        for name, plan in plans.items():
+            network = PooledNetwork(prepared.module, plan, stop_early=False)
+            contenders[name] = lambda network=network: write(network)
         seconds = in_turn(contenders, rounds)
     return {
         "dtype": dtype,
         "batch": BATCH,
         "layers": len(found),
-        "columns": {_name(sizes): Plan.build(found, sizes).d for sizes in (ONE, THREE)},
+        "columns": {name: plan.d for name, plan in plans.items()},
         "bare_images_per_second": BATCH / statistics.median(seconds["bare"]),
-        "ratio": {_name(sizes): ratio(seconds, _name(sizes)) for sizes in (ONE, THREE)},
+        "ratio": {name: ratio(seconds, name) for name in plans},
     }
 
 
 def speed_of_predict(backbone: Backbone, dtype: str, rounds: int, batches: int = 4) -> dict[str, Any]:
     """Images per second of `predict`'s loop from JPEGs, as a share of the bare network's on ready batches."""
-    plan = Plan.build(layers(backbone), (512,))
+    plan = Plan.build(layers(backbone), ONE, statistics=STATISTICS)
     columns = np.sort(np.random.default_rng(0).permutation(plan.d)[: plan.d // 100])
     extractor = Extractor(backbone, plan, columns=columns, dtype=dtype, batch_size=BATCH, device="cpu", progress=False)
     prepared = prepare(backbone, "cpu", dtype)
@@ -131,6 +138,26 @@ def speed_of_predict(backbone: Backbone, dtype: str, rounds: int, batches: int =
 
     seconds = in_turn({"bare": bare, "predict": predict}, rounds)
     return {"dtype": dtype, "columns": len(columns), "share_of_bare_images_per_second": 1 / ratio(seconds, "predict")}
+
+
+def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
+    """How many times as fast the same rows are made when the network stops after its first half."""
+    prepared = prepare(backbone, "cpu", dtype)
+    batch = prepared.batch(noise_batch(backbone, BATCH))
+    plan = Plan.build(layers(backbone, FIRST_HALF), ONE, statistics=STATISTICS)
+    kept = np.sort(np.random.default_rng(0).permutation(plan.columns("512"))[: plan.d // 100])
+    plan, _ = plan.restrict(kept)
+    networks = {"bare": False, "stopped": True}
+    contenders = {name: PooledNetwork(prepared.module, plan, stop_early=early) for name, early in networks.items()}
+    rows = [network.rows(batch).clone() for network in contenders.values()]
+    seconds = in_turn(
+        {name: lambda network=network: network.rows(batch) for name, network in contenders.items()}, rounds
+    )
+    return {
+        "layers": len(plan.layers),
+        "identical": bool(rows[0].equal(rows[1])),
+        "speed": 1 / ratio(seconds, "stopped"),
+    }
 
 
 def peak_memory(n: int) -> float:
@@ -150,7 +177,7 @@ def one_run(n: int) -> None:
     torch.manual_seed(0)
     module = timm.create_model("test_resnet", pretrained=False)
     backbone = load(module, preprocessing=Preprocessing(size=(64, 64), mean=(0.5,) * 3, std=(0.5,) * 3))
-    plan = Plan.build(layers(backbone), (512,))
+    plan = Plan.build(layers(backbone), ONE)
     with tempfile.TemporaryDirectory() as folder:
         extract(backbone, Pictures(n), plan, store=Path(folder) / "rows", dtype="float32", device="cpu", progress=False)
     # Not getrusage: its peak is handed down from the parent at the start of a process.
@@ -176,6 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "pooling": cost_of_pooling(backbone, options.dtype, options.rounds),
         "predict": speed_of_predict(backbone, options.dtype, options.rounds),
+        "truncation": truncation(backbone, options.dtype, options.rounds),
         "peak_memory_mb": {str(n): peak_memory(n) for n in (1_000, 10_000)},
     }
     print(json.dumps(result, indent=2))
