@@ -1,7 +1,7 @@
 """Rows stored in float16 against float32: cross-validated accuracy of the whole search, embedded backbone.
 
-`python -m benchmarks.bench_storage [TASK ...]` (benchmarks/results/storage.json). Training images alone; no test image is
-looked at. Needs the folder `shared` beside the checkout.
+`python -m benchmarks.bench_storage [TASK ...]` (benchmarks/results/storage.json). Training images alone: no test image
+is looked at. Needs the folder `shared` beside the checkout.
 """
 
 from __future__ import annotations
