@@ -75,3 +75,19 @@ def test_head2toe_is_above_the_linear_probe_on_every_task(tmp_path):
     accuracy = {(row["task"], row["method"]): row["accuracy"] for row in run_demo(tmp_path, steps=1)["table"]}
     for task in {task for task, _ in accuracy}:
         assert accuracy[task, "Head2Toe"] > accuracy[task, "Linear probe"] + 0.05
+
+
+def test_kept_features_are_counted_whatever_view_was_chosen() -> None:
+    from head2toe import Head2ToeClassifier, backbones
+    from head2toe.benchmark.demo import kept_features
+    from head2toe.benchmark.embedded_tasks import embedded_task
+
+    preprocessing = backbones.load("embedded").preprocessing.with_size(32)
+    task = embedded_task("digits")
+    for parameters, view in (({"target_sizes": ()}, "statistics"), ({"statistics": ()}, "512")):
+        probe = Head2ToeClassifier(
+            "embedded", preprocessing=preprocessing, layers="blocks.[01]*", cache=False, fractions=(0.1,), **parameters
+        ).fit(task.train_images[:60], task.train_labels[:60])
+        if probe.choice_["view"] == view:
+            kept = kept_features(probe, preprocessing)
+            assert sum(row["kept"] for row in kept) == len(probe.probe_.head_.indices)

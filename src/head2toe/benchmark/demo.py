@@ -170,7 +170,7 @@ def _linear_probe(preprocessing: Preprocessing) -> Head2ToeClassifier:
     """A classifier that sees the penultimate features alone, so that its training time is a linear probe's."""
     backbone = backbones.load("embedded", preprocessing=preprocessing)
     penultimate = next(layer.name for layer in features.layers(backbone) if layer.penultimate)
-    return _classifier(preprocessing, layers=penultimate, target_sizes=(1,), fractions=(1.0,))
+    return _classifier(preprocessing, layers=penultimate, target_sizes=(1,), statistics=(), fractions=(1.0,))
 
 
 def _timed_fit(classifier: Head2ToeClassifier, task: EmbeddedTask) -> tuple[Head2ToeClassifier, float]:
@@ -223,7 +223,7 @@ def _search(probe: Head2ToeClassifier) -> dict[str, Any]:
 def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> list[dict[str, Any]]:
     """Kept features of each layer of the chosen view, in order of execution: dicts of layer, kept and total."""
     backbone = backbones.load("embedded", preprocessing=preprocessing)
-    plan = features.Plan.build(features.layers(backbone), probe.target_sizes)
+    plan = features.Plan.build(features.layers(backbone), probe.target_sizes, statistics=probe.statistics)
     kept: dict[str, int] = {}
     columns = probe.probe_.head_.indices.numpy()
     for block in probe.plan_.blocks:
