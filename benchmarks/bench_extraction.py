@@ -43,7 +43,7 @@ from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
 from head2toe.features.network import PooledNetwork
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import STATISTICS
+from head2toe.features.pooling_rules import STATISTICS
 from head2toe.features.taps import layers, noise_batch
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"

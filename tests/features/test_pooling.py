@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from head2toe.features.pooling import map_window, operation, operations, token_window
+from head2toe.features.pooling import operation
+from head2toe.features.pooling_rules import map_window, operations, token_window
 
 
 def _official_resnet50_shapes():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from head2toe.features.pooling import STATISTICS, operation, statistics
+from head2toe.features.pooling import operation
+from head2toe.features.pooling_rules import STATISTICS, statistics
 
 
 @pytest.fixture
@@ -101,3 +102,14 @@ def test_operations(kind, shape, prefix, grid, expected) -> None:
 
 def test_only_what_is_wanted_in_that_order() -> None:
     assert statistics("map", (5, 6, 9), ("max", "mean")) == ("max", "mean")
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_gradients_flow_and_are_finite_where_a_channel_is_dead(name: str) -> None:
+    """Fine-tuning under the head differentiates what extraction only computes."""
+    maps = torch.randn(2, 6, 6, 3, generator=torch.Generator().manual_seed(0))
+    maps[..., 1] = 0
+    maps.requires_grad_()
+    operation(name).apply(maps.relu()).square().sum().backward()
+    assert maps.grad is not None and maps.grad.isfinite().all()
+    assert maps.grad[..., 0].any()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from head2toe.features.images import Images, as_images
     from head2toe.features.inputs import as_inputs
     from head2toe.features.plan import LINEAR, Block, Plan
-    from head2toe.features.pooling import STATISTICS
+    from head2toe.features.pooling_rules import STATISTICS
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
     from head2toe.features.taps import Layer, layers
@@ -25,7 +25,7 @@ _HOMES = {
     "FeatureStore": "store",
     "Images": "images",
     "LINEAR": "plan",
-    "STATISTICS": "pooling",
+    "STATISTICS": "pooling_rules",
     "LabelledImages": "data",
     "Layer": "taps",
     "Plan": "plan",

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe.errors import ParameterError
-from head2toe.features.pooling import CLASS_TOKEN_OPTIONS, STATISTICS, operation, operations
-from head2toe.features.pooling import statistics as describe
+from head2toe.features.pooling import operation
+from head2toe.features.pooling_rules import CLASS_TOKEN_OPTIONS, STATISTICS, operations
+from head2toe.features.pooling_rules import statistics as describe
 from head2toe.features.taps import Layer
 
 LINEAR = "linear"
@@ -73,9 +74,9 @@ class Plan:
         target_sizes
             Target sizes N (numbers per layer, approximated); none is allowed where there are statistics.
         cls_token
-            "with", "alone" or "beside": see `pooling.operations`.
+            "with", "alone" or "beside": see `pooling_rules.operations`.
         statistics
-            Some of `pooling.STATISTICS`: each a block a layer, together one more view.
+            Some of `pooling_rules.STATISTICS`: each a block a layer, together one more view.
 
         Raises
         ------

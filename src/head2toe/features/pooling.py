@@ -12,7 +12,7 @@ reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -21,12 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Shape = tuple[int, ...]
-
-CLASS_TOKEN_OPTIONS = ("with", "alone", "beside")
-"""Pool the class token with the rest, keep it alone, or keep it beside the pooled rest."""
-
-STATISTICS = ("mean", "std", "max", "centre")
-"""What the view of statistics holds of each channel: see `statistics`."""
 
 _BINS = 7  # places along each axis that a centre of mass is taken over
 
@@ -50,6 +44,8 @@ class Shared:
 
     def squares(self, places: Tensor) -> Tensor:
         """The squares, valid until the next call."""
+        if places.requires_grad:
+            return places.square()
         if self._buffer.device != places.device or self._buffer.numel() < places.numel():
             self._buffer = torch.empty(places.numel(), device=places.device)
         return torch.square(places, out=self._buffer[: places.numel()].view(places.shape))
@@ -229,7 +225,8 @@ class Deviation:
         places, shared = _places(tensor, self.prefix), shared or Shared()
         # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
         mean = shared.mean(places, self.prefix)
-        return (shared.squares(places).mean(1) - mean.square()).clamp_min_(0).sqrt_()
+        variance = shared.squares(places).mean(1) - mean.square()
+        return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 
 @register("max")
@@ -280,123 +277,13 @@ def _centre(profile: Tensor) -> Tensor:
     """Centre of mass (b, C) in [-1, 1] of profiles (b, bins, C)."""
     mass = profile - profile.amin(1, keepdim=True)
     position = torch.linspace(-1, 1, mass.shape[1], device=mass.device)[:, None]
-    return (mass * position).sum(1) / mass.sum(1).clamp_min(torch.finfo(mass.dtype).tiny)
+    total = mass.sum(1)
+    return (mass * position).sum(1) / (total + (total == 0))  # 0 where flat, and finite gradients
 
 
 def _places(tensor: Tensor, prefix: int) -> Tensor:
     """(b, places, C) without the prefix."""
     return tensor.flatten(1, -2)[:, prefix:]
-
-
-def map_window(shape: Shape, target: int) -> int | None:
-    """Return the window k for a map (C, H, W) and a target size N; None stands for the global average.
-
-    The official code's arithmetic: C >= N gives the global average, else `k = W // int(sqrt(N // C))`. Where that is 0
-    (the map has fewer columns than asked for) the map is kept as it is: k = 1.
-    """
-    channels, _, width = shape
-    if channels >= target:
-        return None
-    return max(1, width // int(math.sqrt(target // channels)))
-
-
-def token_window(shape: Shape, target: int) -> int | None:
-    """Return the window k for tokens (T, C) and a target size N; None stands for the mean over all tokens.
-
-    The official code's arithmetic: C >= N gives the mean, else `k = int(T / (N / C))`; 0 becomes 1.
-    """
-    tokens, channels = shape
-    if channels >= target:
-        return None
-    return max(1, int(tokens / (target / channels)))
-
-
-def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_token: str = "with") -> tuple[str, ...]:
-    """Return the operations that bring one layer to about N numbers, by the reference's rule.
-
-    Parameters
-    ----------
-    kind
-        "map", "tokens", "sequence" (tokens of no common number) or "vector".
-    shape
-        (C, H, W), (T, C) or (C,).
-    target
-        The target size N, approximated, not met.
-    prefix
-        Number of class and register tokens at the front of the tokens.
-    cls_token
-        "with": the class token is pooled with the rest; "alone": only the class token; "beside": the class token and,
-        beside it, the pooled tokens after the prefix. Layers without a class token are pooled whole.
-    """
-    if kind == "vector":
-        return ("identity",)
-    if kind == "map":
-        return (_map_operation(shape, target),)
-    if kind == "sequence":
-        return _sequence_operations(target // shape[1], prefix, cls_token)
-    if cls_token == "with" or not prefix:
-        return (_token_operation(shape, target),)
-    if cls_token == "alone":
-        return ("cls",)
-    rest = (shape[0] - prefix, shape[1])
-    window = token_window(rest, target)
-    return ("cls", f"rest-mean:{prefix}" if window is None else f"rest-avg:{window},{prefix}")
-
-
-def statistics(
-    kind: str, shape: Shape, wanted: Sequence[str], *, prefix: int = 0, grid: tuple[int, int] | None = None
-) -> tuple[str, ...]:
-    """Return the operations that describe each channel of one layer by a few statistics, each a block of its own.
-
-    Parameters
-    ----------
-    kind, shape, prefix
-        As for `operations`.
-    wanted
-        Some of `STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
-    grid
-        Rows and columns that the tokens after the prefix form, where they do.
-
-    Notes
-    -----
-    A class token is kept beside the statistics of the other tokens.
-    """
-    if kind == "vector":
-        return ("identity",)
-    places = shape[1:] if kind == "map" else grid
-    found = ["cls"] if prefix else []
-    for name in wanted:
-        if name == "centre":
-            if places is not None and min(places) > 1:
-                found.append("centre" if kind == "map" else f"centre:{places[0]},{places[1]},{prefix}")
-        elif name == "mean":
-            found.append(f"rest-mean:{prefix}" if prefix else "mean")
-        else:
-            found.append(f"{name}:{prefix}" if prefix else name)
-    return tuple(found)
-
-
-def _map_operation(shape: Shape, target: int) -> str:
-    window = map_window(shape, target)
-    if window is None or window >= max(shape[1:]):
-        return "mean"
-    return "identity" if window == 1 else f"avg:{window}"
-
-
-def _sequence_operations(parts: int, prefix: int, cls_token: str) -> tuple[str, ...]:
-    """Sequences have no common length: as many equal parts as bring a layer to about N numbers."""
-    if cls_token == "alone" and prefix:
-        return ("cls",)
-    if cls_token == "beside" and prefix:
-        return ("cls", f"rest-mean:{prefix}")
-    return ("mean",) if parts < 2 else (f"parts:{parts}",)
-
-
-def _token_operation(shape: Shape, target: int) -> str:
-    window = token_window(shape, target)
-    if window is None or window >= shape[0]:
-        return "mean"
-    return "identity" if window == 1 else f"tokens-avg:{window}"
 
 
 def _channels(shape: Shape) -> int:
