@@ -9,7 +9,7 @@ import numpy as np
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, Judged, bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
 if TYPE_CHECKING:
@@ -79,11 +79,7 @@ def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int)
 def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task."""
     figure, (ax,) = style.axes(8.5, 4.2)
-    tasks, heads = values(rows, "task"), values(rows, "head")
-    found = {head: [where(rows, task=task, head=head)[0] for task in tasks] for head in heads}
-    heights = {head: [row["accuracy"] for row in mine] for head, mine in found.items()}
-    errors = {head: [row["standard_error"] for row in mine] for head, mine in found.items()}
-    style.grouped_bars(ax, tasks, heights, errors)
+    style.accuracy_bars(ax, rows, "head")
     ax.set_ylabel(style.ACCURACY)
     ax.set_title("Heads on the same selected features")
     style.legend_beside(ax)

@@ -35,13 +35,10 @@ def _measured(bench: Bench, name: str) -> Rows:
 
 def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task, a panel a method."""
-    methods, tasks, ways = values(rows, "method"), values(rows, "task"), values(rows, "scaling")
+    methods = values(rows, "method")
     figure, panels = style.axes(11.5, 4.2, len(methods), sharey=True)
     for ax, method in zip(panels, methods, strict=True):
-        found = {way: [where(rows, task=t, scaling=way, method=method)[0] for t in tasks] for way in ways}
-        heights = {way: [row["accuracy"] for row in mine] for way, mine in found.items()}
-        errors = {way: [row["standard_error"] for row in mine] for way, mine in found.items()}
-        style.grouped_bars(ax, tasks, heights, errors)
+        style.accuracy_bars(ax, where(rows, method=method), "scaling")
         ax.set_title(method)
     panels[0].set_ylabel(style.ACCURACY)
     style.legend_beside(panels[-1], title="scaling")

@@ -36,12 +36,8 @@ def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task, a panel a method."""
     methods = values(rows, "method")
     figure, panels = style.axes(11.5, 4.2, len(methods), sharey=True)
-    tasks, names = values(rows, "task"), values(rows, "backbone")
     for ax, method in zip(panels, methods, strict=True):
-        found = {name: [where(rows, task=t, backbone=name, method=method)[0] for t in tasks] for name in names}
-        heights = {name: [row["accuracy"] for row in mine] for name, mine in found.items()}
-        errors = {name: [row["standard_error"] for row in mine] for name, mine in found.items()}
-        style.grouped_bars(ax, tasks, heights, errors)
+        style.accuracy_bars(ax, where(rows, method=method), "backbone")
         ax.set_title("linear probe" if method == LINEAR else method)
     panels[0].set_ylabel(style.ACCURACY)
     style.legend_beside(panels[-1])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.errors import ParameterError
 
@@ -42,11 +42,7 @@ def measure(laboratory: Laboratory) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task."""
     figure, (ax,) = style.axes(8.5, 4.2)
-    tasks, sizes = values(rows, "task"), values(rows, "sizes")
-    found = {size: [where(rows, task=task, sizes=size)[0] for task in tasks] for size in sizes}
-    heights = {size: [row["accuracy"] for row in mine] for size, mine in found.items()}
-    errors = {size: [row["standard_error"] for row in mine] for size, mine in found.items()}
-    style.grouped_bars(ax, tasks, heights, errors)
+    style.accuracy_bars(ax, rows, "sizes")
     ax.set_ylabel(style.ACCURACY)
     ax.set_title("One target size, or several at once")
     style.legend_beside(ax)

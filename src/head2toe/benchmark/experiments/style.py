@@ -104,6 +104,15 @@ def grouped_bars(
     ax.grid(axis="x", visible=False)
 
 
+def accuracy_bars(ax: Axes, rows: Sequence[Mapping[str, Any]], by: str) -> None:
+    """Accuracies as bars in groups: a group a task, a bar for each value of a column; one row for each pair of both."""
+    found = {(row["task"], row[by]): row for row in rows}
+    tasks, bars = (list(dict.fromkeys(row[column] for row in rows)) for column in ("task", by))
+    heights = {bar: [found[task, bar]["accuracy"] for task in tasks] for bar in bars}
+    errors = {bar: [found[task, bar]["standard_error"] for task in tasks] for bar in bars}
+    grouped_bars(ax, tasks, heights, errors)
+
+
 def legend_beside(ax: Axes, **options: Any) -> None:
     """The legend to the right of the axes, where it hides nothing."""
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, **options)
