@@ -1,13 +1,12 @@
 """The whole search beside the extraction of its rows: ResNet-50, 1000 images, both in one run.
 
-For the default columns and for the paper's three target sizes. Also the peak memory of a fit beside the size of the
-feature matrix. `python -m benchmarks.bench_search [TASK ...]` (benchmarks/results/search.json). Run it on a quiet
+For the default columns and for the paper's three target sizes. Also the peak memory of a fit, beside the size of
+the feature matrix. `python -m benchmarks.bench_search [TASK ...]` (benchmarks/results/search.json). Run it on a quiet
 machine: both use all cores.
 """
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -85,15 +84,19 @@ def fit(folder: str, columns: str) -> None:
     layout = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit().columns_
     X = np.load(Path(folder) / "rows.npy", mmap_mode="r")
     y = np.load(Path(folder) / "labels.npy")
-    before = _peak()
+    before = _resident("VmRSS")
     start = time.perf_counter()
     FeatureProbe(layout).fit(X, y)
-    print(time.perf_counter() - start, _peak(), before)
+    print(time.perf_counter() - start, _resident("VmHWM"), before)
 
 
-def _peak() -> int:
-    """Largest resident memory of this process so far, bytes (the pages of the memmap that it read among them)."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _resident(field: str) -> int:
+    """Resident memory of this process (Linux), bytes, the pages of the memmap that it read among them: now or at most.
+
+    Not getrusage: its peak is handed down from the parent at the start of a process.
+    """
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(status[field].split()[0])
 
 
 def main(tasks: list[str] | None = None) -> None:
