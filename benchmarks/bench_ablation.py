@@ -127,8 +127,8 @@ def write_page(record: dict[str, Any]) -> None:
         "# What each piece gives",
         (
             "Written by `python -m benchmarks.bench_ablation` from benchmarks/results/ablation.json. Cross-validated "
-            "accuracy (per cent, five folds) on the 1000 training images of each task that was run, embedded backbone; no "
-            "test image plays a part. The standard error of a figure is 1 to 1.6 points, of a difference half."
+            "accuracy (per cent, five folds) on the 1000 training images of each task that was run, embedded backbone; "
+            "no test image plays a part. The standard error of a figure is 1 to 1.6 points, of a difference half."
         ),
         f"One search took {np.median(seconds):.0f} s in the median, one thread, nothing given up early.",
     ]
