@@ -41,6 +41,7 @@ from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.features.dtype import prepare
 from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
+from head2toe.features.narrowing import narrow
 from head2toe.features.network import PooledNetwork
 from head2toe.features.plan import Plan
 from head2toe.features.pooling_rules import STATISTICS
@@ -146,15 +147,17 @@ def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
     batch = prepared.batch(noise_batch(backbone, BATCH))
     plan = Plan.build(layers(backbone, FIRST_HALF), ONE, statistics=STATISTICS)
     kept = np.sort(np.random.default_rng(0).permutation(plan.columns("512"))[: plan.d // 100])
-    plan, _ = plan.restrict(kept)
-    networks = {"bare": False, "stopped": True}
-    contenders = {name: PooledNetwork(prepared.module, plan, stop_early=early) for name, early in networks.items()}
+    few = narrow(plan, kept)
+    contenders = {
+        name: PooledNetwork(prepared.module, few.plan, channels=few.channels, stop_early=early)
+        for name, early in {"bare": False, "stopped": True}.items()
+    }
     rows = [network.rows(batch).clone() for network in contenders.values()]
     seconds = in_turn(
         {name: lambda network=network: network.rows(batch) for name, network in contenders.items()}, rounds
     )
     return {
-        "layers": len(plan.layers),
+        "layers": len(few.plan.layers),
         "identical": bool(rows[0].equal(rows[1])),
         "speed": 1 / ratio(seconds, "stopped"),
     }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import Operation, Shared, operation
+from head2toe.features.pooling import Operation, Statistic, operation, statistic
+from head2toe.features.reductions import Reduced, Reduction, Scratch
 from head2toe.features.taps import Layer
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
@@ -24,6 +27,31 @@ class _Stop(BaseException):
     """Ends a forward pass when all that is needed has been seen; no `except Exception` on the way may swallow it."""
 
 
+class _Work:
+    """What is done with one layer's output: operations that stand alone, and statistics with their reductions."""
+
+    def __init__(self, layer: Layer, channels: npt.NDArray[np.int64] | None) -> None:
+        self.layer = layer
+        self.channels = None if channels is None else torch.from_numpy(channels)
+        self.alone: list[tuple[Operation, slice]] = []
+        self.statistics: list[tuple[Statistic, slice]] = []
+        self.reductions: dict[Reduction, None] = {}
+
+    def select(self, tensor: Tensor) -> Tensor:
+        """The layer's output with channels last, and only those that are pooled."""
+        whole = self.layer.canonical(tensor)
+        return whole if self.channels is None else whole.index_select(-1, self.channels.to(whole.device))
+
+    def add(self, pooling: Operation, columns: slice) -> None:
+        """Put the result of an operation into some columns."""
+        found = statistic(pooling, self.layer.shape)
+        if found is None:
+            self.alone.append((pooling, columns))
+            return
+        self.statistics.append((found, columns))
+        self.reductions.update(dict.fromkeys(found.reductions(self.layer.shape)))
+
+
 class PooledNetwork:
     """Pool every layer of a plan inside the forward pass.
 
@@ -33,6 +61,8 @@ class PooledNetwork:
         The network in the dtype, memory format and device it is to run in.
     plan
         What to pool. Its blocks become the columns of the rows.
+    channels
+        Layer -> which of its channels are pooled; all of them where it is missing (see `narrowing`).
     context
         Makes what is entered around every forward pass, such as `torch.autocast`.
     stop_early
@@ -44,6 +74,7 @@ class PooledNetwork:
         module: nn.Module,
         plan: Plan,
         *,
+        channels: Mapping[str, npt.NDArray[np.int64]] | None = None,
         context: Callable[[], AbstractContextManager[Any]] = nullcontext,
         stop_early: bool = True,
     ) -> None:
@@ -51,16 +82,14 @@ class PooledNetwork:
         self.plan = plan
         self.context = context
         self.stop_early = stop_early
-        self._work: dict[tuple[str, str, int], tuple[Layer, list[tuple[Operation, slice]]]] = {
-            layer.key: (layer, []) for layer in plan.layers
-        }
+        work = {layer.name: _Work(layer, (channels or {}).get(layer.name)) for layer in plan.layers}
         for block in plan.blocks:
-            work = self._work[plan.by_name[block.layer].key]
-            work[1].append((operation(block.operation), slice(block.start, block.stop)))
-        self._work = {key: work for key, work in self._work.items() if work[1]}
+            work[block.layer].add(operation(block.operation), slice(block.start, block.stop))
+        needed = {block.layer for block in plan.blocks}
+        self._work = {one.layer.key: one for name, one in work.items() if name in needed}
         self._buffer = torch.empty(0, plan.d)
-        self._scratch = torch.empty(0)
-        self._shared = Shared()
+        self._scratch = Scratch()
+        self._squares = Scratch()
         self._rows = self._buffer
         self._waiting: set[tuple[str, str, int]] = set()
 
@@ -92,7 +121,7 @@ class PooledNetwork:
         except _Stop:
             pass
         if self._waiting:
-            names = sorted(self._work[key][0].name for key in self._waiting)
+            names = sorted(self._work[key].layer.name for key in self._waiting)
             raise NoLayerError(
                 f"layers {', '.join(names[:5])} did not run on these images, though they did when they were listed: "
                 "the network's way depends on its input; leave them out with a layer pattern"
@@ -104,31 +133,32 @@ class PooledNetwork:
         key = (name, where, call)
         if key not in self._waiting:
             return
-        layer, blocks = self._work[key]
+        work = self._work[key]
         tensor = first_tensor(value, len(self._rows))
-        assert tensor is not None, f"{layer.name} gave no tensor"
-        self._pool(layer.canonical(tensor), blocks)
+        assert tensor is not None, f"{work.layer.name} gave no tensor"
+        self._pool(work.select(tensor), work)
         self._waiting.discard(key)
         if not self._waiting and self.stop_early:
             raise _Stop
 
-    def _pool(self, tensor: Tensor, blocks: list[tuple[Operation, slice]]) -> None:
-        step = max(1, _PIECE // tensor[0].numel()) if tensor.device.type == "cpu" else len(tensor)
+    def _pool(self, tensor: Tensor, work: _Work) -> None:
+        step = _step(tensor[0].numel()) if tensor.device.type == "cpu" else len(tensor)
+        reduced = Reduced(work.reductions, self._squares)
         for start in range(0, len(tensor), step):
             piece = self._as_float32(tensor[start : start + step])
             rows = self._rows[start : start + step]
-            self._shared.forget()
-            for pooling, columns in blocks:
-                rows[:, columns].copy_(pooling.apply(piece, self._shared))
+            for pooling, columns in work.alone:
+                rows[:, columns].copy_(pooling.apply(piece))
+            reduced.add(piece)
+        for pooling, columns in work.statistics:
+            self._rows[:, columns].copy_(pooling.finish(reduced))
 
     def _as_float32(self, piece: Tensor) -> Tensor:
         if piece.dtype == torch.float32 and piece.is_contiguous():
             return piece
         if piece.device.type != "cpu":
             return piece.float().contiguous()
-        if self._scratch.numel() < piece.numel():
-            self._scratch = torch.empty(piece.numel())
-        return self._scratch[: piece.numel()].view(piece.shape).copy_(piece)
+        return self._scratch.like(piece).copy_(piece)
 
     def _room(self, count: int, device: torch.device) -> Tensor:
         if len(self._buffer) < count or self._buffer.device != device:
@@ -145,3 +175,9 @@ class PooledNetwork:
                     f"Layer {block.layer!r} gave NaN or infinity ({block.operation}). "
                     "Try dtype='float32', or leave the layer out with a pattern."
                 )
+
+
+def _step(size: int) -> int:
+    """Images in a piece: a multiple of the threads, which then share the images among them, not the channels."""
+    threads = torch.get_num_threads()
+    return max(1, _PIECE // (size * threads)) * threads

@@ -160,6 +160,14 @@ class Plan:
         kept = tuple(layer for layer in self.layers if layer.name in needed)
         return Plan(kept, tuple(builder.blocks), {}), wanted + offsets[owner]
 
+    def relaid(self, layers: tuple[Layer, ...]) -> Plan:
+        """Return the same blocks over layers of the same names and other shapes, without views."""
+        by_name = {layer.name: layer for layer in layers}
+        builder = _Builder()
+        for block in self.blocks:
+            builder.block(by_name[block.layer], block.operation)
+        return Plan(layers, tuple(builder.blocks), {})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON data."""
         return {

@@ -1,8 +1,8 @@
 """Pooling: a layer's output becomes a few numbers. Pure functions, named by strings.
 
 The string of an operation (`mean`, `avg:4`, `rest-avg:3,1`) is the identity of what it computes: two target sizes for
-which a layer pools alike have the same string and share the column block. To add a statistic, write a frozen dataclass
-with `size` and `apply` and register it.
+which a layer pools alike have the same string and share the column block. To add one, write a frozen dataclass with
+`size` and `apply`, or a `Statistic`, and register it.
 
 Tensors here are float32 with the channels last: maps (b, H, W, C), tokens (b, T, C), vectors (b, C). Shapes of layers
 follow the field's habit: (C, H, W), (T, C), (C,). Flattened, a map runs over height, width, channel, as in the
@@ -12,6 +12,7 @@ reference.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -20,50 +21,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Reduction, Scratch, mean_of
+
 Shape = tuple[int, ...]
-
-_BINS = 7  # places along each axis that a centre of mass is taken over
-
-
-class Shared:
-    """Means of one tensor over its places, kept for the operations that follow, and a buffer for its squares."""
-
-    def __init__(self) -> None:
-        self._means: dict[int, Tensor] = {}
-        self._buffer = torch.empty(0)
-
-    def forget(self) -> None:
-        """Begin with another tensor; the buffer stays."""
-        self._means.clear()
-
-    def mean(self, places: Tensor, prefix: int) -> Tensor:
-        """The mean (b, C) over the places (b, places, C) after the prefix."""
-        if prefix not in self._means:
-            self._means[prefix] = places.mean(1)
-        return self._means[prefix]
-
-    def squares(self, places: Tensor) -> Tensor:
-        """The squares, valid until the next call."""
-        if places.requires_grad:
-            return places.square()
-        if self._buffer.device != places.device or self._buffer.numel() < places.numel():
-            self._buffer = torch.empty(places.numel(), device=places.device)
-        return torch.square(places, out=self._buffer[: places.numel()].view(places.shape))
 
 
 class Operation(Protocol):
-    """What a pooled block computes from one layer."""
+    """What a pooled block computes from one layer.
+
+    Channels never mix: a block's columns run over places first and over channels last, so that a layer with few of
+    its channels gives a few of the columns.
+    """
 
     def size(self, shape: Shape) -> int:
         """Return how many numbers an image gets from a layer of this shape."""
         ...
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        """Return (b, size) from a float32 tensor with channels last; the result may be a view of it.
-
-        `shared` is the same for all operations on one tensor: what one has computed another need not.
-        """
+    def apply(self, tensor: Tensor) -> Tensor:
+        """Return (b, size) from a float32 tensor with channels last; the result may be a view of it."""
         ...
+
+
+class Statistic(ABC):
+    """An operation made of reductions, which those of one layer have in common."""
+
+    @abstractmethod
+    def size(self, shape: Shape) -> int:
+        """Return how many numbers an image gets from a layer of this shape."""
+
+    @abstractmethod
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        """Return what `finish` needs."""
+
+    @abstractmethod
+    def finish(self, reduced: Reduced) -> Tensor:
+        """Return (B, size)."""
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        """Return (b, size) from a float32 tensor with channels last."""
+        shape = (tensor.shape[-1], *tensor.shape[1:-1]) if tensor.ndim == 4 else tuple(tensor.shape[1:])
+        reduced = Reduced(self.reductions(shape), Scratch())
+        reduced.add(tensor)
+        return self.finish(reduced)
 
 
 Maker = TypeVar("Maker", bound=Callable[..., Operation])
@@ -103,20 +102,23 @@ class Identity:
     def size(self, shape: Shape) -> int:
         return math.prod(shape)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         return tensor.flatten(1)
 
 
 @register("mean")
 @dataclass(frozen=True)
-class Mean:
+class Mean(Statistic):
     """The mean of each channel over all places or all tokens."""
 
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        return (shared or Shared()).mean(_places(tensor, 0), 0)
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        return (mean_of(shape),)
+
+    def finish(self, reduced: Reduced) -> Tensor:
+        return reduced.mean()
 
 
 @register("avg")
@@ -134,7 +136,7 @@ class GridAverage:
         rows, columns = self._window(height, width)
         return channels * (height // rows) * (width // columns)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         window = self._window(tensor.shape[1], tensor.shape[2])
         pooled = F.avg_pool2d(tensor.permute(0, 3, 1, 2), window)
         return pooled.permute(0, 2, 3, 1).flatten(1)
@@ -151,7 +153,7 @@ class TokenAverage:
         tokens, channels = shape
         return channels * (tokens // self.k)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         windows = tensor.shape[1] // self.k
         return tensor[:, : windows * self.k].unflatten(1, (windows, self.k)).mean(2).flatten(1)
 
@@ -166,7 +168,7 @@ class Parts:
     def size(self, shape: Shape) -> int:
         return self.count * shape[1]
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         return F.adaptive_avg_pool1d(tensor.transpose(1, 2), self.count).transpose(1, 2).flatten(1)
 
 
@@ -178,13 +180,13 @@ class ClassToken:
     def size(self, shape: Shape) -> int:
         return shape[1]
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         return tensor[:, 0]
 
 
 @register("rest-mean")
 @dataclass(frozen=True)
-class RestMean:
+class RestMean(Statistic):
     """The mean over the tokens after the prefix (class and register tokens)."""
 
     prefix: int
@@ -192,8 +194,11 @@ class RestMean:
     def size(self, shape: Shape) -> int:
         return shape[1]
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        return (shared or Shared()).mean(_places(tensor, self.prefix), self.prefix)
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        return (Means(self.prefix),)
+
+    def finish(self, reduced: Reduced) -> Tensor:
+        return reduced.mean(self.prefix)
 
 
 @register("rest-avg")
@@ -207,13 +212,13 @@ class RestAverage:
     def size(self, shape: Shape) -> int:
         return TokenAverage(self.k).size((shape[0] - self.prefix, shape[1]))
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
+    def apply(self, tensor: Tensor) -> Tensor:
         return TokenAverage(self.k).apply(tensor[:, self.prefix :])
 
 
 @register("std")
 @dataclass(frozen=True)
-class Deviation:
+class Deviation(Statistic):
     """The standard deviation of each channel over all places, or over the tokens after the prefix."""
 
     prefix: int = 0
@@ -221,17 +226,18 @@ class Deviation:
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        places, shared = _places(tensor, self.prefix), shared or Shared()
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        return mean_of(shape, self.prefix), MeanSquares(self.prefix)
+
+    def finish(self, reduced: Reduced) -> Tensor:
         # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
-        mean = shared.mean(places, self.prefix)
-        variance = shared.squares(places).mean(1) - mean.square()
+        variance = reduced[MeanSquares(self.prefix)] - reduced.mean(self.prefix).square()
         return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 
 @register("max")
 @dataclass(frozen=True)
-class Maximum:
+class Maximum(Statistic):
     """The largest value of each channel over all places, or over the tokens after the prefix."""
 
     prefix: int = 0
@@ -239,13 +245,16 @@ class Maximum:
     def size(self, shape: Shape) -> int:
         return _channels(shape)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        return _places(tensor, self.prefix).amax(1)
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        return (Maxima(self.prefix),)
+
+    def finish(self, reduced: Reduced) -> Tensor:
+        return reduced[Maxima(self.prefix)]
 
 
 @register("centre")
 @dataclass(frozen=True)
-class CentreOfMass:
+class CentreOfMass(Statistic):
     """Where each channel is active: centre of mass along the height and along the width, each in [-1, 1].
 
     A channel's mass along an axis is its profile (the mean over the other axis, in 7 bins or fewer) minus the smallest
@@ -264,13 +273,19 @@ class CentreOfMass:
     def size(self, shape: Shape) -> int:
         return 2 * _channels(shape)
 
-    def apply(self, tensor: Tensor, shared: Shared | None = None) -> Tensor:
-        if tensor.ndim == 3:
-            tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
-        bins = min(_BINS, tensor.shape[1]), min(_BINS, tensor.shape[2])
-        if bins != tensor.shape[1:3]:
-            tensor = F.adaptive_avg_pool2d(tensor.permute(0, 3, 1, 2), bins).permute(0, 2, 3, 1)
-        return torch.cat([_centre(tensor.mean(2)), _centre(tensor.mean(1))], dim=1)
+    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+        return (Bins(self.rows, self.columns, self.prefix),)
+
+    def finish(self, reduced: Reduced) -> Tensor:
+        along_height, along_width = reduced.profiles(Bins(self.rows, self.columns, self.prefix))
+        return torch.cat([_centre(along_height), _centre(along_width)], dim=1)
+
+
+def statistic(operation: Operation, shape: Shape) -> Statistic | None:
+    """What an operation on a layer of this shape is, where others share its reductions; None where it stands alone."""
+    if isinstance(operation, GridAverage) and operation.k >= max(shape[1:]):
+        return Mean()
+    return operation if isinstance(operation, Statistic) else None
 
 
 def _centre(profile: Tensor) -> Tensor:
@@ -279,11 +294,6 @@ def _centre(profile: Tensor) -> Tensor:
     position = torch.linspace(-1, 1, mass.shape[1], device=mass.device)[:, None]
     total = mass.sum(1)
     return (mass * position).sum(1) / (total + (total == 0))  # 0 where flat, and finite gradients
-
-
-def _places(tensor: Tensor, prefix: int) -> Tensor:
-    """(b, places, C) without the prefix."""
-    return tensor.flatten(1, -2)[:, prefix:]
 
 
 def _channels(shape: Shape) -> int:
