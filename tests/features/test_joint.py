@@ -16,6 +16,9 @@ def test_joined_plans_come_apart(small, timm_backbone):
     for view in ("64", "256", "linear"):
         expected = np.concatenate([plans[0].columns(view), plans[1].columns(view) + plans[0].d])
         np.testing.assert_array_equal(joined.columns(view), expected)
+    for i, start in enumerate((0, plans[0].d)):
+        np.testing.assert_array_equal(joined.columns(f"{i}/64"), plans[i].columns("64") + start)
+    assert "0/linear" not in joined.views
     assert Plan.from_dict(joined.to_dict()) == joined
 
 

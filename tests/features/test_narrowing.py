@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from head2toe.features.narrowing import narrow
@@ -42,6 +42,7 @@ def _rows(plan: Plan, channels: dict[str, np.ndarray]) -> torch.Tensor:
 WHOLE = _rows(PLAN, {})
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, PLAN.d - 1), min_size=1, max_size=12))
 def test_narrowed_rows_are_the_wanted_columns(columns):
     few = narrow(PLAN, columns)

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from head2toe.features.plan import Block, Plan
+from head2toe.features.plan import LINEAR, Block, Plan
 
 
 def join(plans: Sequence[Plan]) -> Plan:
     """Put plans side by side; the layers and blocks of plan i get the prefix ``i/``.
 
-    A view holds the blocks of that view in every plan: the view `linear` all penultimate features together.
+    A view holds the blocks of that view in every plan: the view `linear` all penultimate features together. Every view
+    but that one is there for each network alone too, under its prefix: a second network must earn its place.
     """
     layers, blocks, views = [], [], {}
     start = 0
     for i, plan in enumerate(plans):
         layers += [replace(layer, name=f"{i}/{layer.name}") for layer in plan.layers]
         for name, numbers in plan.views.items():
-            views[name] = views.get(name, ()) + tuple(len(blocks) + number for number in numbers)
+            own = tuple(len(blocks) + number for number in numbers)
+            views[name] = views.get(name, ()) + own
+            if len(plans) > 1 and name != LINEAR:
+                views[f"{i}/{name}"] = own
         blocks += [Block(f"{i}/{b.layer}", b.operation, start + b.start, start + b.stop) for b in plan.blocks]
         start += plan.d
     return Plan(tuple(layers), tuple(blocks), views)
@@ -39,6 +43,8 @@ def part(joined: Plan, i: int) -> tuple[Plan, int]:
     first, start = next(((number, block.start) for number, block in own.items()), (0, joined.d))
     blocks = (Block(b.layer.removeprefix(prefix), b.operation, b.start - start, b.stop - start) for b in own.values())
     views = {
-        name: tuple(number - first for number in numbers if number in own) for name, numbers in joined.views.items()
+        name: tuple(number - first for number in numbers if number in own)
+        for name, numbers in joined.views.items()
+        if "/" not in name  # the others are of one network alone
     }
     return Plan(layers, tuple(blocks), views), start

@@ -11,7 +11,7 @@ from head2toe.features.plan import Plan
 from head2toe.features.taps import Layer
 
 # Picking channels out costs about as much as pooling this many times as many.
-_WORTH_IT = 16
+_WORTH_IT = 8
 
 Indices = npt.NDArray[np.int64]
 

@@ -231,7 +231,8 @@ class Deviation(Statistic):
 
     def finish(self, reduced: Reduced) -> Tensor:
         # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
-        variance = reduced[MeanSquares(self.prefix)] - reduced.mean(self.prefix).square()
+        mean = reduced.mean(self.prefix)
+        variance = reduced[MeanSquares(self.prefix)].addcmul(mean, mean, value=-1)
         return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 
@@ -277,8 +278,10 @@ class CentreOfMass(Statistic):
         return (Bins(self.rows, self.columns, self.prefix),)
 
     def finish(self, reduced: Reduced) -> Tensor:
-        along_height, along_width = reduced.profiles(Bins(self.rows, self.columns, self.prefix))
-        return torch.cat([_centre(along_height), _centre(along_width)], dim=1)
+        height, width = reduced.profiles(Bins(self.rows, self.columns, self.prefix))
+        if height.shape == width.shape:
+            return _centre(torch.stack([height, width], dim=1)).flatten(1)  # half as many small operations
+        return torch.cat([_centre(height), _centre(width)], dim=1)
 
 
 def statistic(operation: Operation, shape: Shape) -> Statistic | None:
@@ -289,11 +292,11 @@ def statistic(operation: Operation, shape: Shape) -> Statistic | None:
 
 
 def _centre(profile: Tensor) -> Tensor:
-    """Centre of mass (b, C) in [-1, 1] of profiles (b, bins, C)."""
-    mass = profile - profile.amin(1, keepdim=True)
-    position = torch.linspace(-1, 1, mass.shape[1], device=mass.device)[:, None]
-    total = mass.sum(1)
-    return (mass * position).sum(1) / (total + (total == 0))  # 0 where flat, and finite gradients
+    """Centre of mass (..., C) in [-1, 1] of profiles (..., bins, C)."""
+    mass = profile - profile.amin(-2, keepdim=True)
+    position = torch.linspace(-1, 1, mass.shape[-2], device=mass.device)[:, None]
+    total = mass.sum(-2)
+    return (mass * position).sum(-2) / (total + (total == 0))  # 0 where flat, and finite gradients
 
 
 def _channels(shape: Shape) -> int:
