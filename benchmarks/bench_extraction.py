@@ -149,7 +149,7 @@ def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
     kept = np.sort(np.random.default_rng(0).permutation(plan.columns("512"))[: plan.d // 100])
     few = narrow(plan, kept)
     contenders = {
-        name: PooledNetwork(prepared.module, few.plan, channels=few.channels, stop_early=early)
+        name: PooledNetwork(prepared.module, few.plan, parts=few.parts, stop_early=early)
         for name, early in {"bare": False, "stopped": True}.items()
     }
     rows = [network.rows(batch).clone() for network in contenders.values()]
@@ -157,7 +157,7 @@ def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
         {name: lambda network=network: network.rows(batch) for name, network in contenders.items()}, rounds
     )
     return {
-        "layers": len(few.plan.layers),
+        "layers": len(layers(backbone, FIRST_HALF)),
         "identical": bool(rows[0].equal(rows[1])),
         "speed": 1 / ratio(seconds, "stopped"),
     }

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from head2toe.features.narrowing import narrow
+from head2toe.features.narrowing import Part, narrow
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import STATISTICS
@@ -16,6 +16,7 @@ from head2toe.features.taps import Layer
 
 LAYERS = (
     Layer("map", "map", "output", 0, "map", (48, 14, 10)),
+    Layer("again", "again", "output", 0, "map", (32, 14, 10)),
     Layer("tokens", "tokens", "output", 0, "tokens", (17, 64), prefix=1, grid=(4, 4)),
     Layer("vector", "vector", "output", 0, "vector", (40,), penultimate=True),
 )
@@ -24,17 +25,18 @@ PLAN = Plan.build(LAYERS, [4, 300], statistics=STATISTICS)
 
 def _outputs() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = {"map": (2, 14, 10, 48), "tokens": (2, 17, 64), "vector": (2, 40)}
+    shapes = {"map": (2, 14, 10, 48), "again": (2, 14, 10, 32), "tokens": (2, 17, 64), "vector": (2, 40)}
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def _rows(plan: Plan, channels: dict[str, np.ndarray]) -> torch.Tensor:
-    """Every block of a plan, applied to the channels that remain of each layer."""
+def _rows(plan: Plan, parts: dict[str, tuple[Part, ...]]) -> torch.Tensor:
+    """Every block of a plan, applied to the parts that its layer is put together from."""
     made = []
     for block in plan.blocks:
         tensor = _outputs()[block.layer]
-        if block.layer in channels:
-            tensor = tensor[..., torch.from_numpy(channels[block.layer])].contiguous()
+        if block.layer in parts:
+            pieces = [_outputs()[part.layer.name][..., torch.from_numpy(part.channels)] for part in parts[block.layer]]
+            tensor = torch.cat(pieces, dim=-1)
         made.append(operation(block.operation).apply(tensor))
     return torch.cat(made, dim=1)
 
@@ -47,21 +49,25 @@ WHOLE = _rows(PLAN, {})
 def test_narrowed_rows_are_the_wanted_columns(columns):
     few = narrow(PLAN, columns)
     assert few.plan.d == few.plan.blocks[-1].stop
-    torch.testing.assert_close(_rows(few.plan, few.channels)[:, few.places], WHOLE[:, columns], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(_rows(few.plan, few.parts)[:, few.places], WHOLE[:, columns], rtol=1e-4, atol=1e-5)
 
 
-def test_only_the_channels_of_the_wanted_columns_remain():
-    block = next(block for block in PLAN.blocks if block.layer == "map" and block.operation == "centre")
-    few = narrow(PLAN, [block.start + 48 + 7, block.start + 7, block.start + 3])
-    assert {name: list(channels) for name, channels in few.channels.items()} == {"map": [3, 7]}
-    assert [layer.shape for layer in few.plan.layers] == [(2, 14, 10)]
+def test_channels_of_layers_with_the_same_places_are_pooled_together():
+    first, second = (
+        next(block for block in PLAN.blocks if block.layer == name and block.operation == "centre")
+        for name in ("map", "again")
+    )
+    few = narrow(PLAN, [first.start + 48 + 7, first.start + 7, first.start + 3, second.start + 5])
+    (parts,) = few.parts.values()
+    assert [(part.layer.name, list(part.channels)) for part in parts] == [("map", [3, 7]), ("again", [5])]
+    assert [layer.shape for layer in few.plan.layers] == [(3, 14, 10)]
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_layers_that_keep_many_channels_are_pooled_whole(share):
     block = next(block for block in PLAN.blocks if block.layer == "tokens" and block.operation.startswith("max"))
     few = narrow(PLAN, np.arange(block.start, block.start + int(64 * share)))
-    assert not few.channels
+    assert not few.parts
     assert [layer.shape for layer in few.plan.layers] == [(17, 64)]
 
 

@@ -18,7 +18,7 @@ from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
 from head2toe.features.dtype import Precision, prepare
 from head2toe.features.inputs import checked
-from head2toe.features.narrowing import narrow
+from head2toe.features.narrowing import Part, narrow
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch, takes_sequences
 from head2toe.features.plan import Plan
@@ -104,13 +104,13 @@ class Extractor:
         self._stretch = _STRETCH if takes_sequences(backbone) else 1
         self._workers, self._strict, self._show = workers, strict, progress
         self._columns: torch.Tensor | None = None
-        channels: dict[str, npt.NDArray[np.int64]] = {}
+        parts: dict[str, tuple[Part, ...]] = {}
         if columns is not None:
             few = narrow(plan, columns)
-            plan, channels, self._columns = few.plan, few.channels, torch.from_numpy(few.places)
+            plan, parts, self._columns = few.plan, few.parts, torch.from_numpy(few.places)
         self.width = plan.d if self._columns is None else len(self._columns)
         self._prepared = prepare(backbone, device, dtype)
-        self._network = PooledNetwork(self._prepared.module, plan, channels=channels, context=self._prepared.context)
+        self._network = PooledNetwork(self._prepared.module, plan, parts=parts, context=self._prepared.context)
         self.batch_size = choose_batch_size(
             batch_size, self._prepared, self._prepared.batch(noise_batch(backbone, 1, "longest")), plan.d
         )

@@ -105,6 +105,15 @@ class Plan:
         views[LINEAR] = tuple(builder.block(layer, _linear_operation(layer)) for layer in layers if layer.penultimate)
         return cls(tuple(layers), tuple(builder.blocks), views)
 
+    @classmethod
+    def of(cls, layers: Iterable[Layer], wanted: Iterable[tuple[str, str]]) -> Plan:
+        """Lay out some operations on some layers, (layer, operation) pairs, each once; the plan has no views."""
+        layers = tuple(layers)
+        by_name, builder = {layer.name: layer for layer in layers}, _Builder()
+        for name, text in wanted:
+            builder.block(by_name[name], text)
+        return cls(layers, tuple(builder.blocks), {})
+
     @property
     def d(self) -> int:
         """Number of columns."""
@@ -159,14 +168,6 @@ class Plan:
         needed = {block.layer for block in builder.blocks}
         kept = tuple(layer for layer in self.layers if layer.name in needed)
         return Plan(kept, tuple(builder.blocks), {}), wanted + offsets[owner]
-
-    def relaid(self, layers: tuple[Layer, ...]) -> Plan:
-        """Return the same blocks over layers of the same names and other shapes, without views."""
-        by_name = {layer.name: layer for layer in layers}
-        builder = _Builder()
-        for block in self.blocks:
-            builder.block(by_name[block.layer], block.operation)
-        return Plan(layers, tuple(builder.blocks), {})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON data."""

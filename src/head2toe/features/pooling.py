@@ -112,7 +112,7 @@ class Mean(Statistic):
     """The mean of each channel over all places or all tokens."""
 
     def size(self, shape: Shape) -> int:
-        return _channels(shape)
+        return channels(shape)
 
     def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
         return (mean_of(shape),)
@@ -224,7 +224,7 @@ class Deviation(Statistic):
     prefix: int = 0
 
     def size(self, shape: Shape) -> int:
-        return _channels(shape)
+        return channels(shape)
 
     def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
         return mean_of(shape, self.prefix), MeanSquares(self.prefix)
@@ -244,7 +244,7 @@ class Maximum(Statistic):
     prefix: int = 0
 
     def size(self, shape: Shape) -> int:
-        return _channels(shape)
+        return channels(shape)
 
     def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
         return (Maxima(self.prefix),)
@@ -272,7 +272,7 @@ class CentreOfMass(Statistic):
     prefix: int = 0
 
     def size(self, shape: Shape) -> int:
-        return 2 * _channels(shape)
+        return 2 * channels(shape)
 
     def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
         return (Bins(self.rows, self.columns, self.prefix),)
@@ -299,5 +299,6 @@ def _centre(profile: Tensor) -> Tensor:
     return (mass * position).sum(-2) / (total + (total == 0))  # 0 where flat, and finite gradients
 
 
-def _channels(shape: Shape) -> int:
+def channels(shape: Shape) -> int:
+    """How many channels a layer has: (C, H, W), (T, C) or (C,)."""
     return shape[0] if len(shape) == 3 else shape[-1]
