@@ -14,7 +14,7 @@ from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, Statistic, operation, statistic
-from head2toe.features.reductions import Reduced, Reduction, Scratch
+from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
 from head2toe.features.taps import Layer
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
@@ -37,7 +37,7 @@ class _Work:
         self.sources = {part.layer.key: part.layer for part in parts} or {layer.key: layer}
         self.alone: list[tuple[Operation, slice]] = []
         self.statistics: list[tuple[Statistic, slice]] = []
-        self.reductions: dict[Reduction, None] = {}
+        self.reductions: tuple[Reduction, ...] = ()
         self._channels = {part.layer.key: torch.from_numpy(part.channels) for part in parts}
         self._seen: dict[tuple[str, str, int], Tensor] = {}
 
@@ -48,7 +48,7 @@ class _Work:
             self.alone.append((pooling, columns))
             return
         self.statistics.append((found, columns))
-        self.reductions.update(dict.fromkeys(found.reductions(self.layer.shape)))
+        self.reductions = economical((*self.reductions, *found.reductions()), self.layer.shape)
 
     def forget(self) -> None:
         """Begin with another batch."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Reduction, Scratch, mean_of
+from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Reduction, Scratch
 
 Shape = tuple[int, ...]
 
@@ -50,7 +50,7 @@ class Statistic(ABC):
         """Return how many numbers an image gets from a layer of this shape."""
 
     @abstractmethod
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+    def reductions(self) -> tuple[Reduction, ...]:
         """Return what `finish` needs."""
 
     @abstractmethod
@@ -59,8 +59,7 @@ class Statistic(ABC):
 
     def apply(self, tensor: Tensor) -> Tensor:
         """Return (b, size) from a float32 tensor with channels last."""
-        shape = (tensor.shape[-1], *tensor.shape[1:-1]) if tensor.ndim == 4 else tuple(tensor.shape[1:])
-        reduced = Reduced(self.reductions(shape), Scratch())
+        reduced = Reduced(self.reductions(), Scratch())
         reduced.add(tensor)
         return self.finish(reduced)
 
@@ -114,8 +113,8 @@ class Mean(Statistic):
     def size(self, shape: Shape) -> int:
         return channels(shape)
 
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
-        return (mean_of(shape),)
+    def reductions(self) -> tuple[Reduction, ...]:
+        return (Means(),)
 
     def finish(self, reduced: Reduced) -> Tensor:
         return reduced.mean()
@@ -194,7 +193,7 @@ class RestMean(Statistic):
     def size(self, shape: Shape) -> int:
         return shape[1]
 
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+    def reductions(self) -> tuple[Reduction, ...]:
         return (Means(self.prefix),)
 
     def finish(self, reduced: Reduced) -> Tensor:
@@ -226,8 +225,8 @@ class Deviation(Statistic):
     def size(self, shape: Shape) -> int:
         return channels(shape)
 
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
-        return mean_of(shape, self.prefix), MeanSquares(self.prefix)
+    def reductions(self) -> tuple[Reduction, ...]:
+        return Means(self.prefix), MeanSquares(self.prefix)
 
     def finish(self, reduced: Reduced) -> Tensor:
         # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
@@ -246,7 +245,7 @@ class Maximum(Statistic):
     def size(self, shape: Shape) -> int:
         return channels(shape)
 
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+    def reductions(self) -> tuple[Reduction, ...]:
         return (Maxima(self.prefix),)
 
     def finish(self, reduced: Reduced) -> Tensor:
@@ -274,7 +273,7 @@ class CentreOfMass(Statistic):
     def size(self, shape: Shape) -> int:
         return 2 * channels(shape)
 
-    def reductions(self, shape: Shape) -> tuple[Reduction, ...]:
+    def reductions(self) -> tuple[Reduction, ...]:
         return (Bins(self.rows, self.columns, self.prefix),)
 
     def finish(self, reduced: Reduced) -> Tensor:

@@ -93,13 +93,11 @@ class Bins:
         return F.adaptive_avg_pool2d(tensor.permute(0, 3, 1, 2), bins).permute(0, 2, 3, 1)
 
 
-def mean_of(shape: tuple[int, ...], prefix: int = 0) -> Reduction:
-    """What the mean of a layer (C, H, W) or (T, C) is made of.
-
-    A map that its bins fill without overlap is averaged by way of them: the centre of mass needs them anyway.
-    """
+def economical(reductions: Iterable[Reduction], shape: tuple[int, ...]) -> tuple[Reduction, ...]:
+    """Leave out repeats, and the means of a map (C, H, W) whose bins are made anyway and fill it without overlap."""
+    wanted = tuple(dict.fromkeys(reductions))
     even = len(shape) == 3 and all(side % min(_BINS, side) == 0 for side in shape[1:])
-    return Bins() if even else Means(prefix)
+    return tuple(one for one in wanted if one != Means()) if even and Bins() in wanted else wanted
 
 
 class Reduced:
@@ -133,7 +131,7 @@ class Reduced:
         return self._whole[reduction]
 
     def mean(self, prefix: int = 0) -> Tensor:
-        """The mean (B, C), of whichever reduction `mean_of` named."""
+        """The mean (B, C), of the bins where `economical` left out the means."""
         if prefix not in self._means:
             direct = Means(prefix) in self._pieces
             self._means[prefix] = self[Means(prefix)] if direct else self.profiles(Bins())[0].mean(1)
