@@ -93,7 +93,7 @@ def print_backbone(backbone: str) -> None:
     names = [name for name in TRAINED if backbone == SMALL] or list(FROZEN)
     print(f"\n{backbone}: top-1 accuracy, per cent")
     _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(outcomes, names))])
-    seconds = [("training seconds, mean", *(f"{value:,.1f}" for value in _mean_seconds(outcomes, names)))]
+    seconds = [("training seconds, mean", *map(_figure, _mean_seconds(outcomes, names)))]
     _print([("", *names), *seconds])
     _print_gains(outcomes)
     for task in COSTED:
@@ -145,9 +145,9 @@ def _outcomes(backbone: str) -> list:
     return [Outcome.from_dict(row) for record in found for row in record.values()]
 
 
-def _mean_seconds(outcomes: list, names: list[str]) -> list[float]:
+def _mean_seconds(outcomes: list, names: list[str]) -> list[float | None]:
     found = [[one.train_seconds for one in outcomes if one.method == name] for name in names]
-    return [sum(values) / max(1, len(values)) for values in found]
+    return [sum(values) / len(values) if values else None for values in found]
 
 
 def _figure(value: float | None) -> str:
