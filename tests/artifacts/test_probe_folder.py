@@ -87,6 +87,14 @@ def test_constant_columns_keep_their_infinite_scale(place):
     assert load_probe(place).head.scale[1] == torch.inf
 
 
+def test_the_two_heads_may_be_one(place):
+    """Where the linear probe won the search."""
+    one = probe()
+    same = replace(one, head=one.linear_head)
+    save_probe(place, same)
+    assert_equal(load_probe(place), same)
+
+
 def test_only_two_files_and_no_pickle(place):
     save_probe(place, probe())
     assert sorted(path.name for path in place.iterdir()) == ["probe.json", "probe.safetensors"]

@@ -290,7 +290,11 @@ def test_interruption_resumes(fit, folder, tmp_path, monkeypatch):
 
 def test_ctrl_c(backbone, tmp_path, cache_home):
     data = write_folder(tmp_path / "pictures", n=600)
-    program = "import sys, torch; torch.set_num_threads(1); from head2toe.cli import main; sys.exit(main())"
+    program = (
+        "import signal, sys, torch; torch.set_num_threads(1);"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # jobs in the background inherit that it is ignored
+        "from head2toe.cli import main; sys.exit(main())"
+    )
     arguments = [
         "extract",
         str(data),

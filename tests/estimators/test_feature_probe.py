@@ -129,6 +129,15 @@ def test_the_order_of_a_views_blocks_does_not_matter():
     np.testing.assert_array_equal(logits[0], logits[1])
 
 
+def test_rounding_is_no_variation():
+    """One image in batches of two sizes."""
+    X, y = problem()
+    rounding = 1e-7 * np.random.default_rng(0).standard_normal(X.shape)
+    columns = Columns((Block("a", "mean", 0, 20), Block("b", "mean", 20, 40)), {"v": (0, 1), "linear": (1,)})
+    with pytest.raises(ConstantFeaturesError):
+        FeatureProbe(columns, **QUICK).fit((np.linspace(-1, 1, 40) + rounding).astype(np.float32), y)
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [

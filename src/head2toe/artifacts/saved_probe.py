@@ -89,7 +89,8 @@ class SavedProbe:
             head: LinearHead = getattr(self, name)
             found[f"{name}.indices"] = head.indices.to(torch.int32)
             for part in ("mean", "scale", "coef", "intercept"):
-                found[f"{name}.{part}"] = getattr(head, part).contiguous()
+                # A copy: the two are one where the linear probe won, and safetensors refuses shared memory.
+                found[f"{name}.{part}"] = getattr(head, part).clone(memory_format=torch.contiguous_format)
         return found
 
     @staticmethod

@@ -20,6 +20,7 @@ from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, s
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, EQUAL, HEADS, LEARNED, LEAST_SQUARES
 
+_ROUNDING = 1e-5  # of features that a network made of one and the same image
 _CHUNK = 4096  # columns looked at together by the checks
 
 
@@ -137,8 +138,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         settings = self.settings()
         rows, labels = self._validated(X, y if y is None else as_labels(y))
         target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
-        _check_varies(rows)
         columns = self._columns(rows.shape[1])
+        _check_varies(rows, columns)
         _check_views(self.views, columns)
         with search_bar(shown=self.verbose) as progress:
             found = (
@@ -311,11 +312,16 @@ def _check_finite(X: np.ndarray) -> None:
     raise NotFiniteError(f"NaN or infinity (inf) among the features, first in row {row}, column {bad[0] + column}")
 
 
-def _check_varies(X: np.ndarray) -> None:
-    """Raise where every column is constant; usually the first few columns settle it."""
-    for first in range(0, X.shape[1], _CHUNK):
-        part = X[:, first : first + _CHUNK]
-        if (part != part[0]).any():
+def _check_varies(X: np.ndarray, columns: Columns) -> None:
+    """Raise where every column is constant; usually the first few columns settle it.
+
+    The same image in two batches of different sizes gives features that differ by rounding: features of one unit vary
+    where one of them moves by more than that, measured by the largest.
+    """
+    spans = columns.spans() or [(first, first + _CHUNK) for first in range(0, X.shape[1], _CHUNK)]
+    for start, stop in spans:
+        moved = np.abs(X[:, start:stop] - X[0, start:stop]).max(initial=0)
+        if moved > (_ROUNDING * np.abs(X[0, start:stop]).max(initial=0) if columns.commensurable else 0):
             return
     raise ConstantFeaturesError(
         f"all {X.shape[1]} features are the same for every image: there is nothing to learn from"
