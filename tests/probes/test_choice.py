@@ -12,7 +12,9 @@ from head2toe.probes.choice import Ballot
 ROWS, FOLDS = 400, 5
 
 
-def ballot(hits: np.ndarray, size: list[int], linear: list[bool] | None = None) -> Ballot:
+def ballot(
+    hits: np.ndarray, size: list[int], linear: list[bool] | None = None, networks: list[int] | None = None
+) -> Ballot:
     candidates, rows = hits.shape
     return Ballot(
         hits=hits,
@@ -22,6 +24,7 @@ def ballot(hits: np.ndarray, size: list[int], linear: list[bool] | None = None) 
         size=np.array(size),
         losses=np.zeros((candidates, rows)),
         linear=np.array(linear or [False] * candidates),
+        networks=np.array(networks or [1] * candidates),
     )
 
 
@@ -119,6 +122,7 @@ def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
         size=np.array([10, 10]),
         losses=np.zeros((2, 8)),
         linear=np.zeros(2, bool),
+        networks=np.ones(2, int),
     )
     # Each fold is judged by the candidate that is right on the other half: always wrong.
     assert twice.estimated_accuracy(np.repeat([0, 1], 4)) == 0
@@ -136,3 +140,10 @@ def test_what_folds_that_do_not_choose_lose_does_not_count() -> None:
     losses = np.where(seen, [[0.1], [0.2]], [[9.0], [0.1]])
     assert replace(equal, losses=losses).winner(seen) == 0
     assert replace(equal, losses=losses).winner() == 1
+
+
+def test_a_second_network_must_earn_its_place() -> None:
+    """More features of one network are cheaper than a few of two."""
+    hits = rivals(11, 10)
+    assert ballot(hits, [10, 5000], networks=[2, 1]).winner() == 1
+    assert ballot(rivals(80, 10), [10, 5000], networks=[2, 1]).winner() == 0

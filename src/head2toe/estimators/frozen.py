@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from head2toe import backbones, features
 from head2toe.errors import ParameterError
 from head2toe.estimators.networks import JointCosts, Networks
+from head2toe.features.joint import networks_of
 from head2toe.probes import Block, Columns
 
 _LOADED = ("_networks", "_extractor")
@@ -93,7 +94,7 @@ class FrozenNetworkEstimator(BaseEstimator):
 def columns_of(plan: features.Plan) -> Columns:
     """A plan in the words of the probes."""
     blocks = tuple(Block(block.layer, block.operation, block.start, block.stop) for block in plan.blocks)
-    return Columns(blocks, dict(plan.views))
+    return Columns(blocks, dict(plan.views), networks={view: networks_of(plan, view) for view in plan.views})
 
 
 def _listed(backbone: Any) -> list[Any]:

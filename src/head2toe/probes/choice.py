@@ -30,6 +30,8 @@ class Ballot:
         Log losses of the right classes, nats.
     linear : bool array (candidates,)
         The candidate reads the penultimate features alone.
+    networks : array (candidates,)
+        How many networks must run for each candidate.
     """
 
     hits: np.ndarray
@@ -39,15 +41,17 @@ class Ballot:
     size: np.ndarray
     losses: np.ndarray
     linear: np.ndarray
+    networks: np.ndarray
 
     def winner(self, seen: np.ndarray | None = None) -> int:
         """Number of the winning candidate, judged on the held-out rows `seen` (all where None).
 
-        The winner is the smallest of those that cannot be told from the best: their accuracy is less than half a
-        standard error of the (paired) difference below the highest, and their log loss at most a quarter above the
-        lowest of these (where all images are right, the loss still tells who is sure). All layers must earn their place
-        over the last one: its features are judged by a whole standard error. With few images that keeps the luckiest of
-        a hundred candidates from winning. Ties go to the higher accuracy, then to the lower log loss.
+        The winner is the smallest (fewest networks, then fewest features) of those that cannot be told from the best:
+        their accuracy is less than half a standard error of the (paired) difference below the highest, and their log
+        loss at most a quarter above the lowest of these (where all images are right, the loss still tells who is sure).
+        All layers must earn their place over the last one: its features are judged by a whole standard error. With few
+        images that keeps the luckiest of a hundred candidates from winning. Ties go to the higher accuracy, then to the
+        lower log loss.
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
         hits = self.hits[:, seen].astype(np.float32)
@@ -61,7 +65,7 @@ class Ballot:
         loss = self.losses[:, seen] @ share
         near &= loss <= LOSS * loss[near].min()
         among = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
-        order = np.lexsort((loss[among], -np.round(accuracy[among], 9), self.size[among]))
+        order = np.lexsort((loss[among], -np.round(accuracy[among], 9), self.size[among], self.networks[among]))
         return int(among[order[0]])
 
     def estimated_accuracy(self, repeat: np.ndarray) -> float:

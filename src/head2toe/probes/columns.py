@@ -38,11 +38,14 @@ class Columns:
         ``"linear"`` holds the penultimate features, which the linear probe uses.
     commensurable : bool
         The features of a block have one unit, so that their variances can be compared.
+    networks : dict of str to int
+        How many networks must run for a view, where it is more than one.
     """
 
     blocks: tuple[Block, ...]
     views: dict[str, tuple[int, ...]] = field(default_factory=dict)
     commensurable: bool = True
+    networks: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def plain(d: int, groups: Sequence[tuple[int, int]] | None = None) -> Columns:

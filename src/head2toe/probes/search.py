@@ -224,6 +224,7 @@ class _Search:
             size=np.array([rows[candidate]["features"] for candidate in judged]),
             losses=np.stack([found.losses(self.y, self._scale(one)) for one, found in judged.items()]),
             linear=np.array([candidate.features == LINEAR for candidate in judged]),
+            networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
         )
 
     def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
