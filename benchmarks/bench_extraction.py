@@ -157,7 +157,7 @@ def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
         {name: lambda network=network: network.rows(batch) for name, network in contenders.items()}, rounds
     )
     return {
-        "layers": len(layers(backbone, FIRST_HALF)),
+        "layers": len(plan.restrict(kept)[0].layers),
         "identical": bool(rows[0].equal(rows[1])),
         "speed": 1 / ratio(seconds, "stopped"),
     }

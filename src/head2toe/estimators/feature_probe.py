@@ -318,11 +318,12 @@ def _check_varies(X: np.ndarray, columns: Columns) -> None:
     The same image in two batches of different sizes gives features that differ by rounding: features of one unit vary
     where one of them moves by more than that, measured by the largest.
     """
-    spans = columns.spans() or [(first, first + _CHUNK) for first in range(0, X.shape[1], _CHUNK)]
-    for start, stop in spans:
-        moved = np.abs(X[:, start:stop] - X[0, start:stop]).max(initial=0)
-        if moved > (_ROUNDING * np.abs(X[0, start:stop]).max(initial=0) if columns.commensurable else 0):
-            return
+    for start, stop in columns.spans() or [(0, X.shape[1])]:
+        rounding = _ROUNDING * np.abs(X[0, start:stop]).max(initial=0) if columns.commensurable else 0
+        for first in range(start, stop, _CHUNK):
+            part = X[:, first : min(first + _CHUNK, stop)]
+            if np.abs(part - part[0]).max(initial=0) > rounding:
+                return
     raise ConstantFeaturesError(
         f"all {X.shape[1]} features are the same for every image: there is nothing to learn from"
     )

@@ -16,7 +16,7 @@ from head2toe.features.plan import Plan
 from head2toe.features.pooling import channels
 from head2toe.features.taps import Layer
 
-# Picking channels out costs about as much as pooling this many times as many.
+# A layer is narrowed where it has at least this many times the wanted channels: picking them out costs a pass too.
 _WORTH_IT = 8
 
 Indices = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import Operation, Statistic, operation, statistic
+from head2toe.features.pooling import Operation, Statistic, operation
 from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
 from head2toe.features.taps import Layer
 
@@ -43,12 +43,11 @@ class _Work:
 
     def add(self, pooling: Operation, columns: slice) -> None:
         """Put the result of an operation into some columns."""
-        found = statistic(pooling, self.layer.shape)
-        if found is None:
+        if not isinstance(pooling, Statistic):
             self.alone.append((pooling, columns))
             return
-        self.statistics.append((found, columns))
-        self.reductions = economical((*self.reductions, *found.reductions()), self.layer.shape)
+        self.statistics.append((pooling, columns))
+        self.reductions = economical((*self.reductions, *pooling.reductions()), self.layer.shape)
 
     def forget(self) -> None:
         """Begin with another batch."""
@@ -59,7 +58,7 @@ class _Work:
         whole = self.sources[key].canonical(tensor)
         if not self._channels:
             return whole
-        # Two to four times as fast as `index_select`, which passes over the tensor once for every channel.
+        # Not `index_select`, which passes over the tensor once for every channel.
         self._seen[key] = whole.gather(-1, self._channels[key].to(whole.device).expand(*whole.shape[:-1], -1))
         if len(self._seen) < len(self.sources):
             return None

@@ -260,10 +260,7 @@ class CentreOfMass(Statistic):
     A channel's mass along an axis is its profile (the mean over the other axis, in 7 bins or fewer) minus the smallest
     bin: what is above the channel's background. A flat profile has its centre at 0.
 
-    Parameters
-    ----------
-    rows, columns, prefix
-        For tokens: the grid that the tokens after the prefix form.
+    `rows`, `columns` and `prefix` are those of `reductions.Bins`.
     """
 
     rows: int = 0
@@ -281,13 +278,6 @@ class CentreOfMass(Statistic):
         if height.shape == width.shape:
             return _centre(torch.stack([height, width], dim=1)).flatten(1)  # half as many small operations
         return torch.cat([_centre(height), _centre(width)], dim=1)
-
-
-def statistic(operation: Operation, shape: Shape) -> Statistic | None:
-    """What an operation on a layer of this shape is, where others share its reductions; None where it stands alone."""
-    if isinstance(operation, GridAverage) and operation.k >= max(shape[1:]):
-        return Mean()
-    return operation if isinstance(operation, Statistic) else None
 
 
 def _centre(profile: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Columns:
     commensurable : bool
         The features of a block have one unit, so that their variances can be compared.
     networks : dict of str to int
-        How many networks must run for a view, where it is more than one.
+        How many networks must run for a view; 1 where it is missing.
     """
 
     blocks: tuple[Block, ...]
