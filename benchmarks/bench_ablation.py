@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def _paper(row: Row) -> bool:
-    return row["view"] == "512" and row["layer_weights"] == "equal" and row["head"] != "discriminant"
+    return row["view"] == "512" and row["layer_weights"] == "equal" and row["head"] in ("least squares", "logistic")
 
 
 # Name -> which standardisation, and which rows of its table compete.
@@ -36,13 +36,21 @@ ADDED: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "linear probe": ("plain", lambda row: row["view"] == "linear" and row["head"] == "logistic"),
     "the paper's candidates (N = 512)": ("plain", _paper),
     "+ damped standardisation": ("damped", _paper),
-    "+ discriminant": ("damped", lambda row: row["view"] == "512" and row["layer_weights"] == "equal"),
-    "+ learned layer weights": ("damped", lambda row: row["view"] == "512"),
-    "+ statistics: everything": ("damped", lambda row: row["view"] != "linear"),
+    "+ discriminant": (
+        "damped",
+        lambda row: row["view"] == "512" and row["layer_weights"] == "equal" and row["head"] != "distilled",
+    ),
+    "+ learned layer weights": ("damped", lambda row: row["view"] == "512" and row["head"] != "distilled"),
+    "+ statistics": ("damped", lambda row: row["view"] != "linear" and row["head"] != "distilled"),
+    "+ distilled heads: everything": ("damped", lambda row: row["view"] != "linear"),
 }
 TAKEN: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "damped standardisation": ("plain", lambda row: row["view"] != "linear"),
-    "discriminant": ("damped", lambda row: row["view"] != "linear" and row["head"] != "discriminant"),
+    "discriminant": (
+        "damped",
+        lambda row: row["view"] != "linear" and row["head"] not in ("discriminant", "distilled"),
+    ),
+    "distilled heads": ("damped", lambda row: row["view"] != "linear" and row["head"] != "distilled"),
     "learned layer weights": ("damped", lambda row: row["view"] != "linear" and row["layer_weights"] == "equal"),
     "statistics": ("damped", lambda row: row["view"] == "512"),
     "grids (N = 512)": ("damped", lambda row: row["view"] == "statistics"),
@@ -93,7 +101,9 @@ def best(rows: list[Row], wanted: Callable[[Row], bool]) -> float:
 def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Titles and cells of the tables; the last column is the mean over the tasks."""
     tasks = [task for task in TASKS if task in record]
-    everything = {task: best(record[task]["damped"]["table"], ADDED["+ statistics: everything"][1]) for task in tasks}
+    everything = {
+        task: best(record[task]["damped"]["table"], ADDED["+ distilled heads: everything"][1]) for task in tasks
+    }
 
     def line(name: str, values: list[float], form: str) -> list[str]:
         return [name, *(format(v, form) for v in values), format(sum(values) / len(values), form)]

@@ -24,6 +24,8 @@ PER_CLASS, SEEDS = (5, 10, 20), (0, 1, 2)
 def run_task(task: str) -> dict[str, Any]:
     """Accuracies (per cent) of all draws: one extraction, and a search a draw."""
     from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+    from head2toe.backbones import load
+    from head2toe.estimators.head_size import most_features
     from head2toe.features import read_data
 
     file, label = TASKS[task]
@@ -32,12 +34,14 @@ def run_task(task: str) -> dict[str, Any]:
     pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
     X, X_test = pooled.transform(train.images), pooled.transform(test.images)
     y, y_test = np.asarray(train.labels), np.asarray(test.labels)
+    columns = pooled.columns_
+    most = most_features(defaults.head_size, load("embedded").bytes, columns, len(np.unique(y)))
     found: dict[str, Any] = {}
     for count in PER_CLASS:
         for seed in SEEDS:
             rows = _drawn(y, count, seed)
             start = time.perf_counter()
-            probe = FeatureProbe(pooled.columns_).fit(X[rows], y[rows])
+            probe = FeatureProbe(columns, most_features=most).fit(X[rows], y[rows])
             found[f"{count} a class, seed {seed}"] = {
                 "per_class": count,
                 "linear": 100 * probe.linear_score(X_test, y_test),

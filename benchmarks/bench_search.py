@@ -61,15 +61,18 @@ def run_task(task: str, columns: str) -> dict[str, Any]:
 def fit(folder: str, columns: str) -> None:
     """Search over the rows of a folder; print seconds, peak memory and memory before, bytes."""
     from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+    from head2toe.backbones import load
+    from head2toe.estimators.head_size import most_features
 
     own = Head2ToeClassifier()
     wanted = {"target_sizes": own.target_sizes, "statistics": own.statistics, **COLUMNS[columns]}
     layout = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit().columns_
     X = np.load(Path(folder) / "rows.npy", mmap_mode="r")
     y = np.load(Path(folder) / "labels.npy")
+    most = most_features(own.head_size, load(spec("resnet50")).bytes, layout, len(np.unique(y)))
     before = _resident("VmRSS")
     start = time.perf_counter()
-    FeatureProbe(layout).fit(X, y)
+    FeatureProbe(layout, most_features=most).fit(X, y)
     print(time.perf_counter() - start, _resident("VmHWM"), before)
 
 

@@ -95,6 +95,13 @@ def test_the_two_heads_may_be_one(place):
     assert_equal(load_probe(place), same)
 
 
+def test_a_rounded_head_comes_back_the_same(place):
+    rounded = replace(probe(), head=head([0, 2, 9]).rounded())
+    save_probe(place, rounded)
+    assert load_file(place / "probe.safetensors")["head.coef"].dtype == torch.int8
+    assert_equal(load_probe(place), rounded)
+
+
 def test_only_two_files_and_no_pickle(place):
     save_probe(place, probe())
     assert sorted(path.name for path in place.iterdir()) == ["probe.json", "probe.safetensors"]

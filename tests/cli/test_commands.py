@@ -67,6 +67,15 @@ def test_a_budget_and_an_image_size_reach_the_network(fit, folder, tmp_path):
     assert wrong.code == 2 and "budget is 2" in wrong.err[-1]
 
 
+def test_a_head_size_reaches_the_classifier(fit, folder, tmp_path):
+    fit(folder, tmp_path / "small", "--head-size", "0.5")
+    fit(folder, tmp_path / "any", "--head-size", "inf")
+    sizes = [Head2ToeClassifier.load(tmp_path / name).head_size for name in ("small", "any")]
+    assert sizes == [0.5, None]
+    wrong = fit(folder, tmp_path / "other", "--head-size", "0")
+    assert wrong.code == 2 and "head_size is 0" in wrong.err[-1]
+
+
 def test_options_reach_the_classifier(fit, folder, tmp_path):
     fit(
         folder,

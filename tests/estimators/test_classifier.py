@@ -26,6 +26,7 @@ from head2toe.errors import (
     UnreadableImageError,
     WeightsMismatchError,
 )
+from head2toe.probes import heads
 
 QUICK = {
     "target_sizes": (64, 256),
@@ -320,6 +321,23 @@ def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no
 def test_a_bad_parameter_is_refused_before_the_network_is_loaded(data, no_loading):
     with pytest.raises(ParameterError, match="fractions"):
         Head2ToeClassifier("embedded", fractions=(2,)).fit(*data)
+
+
+@pytest.mark.parametrize("size", [0, -1, "small", True])
+def test_a_head_size_that_is_none_is_refused(size, data, no_loading):
+    with pytest.raises(ParameterError, match="head_size"):
+        Head2ToeClassifier("embedded", head_size=size).fit(*data)
+
+
+def test_a_small_head_size_keeps_the_head_small(local_dir, monkeypatch):
+    monkeypatch.setattr(heads, "LEAST_BYTES", 0)  # or any head of so small a network would do
+    images, labels = pictures()
+    searched = {
+        size: Head2ToeClassifier(local_dir, **QUICK, head_size=size).fit(images, labels) for size in (1e-9, None)
+    }
+    linear = searched[None].probe_.linear_head_.indices
+    assert max(row["features"] for row in searched[1e-9].search_table_) == len(linear)
+    assert max(row["features"] for row in searched[None].search_table_) > len(linear)
 
 
 def test_the_description_names_layer_operation_and_offset_of_each_kept_column(fitted, tmp_path):

@@ -157,7 +157,17 @@ def test_data_that_cannot_be_learned_from(spoil, error, message):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"cv": 1}, {"cv": 2.5}, {"cv": True}, {"fractions": ()}, {"fractions": (0.5, 2)}, {"strengths": (0, 1)}],
+    [
+        {"cv": 1},
+        {"cv": 2.5},
+        {"cv": True},
+        {"fractions": ()},
+        {"fractions": (0.5, 2)},
+        {"strengths": (0, 1)},
+        {"most_features": 0},
+        {"heads": "distilled"},
+        {"heads": ("distilled", "logistic")},
+    ],
 )
 def test_parameters_out_of_range(parameters):
     with pytest.raises(ParameterError, match=next(iter(parameters))):

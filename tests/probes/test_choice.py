@@ -13,7 +13,10 @@ ROWS, FOLDS = 400, 5
 
 
 def ballot(
-    hits: np.ndarray, size: list[int], linear: list[bool] | None = None, networks: list[int] | None = None
+    hits: np.ndarray,
+    size: list[int],
+    probe: list[bool] | None = None,
+    networks: list[int] | None = None,
 ) -> Ballot:
     candidates, rows = hits.shape
     return Ballot(
@@ -21,9 +24,10 @@ def ballot(
         weight=np.ones(rows),
         rows=np.arange(rows),
         fold=np.arange(rows) % FOLDS,
+        repeat=np.zeros(rows, np.int64),
         size=np.array(size),
         losses=np.zeros((candidates, rows)),
-        linear=np.array(linear or [False] * candidates),
+        probe=np.array(probe or [False] * candidates),
         networks=np.array(networks or [1] * candidates),
     )
 
@@ -39,7 +43,12 @@ def rivals(won: int, lost: int) -> np.ndarray:
 
 def errors(won: int, lost: int) -> float:
     """By how many standard errors of the paired difference the first is ahead."""
-    difference = np.repeat([1.0, -1.0, 0.0], [won, lost, ROWS - won - lost])
+    return errors_between(*np.repeat([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [won, lost, ROWS - won - lost], axis=1))
+
+
+def errors_between(first: np.ndarray, second: np.ndarray) -> float:
+    """The same for any two candidates, hits (rows,)."""
+    difference = first.astype(float) - second
     return float(difference.mean() / (difference.std() / np.sqrt(ROWS)))
 
 
@@ -86,6 +95,7 @@ def test_repeated_rows_are_no_new_evidence() -> None:
         weight=np.tile(once.weight, 4),
         rows=np.tile(once.rows, 4),
         fold=np.concatenate([once.fold + repeat * FOLDS for repeat in range(4)]),
+        repeat=np.repeat(np.arange(4), ROWS),
     )
     assert repeated.winner() == once.winner() == 1
 
@@ -96,7 +106,7 @@ def test_the_estimate_is_not_raised_by_having_been_chosen(seed: int) -> None:
     hits = np.random.default_rng(seed).random((300, ROWS)) < 0.5
     coins = ballot(hits, [10] * 300)
     own = hits[coins.winner()].mean()
-    estimate = coins.estimated_accuracy(np.zeros(ROWS, np.int64))
+    estimate = coins.estimated_accuracy()
     assert own > 0.56
     assert abs(estimate - 0.5) < 3 * 0.5 / np.sqrt(ROWS)
     assert estimate < own
@@ -106,7 +116,7 @@ def test_the_estimate_is_the_winner_s_where_every_fold_agrees() -> None:
     rng = np.random.default_rng(0)
     hits = np.stack([rng.random(ROWS) < 0.9, rng.random(ROWS) < 0.3])
     clear = ballot(hits, [10, 10])
-    assert clear.estimated_accuracy(np.zeros(ROWS, np.int64)) == pytest.approx(hits[0].mean())
+    assert clear.estimated_accuracy() == pytest.approx(hits[0].mean())
 
 
 def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
@@ -119,13 +129,14 @@ def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
         weight=np.ones(8),
         rows=np.tile(np.arange(4), 2),
         fold=np.repeat(np.arange(4), 2),
+        repeat=np.repeat([0, 1], 4),
         size=np.array([10, 10]),
         losses=np.zeros((2, 8)),
-        linear=np.zeros(2, bool),
+        probe=np.zeros(2, bool),
         networks=np.ones(2, int),
     )
     # Each fold is judged by the candidate that is right on the other half: always wrong.
-    assert twice.estimated_accuracy(np.repeat([0, 1], 4)) == 0
+    assert twice.estimated_accuracy() == 0
 
 
 def test_where_all_are_right_the_sure_one_wins_over_the_small_one() -> None:
@@ -147,3 +158,24 @@ def test_a_second_network_must_earn_its_place() -> None:
     hits = rivals(11, 10)
     assert ballot(hits, [10, 5000], networks=[2, 1]).winner() == 1
     assert ballot(rivals(80, 10), [10, 5000], networks=[2, 1]).winner() == 0
+
+
+def test_the_linear_probe_wins_where_choosing_among_the_others_is_no_better() -> None:
+    """Each rival is lucky in one fold; in that fold, the others would not have chosen it."""
+    hits = np.zeros((FOLDS + 1, ROWS), bool)
+    hits[:, ::2] = True
+    for i in range(FOLDS):
+        hits[i, i::FOLDS] = True
+    hits[FOLDS, 1:20:2] = True
+    lucky = ballot(hits, [10] * (FOLDS + 1), [False] * FOLDS + [True])
+    assert errors_between(hits[0], hits[FOLDS]) > 1
+    assert lucky.winner() == FOLDS
+    hits[0, : ROWS // 2] = True  # now the first is good in every fold
+    assert replace(lucky, hits=hits).winner() == 0
+
+
+def test_two_folds_can_be_judged_by_each_other() -> None:
+    hits = rivals(80, 10)
+    halves = replace(ballot(hits, [10, 10], [False, True]), fold=np.arange(ROWS) % 2)
+    assert halves.winner() == 0
+    assert halves.estimated_accuracy() == pytest.approx(hits[0].mean())

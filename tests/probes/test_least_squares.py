@@ -65,3 +65,17 @@ def test_fold_kernels_see_only_training_rows() -> None:
     features[held_out] = rng.normal(size=(len(held_out), D))
     again = centre(torch.from_numpy(features @ features.T), train, held_out, one)
     torch.testing.assert_close(again.train, kernel.train)
+
+
+def test_what_is_taught_other_targets_solves_for_them(problem: tuple[torch.Tensor, ...]) -> None:
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    lesson = features[:, :C] ** 2
+    ridge = KernelRidge(kernel.train, targets, weight)
+    before = ridge.solve(0.3)
+    taught, fresh = ridge.taught(lesson), KernelRidge(kernel.train, lesson, weight)
+    torch.testing.assert_close(taught.solve(0.3).alpha, fresh.solve(0.3).alpha)
+    torch.testing.assert_close(taught.solve(0.3).intercept, fresh.solve(0.3).intercept)
+    torch.testing.assert_close(taught.leave_one_out(0.3), fresh.leave_one_out(0.3))
+    assert torch.equal(ridge.solve(0.3).alpha, before.alpha)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
+from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.ranking import group_lasso_scores, top
 from head2toe.probes.settings import RIDGE
@@ -218,3 +218,44 @@ def test_sharing_the_scale_changes_no_choice() -> None:
         by_own = group_lasso_scores(own, indices, everything, mine, one, RIDGE, own.gram(indices))
         assert set(top(by_shared, 6 / D)) == set(top(by_own, 6 / D)) == set(INFORMATIVE)
         assert np.corrcoef(by_shared, by_own)[0, 1] > 0.98
+
+
+def test_no_head_keeps_more_features_than_it_may() -> None:
+    X, y = rows()
+    found = search(X, y, columns(), settings=replace(QUICK, fractions=(0.02, 1.0), most_features=5))
+    assert {r["features"] for r in found.table if r["view"] == "all"} == {3, 5}
+    assert len(found.head.indices) == found.choice["features"] <= 5
+    plenty = search(X, y, columns(), settings=replace(QUICK, most_features=10**6))
+    assert {r["features"] for r in plenty.table} == {6, 36, D, 20}
+
+
+def test_where_the_linear_probe_wins_it_is_the_linear_probe() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = rng.normal(size=(60, 40)).astype(np.float32)
+    X[:, 30:] += 0.4 * (2 * y[:, None] - 1)
+    blocks = (Block("a", "mean", 0, 30), Block("last", "identity", 30, 40))
+    found = search(X, y, Columns(blocks, {"all": (0, 1), LINEAR_VIEW: (1,)}), settings=SearchSettings(folds=3))
+    assert found.choice["view"] == LINEAR_VIEW and found.choice["head"] == "logistic"
+    assert found.head is found.linear and found.cv_accuracy == found.linear_cv_accuracy
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_few_features_learn_what_all_of_them_say(seed: int) -> None:
+    """Where many columns mix a few causes of noisy classes, a head of few does best when taught by the head of all."""
+    rng = np.random.default_rng(seed)
+    n, d, causes = 300, 400, 15
+    z = rng.normal(size=(n, causes))
+    y = (z @ rng.normal(size=(causes, C)) + 2 * rng.gumbel(size=(n, C))).argmax(axis=1)
+    X = (z @ rng.normal(size=(causes, d)) + rng.normal(size=(n, d))).astype(np.float32)
+    settings = SearchSettings(fractions=(0.05, 1.0), layer_weights=("equal",), folds=3, repeats=2)
+    found = search(X, y, Columns.plain(d), settings=settings)
+    assert {r["fraction"] for r in found.table if r["head"] == "distilled"} == {0.05}  # of all, the teacher itself
+    few = {r["head"]: r["cv_accuracy"] for r in found.table if r["fraction"] == 0.05}
+    assert max(few, key=lambda head: few[head]) == "distilled"
+
+
+def test_the_head_that_is_kept_is_what_would_be_stored(found) -> None:
+    stored = found.head.tensors()
+    assert stored["coef"].dtype == torch.int8
+    assert torch.equal(LinearHead.of(stored).coef, found.head.coef)

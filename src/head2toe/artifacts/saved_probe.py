@@ -14,7 +14,7 @@ from head2toe.features.pooling import operation
 from head2toe.probes import LinearHead
 
 FORMAT = "head2toe probe"
-SCHEMA = 1
+SCHEMA = 2
 _HEADS = ("head", "linear_head")
 _FIELDS = ("choice", "search_table", "cv_accuracy", "linear_cv_accuracy", "dtype", "backbone", "parameters")
 
@@ -83,15 +83,14 @@ class SavedProbe:
         }
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The other half: ``K c + c`` numbers, 2 K of standardisation and K int32 indices, for either head."""
-        found = {}
-        for name in _HEADS:
-            head: LinearHead = getattr(self, name)
-            found[f"{name}.indices"] = head.indices.to(torch.int32)
-            for part in ("mean", "scale", "coef", "intercept"):
-                # A copy: the two are one where the linear probe won, and safetensors refuses shared memory.
-                found[f"{name}.{part}"] = getattr(head, part).clone(memory_format=torch.contiguous_format)
-        return found
+        """The other half: what `LinearHead.tensors` keeps of either head."""
+        heads: dict[str, LinearHead] = {name: getattr(self, name) for name in _HEADS}
+        # A copy: the two are one where the linear probe won, and safetensors refuses shared memory.
+        return {
+            f"{name}.{part}": value.clone(memory_format=torch.contiguous_format)
+            for name, head in heads.items()
+            for part, value in head.tensors().items()
+        }
 
     @staticmethod
     def of(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> SavedProbe:
@@ -137,13 +136,17 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> LinearHead:
-    indices = tensors[f"{name}.indices"].to(torch.int64)
-    parts = {part: tensors[f"{name}.{part}"].float() for part in ("mean", "scale", "coef", "intercept")}
-    k = len(indices)
-    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "intercept": (classes,)}
-    for part, shape in shapes.items():
-        if tuple(parts[part].shape) != shape:
-            raise ProbeFormatError(f"its {name}.{part} has shape {tuple(parts[part].shape)}, not {shape}")
+    mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+    lacking = [part for part in ("indices", "mean", "scale", "coef", "intercept") if part not in mine]
+    if lacking:
+        raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
+    k = len(mine["indices"])
+    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "step": (classes,), "intercept": (classes,)}
+    for part, value in mine.items():
+        if part in shapes and tuple(value.shape) != shapes[part]:
+            raise ProbeFormatError(f"its {name}.{part} has shape {tuple(value.shape)}, not {shapes[part]}")
+    head = LinearHead.of(mine)
+    indices = head.indices
     if k and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
         raise ProbeFormatError(f"its {name}.indices are not ascending columns below {d}")
-    return LinearHead(indices, **parts)
+    return head

@@ -181,8 +181,7 @@ def _timed_fit(classifier: Head2ToeClassifier, task: EmbeddedTask) -> tuple[Head
 
 def _bytes(head: LinearHead) -> int:
     """Bytes of what must be kept for a task besides the backbone, which all tasks share."""
-    tensors = (head.indices, head.mean, head.scale, head.coef, head.intercept)
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.nbytes for tensor in head.tensors().values())
 
 
 def _result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
 )
+@click.option(
+    "--head-size",
+    type=float,
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How large the head may be, as a share of the network's bytes; inf: as large as cross-validation likes.",
+)
 @click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds.")
 @click.option("--overwrite", is_flag=True, help="Replace a probe that is there already.")
@@ -52,6 +61,7 @@ def fit(
     statistics: tuple[str, ...],
     class_weight: str | None,
     budget: float | None,
+    head_size: float,
     cv: int,
     seed: int,
     overwrite: bool,
@@ -84,6 +94,7 @@ def fit(
         target_sizes=target_sizes,
         statistics=statistics,
         class_weight=class_weight,
+        head_size=None if math.isinf(head_size) else head_size,
         cv=cv,
         random_state=seed,
         cache=not no_cache,

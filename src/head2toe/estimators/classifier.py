@@ -21,6 +21,7 @@ from head2toe import artifacts, features
 from head2toe.errors import DataFormatError, EmptyDataError
 from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
+from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
 from head2toe.estimators.labels import Target, check_remaining, labels_of
 from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
 from head2toe.estimators.outputs import Outputs
@@ -49,6 +50,9 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass); the paper takes none.
     fractions, strengths, layer_weights, cv, class_weight, random_state
         See `FeatureProbe`.
+    head_size : float or None
+        How large the head may be: its stored bytes as a share of the backbone's, though always 16 kB, and as many
+        features as the linear probe reads. None: as large as cross-validation likes.
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     budget : float in (0, 1], optional
@@ -108,6 +112,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         fractions: Sequence[float] | None = None,
         strengths: Sequence[float] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
+        head_size: float | None = HEAD_SIZE,
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         weights: str | PathLike[str] | None = None,
@@ -130,6 +135,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.fractions = fractions
         self.strengths = strengths
         self.layer_weights = layer_weights
+        self.head_size = head_size
         self.cv = cv
         self.class_weight = class_weight
         self.weights = weights
@@ -185,7 +191,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         plan, costs = self._lay_out(networks, self.budget)
         with self._rows(networks, pictures, plan) as found:
             self._note_skipped(found, len(pictures))
-            probe = self._search(found, plan, labels, weight)
+            probe = self._search(found, plan, labels, weight, networks.bytes)
         kept = [layer.name for layer in plan.restrict(probe.head_.indices.numpy())[0].layers]
         self.flops_, self.flops_saved_ = costs.total, costs.saved(kept)
         return self._keep(probe, plan, networks, found.dtype)
@@ -294,6 +300,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     ) -> tuple[features.Images, np.ndarray, np.ndarray | None]:
         """Images, labels (n,) and weights, after all checks that need no forward pass."""
         settings = self._feature_probe(None).settings()
+        check_head_size(self.head_size)
         target = Target.of(labels_of(images, labels))
         pictures = self._inputs(images)
         if not len(pictures):
@@ -328,16 +335,24 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             log.warning("%d of %d images cannot be read and are left out: see skipped_", len(found.skipped), n)
 
     def _search(
-        self, found: features.FeatureStore, plan: features.Plan, labels: np.ndarray, weight: np.ndarray | None
+        self,
+        found: features.FeatureStore,
+        plan: features.Plan,
+        labels: np.ndarray,
+        weight: np.ndarray | None,
+        network_bytes: int,
     ) -> FeatureProbe:
-        probe = self._feature_probe(columns_of(plan))
+        columns = columns_of(plan)
+        most = most_features(self.head_size, network_bytes, columns, len(np.unique(labels)))
+        probe = self._feature_probe(columns, most)
         check_remaining(labels[found.kept], probe.settings().folds, found.skipped)
         return probe.fit(found.rows, labels[found.kept], None if weight is None else weight[found.kept])
 
-    def _feature_probe(self, columns: Columns | None) -> FeatureProbe:
+    def _feature_probe(self, columns: Columns | None, most: int | None = None) -> FeatureProbe:
         return FeatureProbe(
             columns,
             fractions=self.fractions,
+            most_features=most,
             strengths=self.strengths,
             layer_weights=self.layer_weights,
             cv=self.cv,

@@ -18,7 +18,7 @@ from head2toe.estimators.labels import Target, as_labels, check_folds, row_weigh
 from head2toe.estimators.progress import search_bar
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
-from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, EQUAL, HEADS, LEARNED, LEAST_SQUARES
+from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, DISTILLED, EQUAL, HEADS, LEARNED, LEAST_SQUARES
 
 _ROUNDING = 1e-5  # of features that a network made of one and the same image
 _CHUNK = 4096  # columns looked at together by the checks
@@ -34,6 +34,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         columns are one view, and the linear probe uses all of them.
     fractions : sequence of float in (0, 1], optional
         Shares of a view's features that may be kept.
+    most_features : int, optional
+        The head keeps no more features than these; the linear probe alone always reads all of its own. None: no limit.
     strengths : sequence of positive float, optional
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one.
     views : sequence of str, optional
@@ -41,8 +43,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     layer_weights : "equal", "learned" or both
         How loud each layer speaks: all features alike (the paper's way), or by weights learned for each block; of both,
         cross-validation chooses.
-    heads : some of "least squares", "discriminant" and "logistic"
-        How the head may be fitted: ridge regression on class indicators, a linear discriminant on its outputs, or
+    heads : some of "least squares", "discriminant", "distilled" and "logistic"
+        How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
+        regression of the kept features on what such a discriminant says that sees all features of the view; or
         logistic regression. At least one of the first two, which screen the features.
     engine : "exact" or "reference"
         How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
@@ -86,10 +89,11 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         columns: Columns | None = None,
         *,
         fractions: Sequence[float] | None = None,
+        most_features: int | None = None,
         strengths: Sequence[float] | None = None,
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
-        heads: str | Sequence[str] = ("least squares", "discriminant", "logistic"),
+        heads: str | Sequence[str] = HEADS,
         engine: str = "exact",
         cv: int = 5,
         min_class_size: int = 2,
@@ -99,6 +103,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.columns = columns
         self.fractions = fractions
+        self.most_features = most_features
         self.strengths = strengths
         self.views = views
         self.layer_weights = layer_weights
@@ -194,18 +199,21 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
                 raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
+        if self.most_features is not None and self.most_features < 1:
+            raise ParameterError(f"most_features is {self.most_features!r}: keep at least one, or None for no limit")
         ways = (self.layer_weights,) if isinstance(self.layer_weights, str) else tuple(self.layer_weights)
         if not ways or not set(ways) <= {EQUAL, LEARNED}:
             raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
         heads = (self.heads,) if isinstance(self.heads, str) else tuple(self.heads)
-        if not set(heads) <= set(HEADS) or not set(heads) - {CROSS_ENTROPY}:
-            known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {CROSS_ENTROPY!r} if wanted"
+        if not set(heads) <= set(HEADS) or not set(heads) & {LEAST_SQUARES, DISCRIMINANT}:
+            known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
         return SearchSettings(
             views=None if self.views is None else tuple(self.views),
             layer_weights=ways,
             heads=heads,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
+            most_features=self.most_features,
             strengths=None if self.strengths is None else tuple(float(s) for s in self.strengths),
             folds=check_folds(self.cv),
             random_state=_seed(self.random_state),

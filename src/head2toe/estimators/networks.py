@@ -55,6 +55,11 @@ class Networks:
         """The backbone, where there is one."""
         return self.parts[0] if len(self.parts) == 1 else None
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of the weights of all networks."""
+        return sum(one.bytes for one in self.parts)
+
     def to_dict(self) -> dict[str, Any]:
         """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""
         return self.parts[0].to_dict() if self.single else {"parts": [one.to_dict() for one in self.parts]}

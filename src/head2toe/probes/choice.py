@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-ERRORS, LINEAR_ERRORS = 0.5, 1.0  # standard errors within which fewer features, or the last layer's, are preferred
-LOSS = 1.25  # and how many times the lowest log loss theirs may be
+ERRORS = 0.5  # standard errors within which fewer features are preferred
+PROBE_ERRORS = 1.0  # within which the linear probe is
+LOSS = 1.25  # how many times the lowest log loss a preferred candidate's may be
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Ballot:
         Their row numbers; with repeated cross-validation each stands there several times.
     fold : int64 array (held-out rows,)
         The fold in which they were held out.
+    repeat : int64 array (held-out rows,)
+        The repetition of cross-validation that the fold belongs to.
     size : array (candidates,)
         How many features each candidate keeps.
     losses : array (candidates, held-out rows)
         Log losses of the right classes, nats.
-    linear : bool array (candidates,)
-        The candidate reads the penultimate features alone.
+    probe : bool array (candidates,)
+        The candidate is the linear probe: a logistic head on the penultimate features alone.
     networks : array (candidates,)
         How many networks must run for each candidate.
     """
@@ -38,9 +42,10 @@ class Ballot:
     weight: np.ndarray
     rows: np.ndarray
     fold: np.ndarray
+    repeat: np.ndarray
     size: np.ndarray
     losses: np.ndarray
-    linear: np.ndarray
+    probe: np.ndarray
     networks: np.ndarray
 
     def winner(self, seen: np.ndarray | None = None) -> int:
@@ -49,39 +54,58 @@ class Ballot:
         The winner is the smallest (fewest networks, then fewest features) of those that cannot be told from the best:
         their accuracy is less than half a standard error of the (paired) difference below the highest, and their log
         loss at most a quarter above the lowest of these (where all images are right, the loss still tells who is sure).
-        All layers must earn their place over the last one: its features are judged by a whole standard error. With few
-        images that keeps the luckiest of a hundred candidates from winning. Ties go to the higher accuracy, then to the
-        lower log loss.
+        Ties go to the higher accuracy, then to the lower log loss.
+
+        All layers must earn their place over the linear probe: it is preferred within a whole standard error, and
+        where choosing among the others, each fold judged by the choice of the rest, is no more accurate than it. With
+        few images that keeps the luckiest of a hundred candidates from winning.
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
-        hits = self.hits[:, seen].astype(np.float32)
-        share = self.weight[seen] / self.weight[seen].sum()
-        accuracy = hits @ share
-        best = int(accuracy.argmax())
-        difference = hits[best] - hits
-        gap = difference @ share
-        spread = np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / len(np.unique(self.rows[seen])))
-        near = gap <= spread * np.where(self.linear, LINEAR_ERRORS, ERRORS)
-        loss = self.losses[:, seen] @ share
-        near &= loss <= LOSS * loss[near].min()
-        among = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
-        order = np.lexsort((loss[among], -np.round(accuracy[among], 9), self.size[among], self.networks[among]))
-        return int(among[order[0]])
+        first = self._smallest(seen, np.ones(len(self.size), bool))
+        if self.probe[first] or not self.probe.any() or len(np.unique(self.fold[seen])) < 2:
+            return first
+        fallback = self._smallest(seen, self.probe)
+        rest = self._right(seen, lambda others: self._smallest(others, ~self.probe))
+        ahead = np.average(rest[seen], weights=self.weight[seen]) > self._accuracy(seen)[fallback]
+        return first if ahead else fallback
 
-    def estimated_accuracy(self, repeat: np.ndarray) -> float:
-        """Accuracy of the act of choosing: each fold is judged by the winner of the other folds.
+    def _smallest(self, seen: np.ndarray, among: np.ndarray) -> int:
+        """The winner among some candidates (bool), but for the last rule."""
+        accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self._share(seen)
+        gap, spread = self._behind(seen, int(np.where(among, accuracy, -1).argmax()))
+        near = among & (gap <= spread * np.where(self.probe, PROBE_ERRORS, ERRORS))
+        near &= loss <= LOSS * loss[near].min()
+        left = np.flatnonzero(near & self.probe if (near & self.probe).any() else near)
+        order = np.lexsort((loss[left], -np.round(accuracy[left], 9), self.size[left], self.networks[left]))
+        return int(left[order[0]])
+
+    def _share(self, seen: np.ndarray) -> np.ndarray:
+        return self.weight[seen] / self.weight[seen].sum()
+
+    def _accuracy(self, seen: np.ndarray) -> np.ndarray:
+        return self.hits[:, seen].astype(np.float32) @ self._share(seen)
+
+    def _behind(self, seen: np.ndarray, rival: int) -> tuple[np.ndarray, np.ndarray]:
+        """How far each candidate is behind a rival, and the standard error of that; repeated rows count once."""
+        hits = self.hits[:, seen].astype(np.float32)
+        difference, share = hits[rival] - hits, self._share(seen)
+        gap = difference @ share
+        return gap, np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / len(np.unique(self.rows[seen])))
+
+    def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], int]) -> np.ndarray:
+        """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""
+        right = np.zeros(len(self.rows), bool)
+        for fold in np.unique(self.fold[seen]):
+            mine = self.fold == fold
+            others = seen & (self.repeat == self.repeat[mine][0]) & ~mine
+            right[mine] = self.hits[choose(others), mine]
+        return right
+
+    def estimated_accuracy(self) -> float:
+        """Accuracy of the act of choosing: each fold is judged by the winner of the other folds of its repetition.
 
         Unlike the winner's own cross-validated accuracy it is not raised by having been chosen (Tibshirani and
         Tibshirani 2009 describe that bias).
-
-        Parameters
-        ----------
-        repeat : int64 array (held-out rows,)
-            Which repetition of cross-validation: the other folds of the same one choose.
         """
-        right = np.zeros(len(self.rows), bool)
-        for fold in np.unique(self.fold):
-            mine = self.fold == fold
-            others = (repeat == repeat[mine][0]) & ~mine
-            right[mine] = self.hits[self.winner(others), mine]
+        right = self._right(np.ones(len(self.rows), bool), self.winner)
         return float(np.average(right, weights=self.weight))

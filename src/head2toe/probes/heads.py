@@ -11,6 +11,9 @@ from head2toe.probes.least_squares import DualSolution
 from head2toe.probes.ranking import spread
 from head2toe.probes.standardised import Standardised
 
+LEVELS = 127  # of the coefficients of a stored head, on either side of zero
+LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
+
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -35,6 +38,71 @@ class LinearHead:
         """Logits (n, c) float32 of rows already restricted to `indices`, (n, K)."""
         z = (kept.to(self.mean.dtype) - self.mean) / self.scale
         return z @ self.coef.T + self.intercept
+
+    def rounded(self) -> LinearHead:
+        """The head that is kept: small numbers that say nearly the same.
+
+        `mean` and `scale` take bfloat16's precision, which coefficients and intercept make good; the coefficients of a
+        class become whole multiples, 127 at most, of a step. At the mean of the features all logits stay what they are.
+        """
+        mean, scale = _short(self.mean), _short(self.scale)
+        varies = scale.isfinite()
+        coef = torch.where(varies, self.coef * (scale / self.scale), 0.0)
+        step = _step(coef)
+        coef = (coef / step).round().clamp(-LEVELS, LEVELS) * step
+        shift = torch.where(varies, (self.mean.double() - mean) / scale, 0.0)
+        return LinearHead(self.indices, mean, scale, coef, (self.intercept - coef.double() @ shift).float())
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What is stored: K int32 indices, 2 K bfloat16 and K c int8 numbers, and 2 c float32 ones.
+
+        A head that is not `rounded` would lose by that: it is stored in float32.
+        """
+        indices = self.indices.to(torch.int32)
+        mine, short = _parts(self), _parts(self.rounded())
+        if not all(torch.equal(mine[name], short[name]) for name in mine):
+            return {"indices": indices, **mine}
+        step = _step(self.coef)
+        return {
+            "indices": indices,
+            "mean": self.mean.bfloat16(),
+            "scale": self.scale.bfloat16(),
+            "coef": (self.coef / step).round().to(torch.int8),
+            "step": step[:, 0],
+            "intercept": self.intercept,
+        }
+
+    @staticmethod
+    def of(tensors: dict[str, torch.Tensor]) -> LinearHead:
+        """The head of `tensors`, the very same."""
+        coef = tensors["coef"].float()
+        if "step" in tensors:
+            coef = coef * tensors["step"][:, None]
+        mean, scale = tensors["mean"].float(), tensors["scale"].float()
+        return LinearHead(tensors["indices"].to(torch.int64), mean, scale, coef, tensors["intercept"])
+
+
+def features_within(size: float, classes: int) -> int:
+    """How many features a c-class head of `size` bytes keeps: each takes what `LinearHead.tensors` stores of it."""
+    return int(max(size, LEAST_BYTES)) // (4 + 2 * 2 + classes)
+
+
+def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
+    return {"mean": head.mean, "scale": head.scale, "coef": head.coef, "intercept": head.intercept}
+
+
+def _short(values: torch.Tensor) -> torch.Tensor:
+    return values.bfloat16().float()
+
+
+def _step(coef: torch.Tensor) -> torch.Tensor:
+    """What the coefficients of each class are multiples of, (c, 1): of bfloat16's precision, never rounded up.
+
+    The largest coefficient is then 127 steps, exactly, so that the steps of a rounded head are found again.
+    """
+    step = coef.abs().amax(dim=1, keepdim=True) / LEVELS
+    cut = (step.view(torch.int32) & -(2**16)).view(torch.float32)
+    return torch.where(cut > 0, cut, 1.0)
 
 
 def head_from_dual(

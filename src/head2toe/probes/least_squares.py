@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -54,12 +55,22 @@ class KernelRidge:
     """
 
     def __init__(self, kernel: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> None:
-        self.root = weight.sqrt()
-        self.intercept = (weight / weight.sum()) @ targets
-        self.residual = self.root[:, None] * (targets - self.intercept)
+        self.weight, self.root = weight, weight.sqrt()
         values, self.vectors = torch.linalg.eigh(self.root[:, None] * kernel * self.root)
         self.values = values.clamp_min(0)
+        self.aim(targets)
+
+    def aim(self, targets: torch.Tensor) -> None:
+        """Take other targets (m, c); the eigendecomposition stays."""
+        self.intercept = (self.weight / self.weight.sum()) @ targets
+        self.residual = self.root[:, None] * (targets - self.intercept)
         self.rotated = self.vectors.T @ self.residual
+
+    def taught(self, targets: torch.Tensor) -> KernelRidge:
+        """The same rows with other targets (m, c); the eigendecomposition is shared."""
+        other = copy.copy(self)
+        other.aim(targets)
+        return other
 
     def solve(self, strength: float) -> DualSolution:
         """The minimiser at one strength."""

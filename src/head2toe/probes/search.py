@@ -22,6 +22,7 @@ from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
+    DISTILLED,
     EQUAL,
     FRACTIONS,
     LEAST_SQUARES,
@@ -53,9 +54,9 @@ def search(
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
-    Every view, way of weighing layers and fraction is judged by two heads in closed form, least squares and a
-    discriminant on its outputs; the best few, and the linear probe, also by a logistic head. `choice.Ballot` says who
-    wins.
+    Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
+    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The best
+    few, and the linear probe, are judged by a logistic head too. `choice.Ballot` says who wins.
 
     Parameters
     ----------
@@ -113,12 +114,11 @@ class _Search:
         views = self.settings.views or self.columns.candidate_views()
         ways = [(view, way) for view in views for way in self.settings.layer_weights]
         for f, fold in enumerate(self.folds):
-            self._try_closed_form(LINEAR, self.selector.bank.view(LINEAR_VIEW), fold)
+            self._try_closed_form(LINEAR, self._kernel(self.selector.bank.view(LINEAR_VIEW), fold), fold)
             for v, (view, way) in enumerate(ways):
                 ranking = self.selector.rank(view, way, fold.train)
                 self.rankings[view, way, f] = ranking
-                for fraction, gram in self.selector.grams(view, ranking, self.fractions):
-                    self._try_closed_form(Features(view, way, fraction), gram, fold)
+                self._try_fractions(view, way, ranking, fold)
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
             if f + 1 == TRIAL:
@@ -132,24 +132,59 @@ class _Search:
             best[way] = max(best.get(way, 0.0), accuracy)
         return [way for way in ways if best[way] >= max(best[way] for way in ways) - self.settings.patience]
 
-    def _try_closed_form(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
-        kernel = self._kernel(gram, fold)
+    def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
+        """All features first, for what they say teaches the heads of fewer."""
+        fractions = self._fractions(view)
+        kernel = self._kernel(self.selector.gram(view, ranking, 1.0), fold)
+        lesson = self._lesson(kernel, fold.train)
+        if fractions[-1] == 1:
+            self._try_closed_form(Features(view, way, 1.0), kernel, fold)
+        for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
+            self._try_closed_form(Features(view, way, fraction), self._kernel(gram, fold), fold, lesson)
+
+    def _fractions(self, view: str) -> tuple[float, ...]:
+        """Shares of a view's features that may be kept, ascending."""
+        most, width = self.settings.most_features, self.columns.width(view)
+        # Half a feature less, so that rounding does not make it one more.
+        share = 1.0 if most is None or most >= width else (most - 0.5) / width
+        return tuple(sorted({min(fraction, share) for fraction in self.fractions}))
+
+    def _lesson(self, kernel: FoldKernel, train: np.ndarray) -> torch.Tensor | None:
+        """What a discriminant that sees all features says of the training rows, float64 (m, c)."""
+        if DISTILLED not in self.closed_forms:
+            return None
+        ridge = self._ridge(kernel, train)
+        teacher = self._discriminant(ridge, ridge.best_strength(RIDGE), train)
+        return kernel.train @ teacher.alpha + teacher.intercept
+
+    def _try_closed_form(
+        self, features: Features, kernel: FoldKernel, fold: Fold, lesson: torch.Tensor | None = None
+    ) -> None:
         ridge = self._ridge(kernel, fold.train)
         for strength in RIDGE:
             for head in self.closed_forms:
+                if head == DISTILLED and lesson is None:
+                    continue
                 candidate = Candidate(features, head, strength)
-                self._record(candidate, kernel, self._closed_form(ridge, candidate, fold.train), fold)
+                self._record(candidate, kernel, self._closed_form(ridge, candidate, fold.train, lesson), fold)
 
     def _ridge(self, kernel: FoldKernel, train: np.ndarray) -> KernelRidge:
         return KernelRidge(kernel.train, self.targets[train], self.weight[train] / self.weight[train].mean())
 
-    def _closed_form(self, ridge: KernelRidge, candidate: Candidate, train: np.ndarray) -> DualSolution:
-        solution = ridge.solve(candidate.strength)
+    def _closed_form(
+        self, ridge: KernelRidge, candidate: Candidate, train: np.ndarray, lesson: torch.Tensor | None
+    ) -> DualSolution:
         if candidate.head == LEAST_SQUARES:
-            return solution
+            return ridge.solve(candidate.strength)
+        if candidate.head == DISTILLED:
+            assert lesson is not None
+            return ridge.taught(lesson).solve(candidate.strength)
+        return self._discriminant(ridge, candidate.strength, train)
+
+    def _discriminant(self, ridge: KernelRidge, strength: float, train: np.ndarray) -> DualSolution:
         targets = self.targets[train]
-        left_out = targets - ridge.leave_one_out(candidate.strength)
-        return discriminant(solution, left_out, self.y[train], targets, self.weight[train])
+        left_out = targets - ridge.leave_one_out(strength)
+        return discriminant(ridge.solve(strength), left_out, self.y[train], targets, self.weight[train])
 
     def _judge_finalists(self) -> None:
         """Add the logistic head's evidence for the best few features, and for the linear probe."""
@@ -201,13 +236,13 @@ class _Search:
         candidates = list(judged)
         ballot = self._ballot(judged, rows)
         chosen = candidates[ballot.winner()]
-        repeat = ballot.fold // self.settings.folds
-        linear = _best([c for c in candidates if c.features == LINEAR and c.head == CROSS_ENTROPY], rows)
+        linear = _best([candidate for candidate in candidates if candidate.is_probe], rows)
+        chosen = linear if chosen.is_probe else chosen
         head = self._fit(chosen)
         return SearchResult(
             head=head,
             linear=head if linear == chosen else self._fit(linear),
-            choice={**rows[chosen], "estimated_accuracy": ballot.estimated_accuracy(repeat)},
+            choice={**rows[chosen], "estimated_accuracy": ballot.estimated_accuracy()},
             table=_best_strengths(rows),
             cv_accuracy=rows[chosen]["cv_accuracy"],
             linear_cv_accuracy=rows[linear]["cv_accuracy"],
@@ -216,14 +251,16 @@ class _Search:
     def _ballot(self, judged: dict[Candidate, Evidence], rows: dict[Candidate, dict]) -> Ballot:
         held_out = next(iter(judged.values())).rows
         numbers = np.concatenate(held_out)
+        fold = np.repeat(np.arange(len(held_out)), [len(part) for part in held_out])
         return Ballot(
             hits=np.stack([evidence.hits(self.y) for evidence in judged.values()]),
             weight=self.weight.numpy()[numbers],
             rows=numbers,
-            fold=np.repeat(np.arange(len(held_out)), [len(part) for part in held_out]),
+            fold=fold,
+            repeat=fold // self.settings.folds,
             size=np.array([rows[candidate]["features"] for candidate in judged]),
             losses=np.stack([found.losses(self.y, self._scale(one)) for one, found in judged.items()]),
-            linear=np.array([candidate.features == LINEAR for candidate in judged]),
+            probe=np.array([candidate.is_probe for candidate in judged]),
             networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
         )
 
@@ -250,11 +287,14 @@ class _Search:
             ranking = self.selector.rank(view, candidate.features.layer_weights, self.everything)
         gram = self.selector.gram(view, ranking, fraction)
         kept = np.arange(len(indices)) if fraction == 1 else top(ranking.scores, fraction)
-        kernel = centre(gram, self.everything, self.everything[:0], self.weight)
+        kernel = self._whole(gram)
+        lesson = None
+        if candidate.head == DISTILLED:
+            lesson = self._lesson(self._whole(self.selector.gram(view, ranking, 1.0)), self.everything)
         head = head_from_dual(
             self.rows,
             indices[kept],
-            self._solve(candidate, kernel),
+            self._solve(candidate, kernel, lesson),
             self.everything,
             self.weight,
             kernel.unit,
@@ -262,15 +302,19 @@ class _Search:
         )
         return self._calibrated(head, candidate)
 
-    def _solve(self, candidate: Candidate, kernel: FoldKernel) -> DualSolution:
+    def _whole(self, gram: torch.Tensor) -> FoldKernel:
+        """The kernel of all rows, with none held out."""
+        return centre(gram, self.everything, self.everything[:0], self.weight)
+
+    def _solve(self, candidate: Candidate, kernel: FoldKernel, lesson: torch.Tensor | None) -> DualSolution:
         if candidate.head == CROSS_ENTROPY:
             return KernelLogistic(kernel.train, self.y, self.classes, self.weight).solve(candidate.strength)
-        return self._closed_form(self._ridge(kernel, self.everything), candidate, self.everything)
+        return self._closed_form(self._ridge(kernel, self.everything), candidate, self.everything, lesson)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
         scale = self._scale(candidate)
-        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
+        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale).rounded()
 
     def _scale(self, candidate: Candidate) -> float:
         """The calibrating factor of a head in closed form; a logistic one is fitted to be a probability as it is."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import LinearHead
 
 FRACTIONS = (0.003, 0.01, 0.03, 0.1, 1.0)
 RIDGE = tuple(float(s) for s in np.geomspace(1e-3, 10, 5))
 LOGISTIC = tuple(float(s) for s in np.geomspace(1e-2, 1e-6, 5))  # strong to weak: each starts from the one before
 LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY = "least squares", "discriminant", "logistic"
-HEADS = LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY
+DISTILLED = "distilled"
+HEADS = LEAST_SQUARES, DISCRIMINANT, DISTILLED, CROSS_ENTROPY
 EQUAL, LEARNED = "equal", "learned"
 
 
@@ -26,12 +28,15 @@ class SearchSettings:
         Views of the columns to try; None: all but the linear one.
     fractions : tuple of float or None
         Shares F in (0, 1] of a view's features to keep; None: `FRACTIONS`.
+    most_features : int or None
+        No head keeps more features; the linear probe alone always reads all of its own. None: no limit.
     strengths : tuple of float or None
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC`.
     layer_weights : tuple of str
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
     heads : tuple of str
-        Some of `HEADS`. The linear probe has a logistic head in any case.
+        Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
+        features on what a discriminant says that sees all features of the view.
     patience : float
         A way (view and layer weights) that is further than this behind the best after two folds is given up; 1: none.
     folds, repeats : int
@@ -41,6 +46,7 @@ class SearchSettings:
 
     views: tuple[str, ...] | None = None
     fractions: tuple[float, ...] | None = None
+    most_features: int | None = None
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
     heads: tuple[str, ...] = HEADS
@@ -66,6 +72,11 @@ class Candidate:
     features: Features
     head: str
     strength: float
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is the linear probe: a logistic head on the penultimate features."""
+        return self.features.view == LINEAR_VIEW and self.head == CROSS_ENTROPY
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe.probes import LinearHead
+
 
 def of_rows(head: Any) -> Callable[[np.ndarray], np.ndarray]:
     """From rows (b, d) to class numbers (b,), by any head with `indices` and `logits`."""
@@ -22,7 +24,9 @@ def of_rows(head: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def tensors(head: Any) -> dict[str, torch.Tensor]:
-    """The head's tensors; column numbers as int32, as a saved probe keeps them."""
+    """The head's tensors, as a saved probe keeps them."""
+    if isinstance(head, LinearHead):
+        return {name: value.contiguous() for name, value in head.tensors().items()}
     found = {part.name: getattr(head, part.name) for part in fields(head)}
     kept = {name: value.contiguous() for name, value in found.items() if isinstance(value, torch.Tensor)}
     return {**kept, "indices": kept["indices"].to(torch.int32)}

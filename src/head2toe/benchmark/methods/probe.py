@@ -9,6 +9,7 @@ from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
+from head2toe.estimators.head_size import HEAD_SIZE, most_features
 from head2toe.probes import SearchSettings, search
 from head2toe.probes.recipe_search import RecipeGrid, recipe_search
 from head2toe.probes.settings import CROSS_ENTROPY, EQUAL, LEAST_SQUARES
@@ -20,7 +21,8 @@ OFFICIAL_STEPS, OFFICIAL_RATES, OFFICIAL_PENALTIES, OFFICIAL_FOLDS = (500, 5000)
 def head2toe(cell: Cell) -> Fitted:
     """The search that `Head2ToeClassifier` makes, on the same rows."""
     columns = cell.rows.columns()
-    probe = FeatureProbe(columns, min_class_size=1, random_state=cell.seed)
+    most = most_features(HEAD_SIZE, cell.backbone.bytes, columns, cell.classes)
+    probe = FeatureProbe(columns, most_features=most, min_class_size=1, random_state=cell.seed)
     with counted() as spent:
         probe.fit(cell.rows.X, cell.y)
     return Fitted(

@@ -1,0 +1,71 @@
+"""Heads as they are kept: small, and saying the same after."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from head2toe.probes.heads import LEAST_BYTES, LinearHead, features_within
+
+K, C = 300, 7
+
+
+@pytest.fixture
+def head() -> LinearHead:
+    g = torch.Generator().manual_seed(0)
+    return LinearHead(
+        torch.randperm(1000, generator=g)[:K],
+        torch.randn(K, generator=g),
+        torch.rand(K, generator=g) + 0.5,
+        torch.randn(C, K, generator=g),
+        torch.randn(C, generator=g),
+    )
+
+
+def test_rounding_hardly_moves_logits(head: LinearHead) -> None:
+    """Of coefficients of one size, a step is a hundredth; nothing moves at the mean, however far from zero."""
+    distant = replace(head, mean=head.mean + 1000)
+    for one in (head, distant):
+        x = one.mean + one.scale * torch.randn(50, K, generator=torch.Generator().manual_seed(1))
+        exact, rounded = one.logits(x), one.rounded().logits(x)
+        assert (rounded - exact).std() < 0.01 * exact.std()
+        torch.testing.assert_close(one.rounded().logits(one.mean[None])[0], one.intercept, rtol=0, atol=1e-3)
+
+
+def test_a_rounded_head_is_stored_small_and_comes_back_the_same(head: LinearHead) -> None:
+    for one, dtype in ((head, torch.float32), (head.rounded(), torch.int8)):
+        stored = one.tensors()
+        assert stored["coef"].dtype == dtype
+        assert_equal(LinearHead.of(stored), one)
+    assert_equal(head.rounded().rounded(), head.rounded())
+
+
+def test_constant_features_and_silent_classes_survive_rounding(head: LinearHead) -> None:
+    scale, coef = head.scale.clone(), head.coef.clone()
+    scale[3], coef[2] = torch.inf, 0.0
+    rounded = replace(head, scale=scale, coef=coef).rounded()
+    assert rounded.tensors()["coef"].dtype == torch.int8
+    assert torch.isfinite(rounded.logits(torch.randn(5, K))).all()
+    assert not rounded.coef[:, 3].any() and not rounded.coef[2].any()
+    assert_equal(LinearHead.of(rounded.tensors()), rounded)
+
+
+def assert_equal(a: LinearHead, b: LinearHead) -> None:
+    assert all(torch.equal(getattr(a, part.name), getattr(b, part.name)) for part in fields(LinearHead))
+
+
+@pytest.mark.parametrize("classes", [2, 10, 102])
+def test_as_many_features_as_fit(classes: int) -> None:
+    size = 3 * LEAST_BYTES
+    count = features_within(size, classes)
+    assert _bytes(count, classes) <= size < _bytes(count + 1, classes)
+    assert features_within(0, classes) == features_within(LEAST_BYTES, classes) > 0
+
+
+def _bytes(count: int, classes: int) -> int:
+    """Of what is stored for each feature."""
+    ones = torch.ones(count)
+    head = LinearHead(torch.arange(count), ones, ones, torch.zeros(classes, count), torch.zeros(classes))
+    return sum(value.nbytes for name, value in head.tensors().items() if name not in ("step", "intercept"))
