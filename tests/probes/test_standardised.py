@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -83,3 +86,30 @@ def test_a_gram_matrix_of_several_tiles(X: np.ndarray, monkeypatch: pytest.Monke
     assert found.step == 4
     z = found.tile(np.arange(D))
     torch.testing.assert_close(found.gram(np.arange(D)), z.T @ z)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
+def test_a_memmap_does_not_stay_in_memory_beside_its_copy(tmp_path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(500, 20000)).astype(np.float32))
+    opened = np.load(path, mmap_mode="r")
+    for X in (opened, np.asarray(opened)):
+        assert float(X.sum()) and _resident(path) > 0.9 * opened.nbytes
+        held = Standardised(X)
+        assert _resident(path) < 0.1 * opened.nbytes
+    assert torch.equal(held.tile(np.arange(20000)), Standardised(np.array(opened)).tile(np.arange(20000)))
+
+
+def test_what_was_written_to_a_private_memmap_is_kept(tmp_path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, np.zeros((20, 5), np.float32))
+    X = np.load(path, mmap_mode="c")
+    X[:] = np.random.default_rng(0).normal(size=X.shape)
+    before = X.copy()
+    Standardised(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def _resident(path) -> int:
+    """Bytes of a mapped file that this process has in memory."""
+    return sum(one.rss for one in psutil.Process().memory_maps() if one.path == str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -50,6 +51,8 @@ class Standardised:
         self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
         for start, stop in self._spans(self.d):
             self._measure(start, stop, torch.from_numpy(share))
+            if held:
+                _let_go(X)
         for start, stop in blocks:
             self._damp(start, stop)
         if self._held is not None:
@@ -121,6 +124,18 @@ class Standardised:
         for start, stop in self._spans(len(indices)):
             torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
         return out
+
+
+def _let_go(X: np.ndarray) -> None:
+    """Take the pages of a memmap that have been read out of this process's memory; the system may keep them cached.
+
+    Only where nothing is lost by it: pages of a copy-on-write map hold what was written to them.
+    """
+    base, mode = X, None
+    while isinstance(base, np.ndarray):
+        base, mode = base.base, getattr(base, "mode", mode)
+    if isinstance(base, mmap.mmap) and mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _strips(size: int) -> Iterator[tuple[int, int]]:
