@@ -1,8 +1,9 @@
 """What each piece of the search gives: cross-validated accuracy with the embedded backbone, training images alone.
 
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
-task come from two searches that give nothing up early, one with damped standardisation and one without; and those of
-the single statistics from a third. No test image is looked at. `python -m benchmarks.bench_ablation [TASK ...]` runs
+task come from two searches that give nothing up early, one with damped standardisation and one without; those of the
+single statistics from a third; and those of kernels, which the search does not have, from `benchmarks.kernels`. No
+test image is looked at. `python -m benchmarks.bench_ablation [TASK ...]` runs
 what is missing (benchmarks/results/ablation.json), prints the tables and writes docs/ablation.md.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import records
+from benchmarks import kernels, records
 from benchmarks.bench_main_job import SHARED, TASKS
 
 NAME = "ablation"
@@ -76,6 +77,7 @@ def run_task(task: str) -> dict[str, Any]:
         start = time.perf_counter()
         result = search(rows, y, chosen, settings=SearchSettings(patience=1.0))
         found[name] = {"table": result.table, "seconds": time.perf_counter() - start}
+    found["kernels"] = kernels.table(rows, y, columns)
     if task in SINGLE:
         settings = SearchSettings(patience=1.0, layer_weights=("learned",), heads=("discriminant", "least squares"))
         found["single"] = search(rows, y, _single(columns), settings=settings).table
@@ -119,6 +121,12 @@ def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         lost = [value - everything[task] for task, value in zip(tasks, of(TAKEN, name), strict=True)]
         taken.append(line(f"without {name}", lost, "+.1f"))
     found = [("Pieces added one after another", added), ("What everything loses without one piece", taken)]
+    names = list(dict.fromkeys(row["kernel"] for row in record[tasks[0]]["kernels"]))
+    kernel = [header]
+    for name in names:
+        values = [best(record[task]["kernels"], lambda row, name=name: row["kernel"] == name) for task in tasks]
+        kernel.append(line(name, values, ".1f"))
+    found.append(("Kernels of the kept features under a discriminant, learned layer weights", kernel))
     singles = [task for task in tasks if "single" in record[task]]
     if singles:
         views = dict.fromkeys(row["view"] for row in record[singles[0]]["single"] if row["view"] != "linear")
