@@ -25,9 +25,10 @@ def head() -> LinearHead:
 
 
 def test_rounding_hardly_moves_logits(head: LinearHead) -> None:
-    """Of coefficients of one size, a step is a hundredth; nothing moves at the mean, however far from zero."""
+    """However unequal features are and however far from zero; and nothing moves at their mean."""
     distant = replace(head, mean=head.mean + 1000)
-    for one in (head, distant):
+    unequal = replace(head, coef=head.coef * torch.logspace(-4, 2, K)[torch.randperm(K)])
+    for one in (head, distant, unequal):
         x = one.mean + one.scale * torch.randn(50, K, generator=torch.Generator().manual_seed(1))
         exact, rounded = one.logits(x), one.rounded().logits(x)
         assert (rounded - exact).std() < 0.01 * exact.std()
@@ -68,4 +69,4 @@ def _bytes(count: int, classes: int) -> int:
     """Of what is stored for each feature."""
     ones = torch.ones(count)
     head = LinearHead(torch.arange(count), ones, ones, torch.zeros(classes, count), torch.zeros(classes))
-    return sum(value.nbytes for name, value in head.tensors().items() if name not in ("step", "intercept"))
+    return sum(value.nbytes for name, value in head.tensors().items() if name != "intercept")

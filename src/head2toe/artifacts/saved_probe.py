@@ -141,7 +141,7 @@ def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> 
     if lacking:
         raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
     k = len(mine["indices"])
-    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "step": (classes,), "intercept": (classes,)}
+    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "step": (k,), "intercept": (classes,)}
     for part, value in mine.items():
         if part in shapes and tuple(value.shape) != shapes[part]:
             raise ProbeFormatError(f"its {name}.{part} has shape {tuple(value.shape)}, not {shapes[part]}")

@@ -11,7 +11,7 @@ from head2toe.probes.least_squares import DualSolution
 from head2toe.probes.ranking import spread
 from head2toe.probes.standardised import Standardised
 
-LEVELS = 127  # of the coefficients of a stored head, on either side of zero
+LEVELS = 127  # of a stored coefficient, on either side of zero
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 
 
@@ -43,7 +43,8 @@ class LinearHead:
         """The head that is kept: small numbers that say nearly the same.
 
         `mean` and `scale` take bfloat16's precision, which coefficients and intercept make good; the coefficients of a
-        class become whole multiples, 127 at most, of a step. At the mean of the features all logits stay what they are.
+        feature become whole multiples, 127 at most, of a step of its own: some features speak a hundred times as loud
+        as others. At the mean of the features all logits stay what they are.
         """
         mean, scale = _short(self.mean), _short(self.scale)
         varies = scale.isfinite()
@@ -54,7 +55,7 @@ class LinearHead:
         return LinearHead(self.indices, mean, scale, coef, (self.intercept - coef.double() @ shift).float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What is stored: K int32 indices, 2 K bfloat16 and K c int8 numbers, and 2 c float32 ones.
+        """What is stored: K int32 indices, 3 K bfloat16 and K c int8 numbers, and c float32 ones.
 
         A head that is not `rounded` would lose by that: it is stored in float32.
         """
@@ -68,7 +69,7 @@ class LinearHead:
             "mean": self.mean.bfloat16(),
             "scale": self.scale.bfloat16(),
             "coef": (self.coef / step).round().to(torch.int8),
-            "step": step[:, 0],
+            "step": step.bfloat16(),
             "intercept": self.intercept,
         }
 
@@ -77,14 +78,14 @@ class LinearHead:
         """The head of `tensors`, the very same."""
         coef = tensors["coef"].float()
         if "step" in tensors:
-            coef = coef * tensors["step"][:, None]
+            coef = coef * tensors["step"].float()
         mean, scale = tensors["mean"].float(), tensors["scale"].float()
         return LinearHead(tensors["indices"].to(torch.int64), mean, scale, coef, tensors["intercept"])
 
 
 def features_within(size: float, classes: int) -> int:
     """How many features a c-class head of `size` bytes keeps: each takes what `LinearHead.tensors` stores of it."""
-    return int(max(size, LEAST_BYTES)) // (4 + 2 * 2 + classes)
+    return int(max(size, LEAST_BYTES)) // (4 + 3 * 2 + classes)
 
 
 def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
@@ -96,11 +97,11 @@ def _short(values: torch.Tensor) -> torch.Tensor:
 
 
 def _step(coef: torch.Tensor) -> torch.Tensor:
-    """What the coefficients of each class are multiples of, (c, 1): of bfloat16's precision, never rounded up.
+    """What the coefficients of each feature are multiples of, (K,): of bfloat16's precision, never rounded up.
 
     The largest coefficient is then 127 steps, exactly, so that the steps of a rounded head are found again.
     """
-    step = coef.abs().amax(dim=1, keepdim=True) / LEVELS
+    step = coef.abs().amax(dim=0) / LEVELS
     cut = (step.view(torch.int32) & -(2**16)).view(torch.float32)
     return torch.where(cut > 0, cut, 1.0)
 

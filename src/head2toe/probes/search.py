@@ -36,8 +36,8 @@ from head2toe.probes.settings import (
 from head2toe.probes.standardised import Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
-FINALISTS = 2
-TRIAL = 2  # folds after which hopeless ways are given up
+FINALISTS = 1
+TRIAL, MOST_WAYS = 2, 3  # folds after which what is hopeless is given up, and how many ways go on at most
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
@@ -55,8 +55,8 @@ def search(
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
     Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
-    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The best
-    few, and the linear probe, are judged by a logistic head too. `choice.Ballot` says who wins.
+    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The best,
+    and the linear probe, are judged by a logistic head too. `choice.Ballot` says who wins.
 
     Parameters
     ----------
@@ -102,6 +102,7 @@ class _Search:
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
         self.scales: dict[Candidate, float] = {}
+        self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
 
     def run(self) -> SearchResult:
@@ -121,23 +122,28 @@ class _Search:
                 self._try_fractions(view, way, ranking, fold)
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
-            if f + 1 == TRIAL:
+            if f + 1 == TRIAL and self.settings.patience < 1:
                 ways = self._promising(ways)
 
     def _promising(self, ways: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The ways that are not far behind the best."""
-        best = {}
-        for features, accuracy in self._accuracies().items():
-            way = features.view, features.layer_weights
-            best[way] = max(best.get(way, 0.0), accuracy)
-        return [way for way in ways if best[way] >= max(best[way] for way in ways) - self.settings.patience]
+        """The best few ways; of their features too, those that are far behind the best are given up."""
+        accuracies = {one: accuracy for one, accuracy in self._accuracies().items() if one != LINEAR}
+        enough = max(accuracies.values()) - self.settings.patience
+        self.given_up = {features for features, accuracy in accuracies.items() if accuracy < enough}
+        best: dict[tuple[str, str], float] = {}
+        for features, accuracy in accuracies.items():
+            if accuracy >= enough:
+                way = features.view, features.layer_weights
+                best[way] = max(best.get(way, 0.0), accuracy)
+        going_on = sorted(best, key=lambda way: -best[way])[:MOST_WAYS]
+        return [way for way in ways if way in going_on]
 
     def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
-        fractions = self._fractions(view)
+        fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
         kernel = self._kernel(self.selector.gram(view, ranking, 1.0), fold)
         lesson = self._lesson(kernel, fold.train)
-        if fractions[-1] == 1:
+        if 1 in fractions:
             self._try_closed_form(Features(view, way, 1.0), kernel, fold)
         for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
             self._try_closed_form(Features(view, way, fraction), self._kernel(gram, fold), fold, lesson)

@@ -38,7 +38,8 @@ class SearchSettings:
         Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
         features on what a discriminant says that sees all features of the view.
     patience : float
-        A way (view and layer weights) that is further than this behind the best after two folds is given up; 1: none.
+        What is further than this behind the best after two folds is given up, and so are all ways (view and layer
+        weights) but the three best; 1: nothing is.
     folds, repeats : int
         Cross-validation. None: three repeats for fewer than 200 images, else one.
     random_state : int
