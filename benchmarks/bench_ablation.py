@@ -121,7 +121,7 @@ def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         lost = [value - everything[task] for task, value in zip(tasks, of(TAKEN, name), strict=True)]
         taken.append(line(f"without {name}", lost, "+.1f"))
     found = [("Pieces added one after another", added), ("What everything loses without one piece", taken)]
-    names = list(dict.fromkeys(row["kernel"] for row in record[tasks[0]]["kernels"]))
+    names = list(dict.fromkeys(row["kernel"] for row in record[tasks[0]]["kernels"])) if tasks else []
     kernel = [header]
     for name in names:
         values = [best(record[task]["kernels"], lambda row, name=name: row["kernel"] == name) for task in tasks]
