@@ -12,6 +12,7 @@ from head2toe.probes.ranking import spread
 from head2toe.probes.standardised import Standardised
 
 LEVELS = 127  # of a stored coefficient, on either side of zero
+FILE_BYTES = 1024  # what the file of a head says besides its tensors: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 
 
@@ -84,8 +85,9 @@ class LinearHead:
 
 
 def features_within(size: float, classes: int) -> int:
-    """How many features a c-class head of `size` bytes keeps: each takes what `LinearHead.tensors` stores of it."""
-    return int(max(size, LEAST_BYTES)) // (4 + 3 * 2 + classes)
+    """How many features a c-class head of `size` bytes keeps, file and all (`LinearHead.tensors`)."""
+    for_features = int(max(size, LEAST_BYTES)) - 4 * classes - FILE_BYTES
+    return max(1, for_features // (4 + 3 * 2 + classes))
 
 
 def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
