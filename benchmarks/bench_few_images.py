@@ -35,7 +35,7 @@ def run_task(task: str) -> dict[str, Any]:
     X, X_test = pooled.transform(train.images), pooled.transform(test.images)
     y, y_test = np.asarray(train.labels), np.asarray(test.labels)
     columns = pooled.columns_
-    most = most_features(defaults.head_size, load("embedded").bytes, columns, len(np.unique(y)))
+    most = most_features(defaults.head_size, load("embedded").bytes, len(np.unique(y)))
     found: dict[str, Any] = {}
     for count in PER_CLASS:
         for seed in SEEDS:

@@ -51,8 +51,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     fractions, strengths, layer_weights, cv, class_weight, random_state
         See `FeatureProbe`.
     head_size : float or None
-        How large the head may be: its stored bytes as a share of the backbone's, though always 16 kB, and as many
-        features as the linear probe reads. None: as large as cross-validation likes.
+        How large the head may be: its stored bytes as a share of the backbone's, though always 16 kB. The linear
+        probe is a candidate whatever its size. None: as large as cross-validation likes.
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     budget : float in (0, 1], optional
@@ -342,9 +342,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         weight: np.ndarray | None,
         network_bytes: int,
     ) -> FeatureProbe:
-        columns = columns_of(plan)
-        most = most_features(self.head_size, network_bytes, columns, len(np.unique(labels)))
-        probe = self._feature_probe(columns, most)
+        most = most_features(self.head_size, network_bytes, len(np.unique(labels)))
+        probe = self._feature_probe(columns_of(plan), most)
         check_remaining(labels[found.kept], probe.settings().folds, found.skipped)
         return probe.fit(found.rows, labels[found.kept], None if weight is None else weight[found.kept])
 

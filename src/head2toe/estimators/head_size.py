@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from head2toe.errors import ParameterError
-from head2toe.probes import Columns
-from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import features_within
 
 HEAD_SIZE = 0.01  # of the network's bytes: a hundred tasks take no more than the network itself
@@ -24,8 +22,8 @@ def check_head_size(share: Any) -> None:
         raise ParameterError(f"head_size is {share!r}: give a share of the backbone's bytes such as 0.01, or None")
 
 
-def most_features(share: float | None, network_bytes: int, columns: Columns, classes: int) -> int | None:
-    """How many features a head of that share of the network's bytes may keep: at least as many as the linear probe.
+def most_features(share: float | None, network_bytes: int, classes: int) -> int | None:
+    """How many features a head of that share of the network's bytes may keep.
 
     Parameters
     ----------
@@ -33,10 +31,9 @@ def most_features(share: float | None, network_bytes: int, columns: Columns, cla
         None: no limit.
     network_bytes : int
         Of all parameters and buffers.
-    columns : Columns
     classes : int
         Each has a coefficient for every feature.
     """
     if share is None:
         return None
-    return max(features_within(share * network_bytes, classes), columns.width(LINEAR_VIEW))
+    return features_within(share * network_bytes, classes)
