@@ -56,6 +56,19 @@ TAKEN: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "statistics": ("damped", lambda row: row["view"] == "512"),
     "grids (N = 512)": ("damped", lambda row: row["view"] == "statistics"),
 }
+SHARE = 0.03  # of a view's features: what small heads may keep
+
+
+def _few(row: Row) -> bool:
+    return row["view"] != "linear" and row["fraction"] <= SHARE
+
+
+SMALL: dict[str, Callable[[Row], bool]] = {
+    "all features": lambda row: row["view"] != "linear",
+    "3 % of them, no distilled heads": lambda row: _few(row) and row["head"] != "distilled",
+    "3 % of them, distilled heads too": _few,
+    "3 % of them, distilled heads alone": lambda row: _few(row) and row["head"] == "distilled",
+}
 
 
 def run_task(task: str) -> dict[str, Any]:
@@ -120,7 +133,14 @@ def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     for name in TAKEN:
         lost = [value - everything[task] for task, value in zip(tasks, of(TAKEN, name), strict=True)]
         taken.append(line(f"without {name}", lost, "+.1f"))
-    found = [("Pieces added one after another", added), ("What everything loses without one piece", taken)]
+    small = [header]
+    for name, wanted in SMALL.items():
+        small.append(line(name, [best(record[task]["damped"]["table"], wanted) for task in tasks], ".1f"))
+    found = [
+        ("Pieces added one after another", added),
+        ("What everything loses without one piece", taken),
+        ("Small heads", small),
+    ]
     names = list(dict.fromkeys(row["kernel"] for row in record[tasks[0]]["kernels"])) if tasks else []
     kernel = [header]
     for name in names:
