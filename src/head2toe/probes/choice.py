@@ -57,8 +57,8 @@ class Ballot:
         Ties go to the higher accuracy, then to the lower log loss.
 
         All layers must earn their place over the linear probe: it is preferred within a whole standard error, and
-        where choosing among the others, each fold judged by the choice of the rest, is no more accurate than it. With
-        few images that keeps the luckiest of a hundred candidates from winning.
+        where choosing among the others, each fold judged by the choice of the rest, is not half a standard error more
+        accurate than it. With few images that keeps the luckiest of a hundred candidates from winning.
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
         first = self._smallest(seen, np.ones(len(self.size), bool))
@@ -66,13 +66,13 @@ class Ballot:
             return first
         fallback = self._smallest(seen, self.probe)
         rest = self._right(seen, lambda others: self._smallest(others, ~self.probe))
-        ahead = np.average(rest[seen], weights=self.weight[seen]) > self._accuracy(seen)[fallback]
-        return first if ahead else fallback
+        gap, spread = self._behind(seen, rest)
+        return first if gap[fallback] > ERRORS * spread[fallback] else fallback
 
     def _smallest(self, seen: np.ndarray, among: np.ndarray) -> int:
         """The winner among some candidates (bool), but for the last rule."""
         accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self._share(seen)
-        gap, spread = self._behind(seen, int(np.where(among, accuracy, -1).argmax()))
+        gap, spread = self._behind(seen, self.hits[np.where(among, accuracy, -1).argmax()])
         near = among & (gap <= spread * np.where(self.probe, PROBE_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
         left = np.flatnonzero(near & self.probe if (near & self.probe).any() else near)
@@ -85,10 +85,13 @@ class Ballot:
     def _accuracy(self, seen: np.ndarray) -> np.ndarray:
         return self.hits[:, seen].astype(np.float32) @ self._share(seen)
 
-    def _behind(self, seen: np.ndarray, rival: int) -> tuple[np.ndarray, np.ndarray]:
-        """How far each candidate is behind a rival, and the standard error of that; repeated rows count once."""
+    def _behind(self, seen: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far each candidate is behind a rival, hits (rows,), and the standard error of that.
+
+        Repeated rows count once.
+        """
         hits = self.hits[:, seen].astype(np.float32)
-        difference, share = hits[rival] - hits, self._share(seen)
+        difference, share = rival[seen].astype(np.float32) - hits, self._share(seen)
         gap = difference @ share
         return gap, np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / len(np.unique(self.rows[seen])))
 
