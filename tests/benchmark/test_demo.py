@@ -35,7 +35,7 @@ def test_every_method_is_measured(small):
 
 def test_a_probe_stores_a_fraction_of_the_network(small):
     linear, head2toe, finetuned, scratch = (row["stored_bytes"] for row in small[0]["table"])
-    assert linear == 1280 * (8 + 4 + 4 + 4 * 10) + 4 * 10
+    assert linear == 1280 * (4 + 3 * 2 + 10) + 4 * 10
     assert finetuned == scratch > 13e6
     assert head2toe < finetuned / 5
 
