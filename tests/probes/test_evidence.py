@@ -1,0 +1,43 @@
+"""Held-out evidence: what calibration makes of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe.probes.evidence import Evidence
+
+
+def evidence(logits):
+    found = Evidence()
+    for rows in np.array_split(np.arange(len(logits)), 5):
+        found.add(rows, logits[torch.from_numpy(rows)])
+    return found
+
+
+def test_calibration_finds_the_factor_the_labels_were_drawn_with():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 3, generator=generator, dtype=torch.float64)
+    y = torch.multinomial(torch.softmax(4 * logits, dim=1), 1, generator=generator).flatten()
+    scale = evidence(logits).calibration(y, torch.ones(len(y), dtype=torch.float64))
+    assert scale == pytest.approx(4, rel=0.2)
+
+
+@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_rows_that_are_all_right_are_believed_by_the_rule_of_succession(n, classes):
+    y = torch.arange(n) % classes
+    logits = torch.nn.functional.one_hot(y, classes).double()
+    scale = evidence(logits).calibration(y, torch.ones(n, dtype=torch.float64))
+    # All rows say the same, so the optimum gives the right class exactly (n + 1) / (n + 2).
+    assert scale == pytest.approx(np.log((n + 1) * (classes - 1)), rel=2e-3)
+
+
+def test_a_row_of_weight_two_counts_as_two_rows():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(60, 3, generator=generator, dtype=torch.float64)
+    y = (logits + torch.randn(60, 3, generator=generator, dtype=torch.float64)).argmax(dim=1)
+    twice = torch.ones(60, dtype=torch.float64)
+    twice[:20] = 2
+    rows = torch.cat([torch.arange(60), torch.arange(20)])
+    ones = torch.ones(80, dtype=torch.float64)
+    assert evidence(logits).log_loss(y, twice) == pytest.approx(evidence(logits[rows]).log_loss(y[rows], ones))
