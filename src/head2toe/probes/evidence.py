@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,8 @@ class Evidence:
 
         # The loss is convex in the factor, so it has one minimum in its logarithm as well.
         bounds = np.log((LEAST_FACTOR, MOST_FACTOR))
-        return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x))
+        best: Any = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3})
+        return float(np.exp(best.x))
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits)
