@@ -2,9 +2,9 @@
 
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without; those of the
-single statistics from a third; and those of kernels, which the search does not have, from `benchmarks.kernels`. No
-test image is looked at. `python -m benchmarks.bench_ablation [TASK ...]` runs
-what is missing (benchmarks/results/ablation.json), prints the tables and writes docs/ablation.md.
+single statistics from a third; and those of kernels and of ways to select, which the search does not have, from
+`benchmarks.kernels` and `benchmarks.selections`. No test image is looked at. `python -m benchmarks.bench_ablation
+[TASK ...]` runs what is missing (benchmarks/results/ablation.json), prints the tables and writes docs/ablation.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import kernels, records
+from benchmarks import kernels, records, selections
 from benchmarks.bench_main_job import SHARED, TASKS
 
 NAME = "ablation"
@@ -56,6 +56,10 @@ TAKEN: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "statistics": ("damped", lambda row: row["view"] == "512"),
     "grids (N = 512)": ("damped", lambda row: row["view"] == "statistics"),
 }
+OTHERS = (  # part of a task's record, what it compares, and the table's title
+    ("kernels", "kernel", "Kernels of the kept features under a discriminant, learned layer weights"),
+    ("selections", "way", "Ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
+)
 SHARE = 0.03  # of a view's features: what small heads may keep
 
 
@@ -71,12 +75,11 @@ SMALL: dict[str, Callable[[Row], bool]] = {
 }
 
 
-def run_task(task: str) -> dict[str, Any]:
-    """Tables of both searches, and figures of the single statistics, of one task."""
+def run_task(task: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a task's record that are missing in `found`."""
     from head2toe import features
     from head2toe.backbones import load
     from head2toe.estimators.frozen import columns_of
-    from head2toe.probes import SearchSettings, search
 
     file, label = TASKS[task]
     data = features.read_data(SHARED / "data" / file, split="train", label=label).with_labels()
@@ -85,15 +88,43 @@ def run_task(task: str) -> dict[str, Any]:
     rows = features.extract(backbone, data.images, plan, progress=False).rows
     _, y = np.unique(np.asarray(data.labels), return_inverse=True)
     columns = columns_of(plan)
-    found: dict[str, Any] = {}
-    for name, chosen in (("damped", columns), ("plain", replace(columns, commensurable=False))):
-        start = time.perf_counter()
-        result = search(rows, y, chosen, settings=SearchSettings(patience=1.0))
-        found[name] = {"table": result.table, "seconds": time.perf_counter() - start}
-    found["kernels"] = kernels.table(rows, y, columns)
+    parts: dict[str, Callable[[], Any]] = {
+        "damped": lambda: _searched(rows, y, columns),
+        "plain": lambda: _searched(rows, y, replace(columns, commensurable=False)),
+        "kernels": lambda: kernels.table(rows, y, columns),
+        "selections": lambda: selections.table(rows, y, columns, _channels(plan)),
+    }
     if task in SINGLE:
-        settings = SearchSettings(patience=1.0, layer_weights=("learned",), heads=("discriminant", "least squares"))
-        found["single"] = search(rows, y, _single(columns), settings=settings).table
+        parts["single"] = lambda: _singles(rows, y, columns)
+    return {name: found[name] if name in found else part() for name, part in parts.items()}
+
+
+def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
+    """The table of a search that gives nothing up early, and its seconds."""
+    from head2toe.probes import SearchSettings, search
+
+    start = time.perf_counter()
+    result = search(rows, y, columns, settings=SearchSettings(patience=1.0))
+    return {"table": result.table, "seconds": time.perf_counter() - start}
+
+
+def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[Row]:
+    from head2toe.probes import SearchSettings, search
+
+    settings = SearchSettings(patience=1.0, layer_weights=("learned",), heads=("discriminant", "least squares"))
+    return search(rows, y, _single(columns), settings=settings).table
+
+
+def _channels(plan: Any) -> np.ndarray:
+    """For each column the number of the channel it comes from: one number a layer and channel, int64 (d,)."""
+    from head2toe.features.pooling import channels
+
+    counts = [channels(layer.shape) for layer in plan.layers]
+    first = dict(zip((layer.name for layer in plan.layers), np.cumsum([0, *counts[:-1]]), strict=True))
+    found = np.empty(plan.blocks[-1].stop, np.int64)
+    for block in plan.blocks:
+        count = channels(plan.by_name[block.layer].shape)
+        found[block.start : block.stop] = first[block.layer] + np.arange(block.stop - block.start) % count
     return found
 
 
@@ -141,12 +172,13 @@ def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         ("What everything loses without one piece", taken),
         ("Small heads", small),
     ]
-    names = list(dict.fromkeys(row["kernel"] for row in record[tasks[0]]["kernels"])) if tasks else []
-    kernel = [header]
-    for name in names:
-        values = [best(record[task]["kernels"], lambda row, name=name: row["kernel"] == name) for task in tasks]
-        kernel.append(line(name, values, ".1f"))
-    found.append(("Kernels of the kept features under a discriminant, learned layer weights", kernel))
+    for part, key, title in OTHERS:
+        names = dict.fromkeys(row[key] for row in record[tasks[0]][part]) if tasks else {}
+        other = [header]
+        for name in names:
+            values = [best(record[task][part], lambda row, key=key, name=name: row[key] == name) for task in tasks]
+            other.append(line(name, values, ".1f"))
+        found.append((title, other))
     singles = [task for task in tasks if "single" in record[task]]
     if singles:
         views = dict.fromkeys(row["view"] for row in record[singles[0]]["single"] if row["view"] != "linear")
@@ -177,16 +209,21 @@ def write_page(record: dict[str, Any]) -> None:
     PAGE.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
+def _whole(task: str, found: dict[str, Any]) -> bool:
+    return {"damped", "plain", "kernels", "selections", *(("single",) if task in SINGLE else ())} <= {*found}
+
+
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing, print, and write the page."""
     if not SHARED.is_dir():
         print("bench_ablation: no folder 'shared' beside the checkout, nothing to run")
         return
     for task in tasks or TASKS:
-        if task not in records.read(NAME):
-            found = run_task(task)
+        before = records.read(NAME).get(task, {})
+        if not _whole(task, before):
+            found = run_task(task, before)
             records.write(NAME, {**records.read(NAME), task: found})
-    record = records.read(NAME)
+    record = {task: found for task, found in records.read(NAME).items() if _whole(task, found)}
     for title, cells in tables(record):
         print(f"\n{title}")
         for row in cells:

@@ -37,7 +37,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
             for fraction in FRACTIONS:
                 gram = selector.gram(view, ranking, fraction).double()
                 for name, kernel in kernels(gram, fold.train).items():
-                    for strength, accuracy in _accuracies(kernel, fold, labels, selector.targets).items():
+                    for strength, accuracy in accuracies(kernel, fold, labels, selector.targets).items():
                         found[name, view, fraction, strength].append(accuracy)
     names = ("kernel", "view", "fraction", "strength")
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
@@ -61,20 +61,27 @@ def kernels(gram: torch.Tensor, train: np.ndarray) -> dict[str, torch.Tensor]:
     }
 
 
-def _accuracies(gram: torch.Tensor, fold: Any, y: torch.Tensor, targets: torch.Tensor) -> dict[float, float]:
+def accuracies(gram: torch.Tensor, fold: Any, y: torch.Tensor, targets: torch.Tensor) -> dict[float, float]:
     """Of a discriminant, held-out, at each strength."""
+    right = y[fold.held_out]
+    found = held_out_logits(gram, fold.train, fold.held_out, y, targets)
+    return {strength: float((says.argmax(dim=1) == right).double().mean()) for strength, says in found.items()}
+
+
+def held_out_logits(
+    gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, y: torch.Tensor, targets: torch.Tensor
+) -> dict[float, torch.Tensor]:
+    """Logits (v, c) of a discriminant fitted on the training rows, at each strength."""
     from head2toe.probes.discriminant import discriminant
     from head2toe.probes.kernels import centre
     from head2toe.probes.least_squares import KernelRidge
 
-    one = torch.ones(len(fold.train), dtype=torch.float64)
-    kernel = centre(gram, fold.train, fold.held_out, one)
-    mine = targets[fold.train]
-    ridge = KernelRidge(kernel.train, mine, one)
+    one = torch.ones(len(train), dtype=torch.float64)
+    kernel = centre(gram, train, held_out, one)
+    ridge = KernelRidge(kernel.train, targets[train], one)
     found = {}
     for strength in STRENGTHS:
-        left_out = mine - ridge.leave_one_out(strength)
-        head = discriminant(ridge.solve(strength), left_out, y[fold.train], mine, one)
-        says = (kernel.held_out @ head.alpha + head.intercept).argmax(dim=1)
-        found[strength] = float((says == y[fold.held_out]).double().mean())
+        left_out = targets[train] - ridge.leave_one_out(strength)
+        head = discriminant(ridge.solve(strength), left_out, y[train], targets[train], one)
+        found[strength] = kernel.held_out @ head.alpha + head.intercept
     return found
