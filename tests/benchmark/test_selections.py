@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from benchmarks.selections import distinct, reweighted
 
 
