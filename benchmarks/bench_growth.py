@@ -1,17 +1,15 @@
-"""How the cost of a probe grows: with the number of features d at 102 classes, and of classes c at 50,000 features.
+"""How the cost of the search grows: with the number of features d at 102 classes, and of classes c at 50,000 features.
 
 CPU-seconds of one thread on real rows (ResNet-50, target size 8192, the 1000 training images of Caltech101; its classes
-merged to fewer): the whole search, where nothing is given up early, and one group lasso at a tenth of the largest
-penalty, the median of `REPEATS`. The exponent is the slope between the ends of the logarithmic curve: 1 linear, 0 flat.
-`python -m benchmarks growth` runs what is missing (benchmarks/results/growth.json).
+merged to fewer), nothing given up early. The exponent is the slope between the ends of the logarithmic curve: 1 is
+linear, 0 flat. `python -m benchmarks growth` runs what is missing (benchmarks/results/growth.json). The curves of a
+group lasso are in `bench_group_lasso`.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from benchmarks.real_rows import SHARED, standardised
 NAME = "growth"
 FEATURES = (12_500, 25_000, 50_000, 100_000, 200_000)
 CLASSES = (2, 10, 30, 102)
-MOST_CLASSES, SOME_FEATURES, GROUPS, REPEATS = 102, 50_000, 50, 3
+MOST_CLASSES, SOME_FEATURES, GROUPS = 102, 50_000, 50
 
 
 def search_seconds(X: np.ndarray, y: np.ndarray) -> float:
@@ -34,23 +32,9 @@ def search_seconds(X: np.ndarray, y: np.ndarray) -> float:
 
     edges = np.linspace(0, X.shape[1], GROUPS + 1).astype(int).tolist()
     columns = Columns.plain(X.shape[1], list(pairwise(edges)))
-    return _cpu(lambda: search(X, y, columns, settings=SearchSettings(patience=1.0)), repeats=1)
-
-
-def lasso_seconds(X: np.ndarray, y: np.ndarray) -> float:
-    """Of one fit to a relative duality gap of 1e-3."""
-    from head2toe import MultinomialGroupLasso
-
-    return _cpu(lambda: MultinomialGroupLasso(ratio=0.1, tol=1e-3).fit(X, y))
-
-
-def _cpu(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        found.append(time.process_time() - start)
-    return statistics.median(found)
+    start = time.process_time()
+    search(X, y, columns, settings=SearchSettings(patience=1.0))
+    return time.process_time() - start
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:
@@ -71,26 +55,22 @@ def main() -> None:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
             X, y = standardised(MOST_CLASSES, d, Path(folder))
-            found = {"search": search_seconds(X, y % c), "group lasso": lasso_seconds(X, y % c)}
+            found = search_seconds(X, y % c)
             records.write(NAME, {**records.read(NAME), f"{d}, {c}": found})
             torch.set_num_threads(threads)
     print_tables(records.read(NAME))
 
 
-def print_tables(record: dict[str, dict[str, float]]) -> None:
+def print_tables(record: dict[str, float]) -> None:
     """Both curves and their exponents."""
     curves = {
         f"features, {MOST_CLASSES} classes": {d: record[f"{d}, {MOST_CLASSES}"] for d in FEATURES},
         f"classes, {SOME_FEATURES:,} features": {c: record[f"{SOME_FEATURES}, {c}"] for c in CLASSES},
     }
     for title, curve in curves.items():
-        sizes = list(curve)
-        print(f"\n{title:24}" + "".join(f"{size:>10,}" for size in sizes) + f"{'exponent':>10}")
-        for name in curve[sizes[0]]:
-            seconds = [curve[size][name] for size in sizes]
-            print(
-                f"{name + ', CPU-s':24}" + "".join(f"{s:10.2f}" for s in seconds) + f"{exponent(sizes, seconds):10.2f}"
-            )
+        sizes, seconds = list(curve), list(curve.values())
+        print(f"\n{title:26}" + "".join(f"{size:>10,}" for size in sizes) + f"{'exponent':>10}")
+        print(f"{'CPU-seconds':26}" + "".join(f"{s:10.1f}" for s in seconds) + f"{exponent(sizes, seconds):10.2f}")
 
 
 if __name__ == "__main__":
