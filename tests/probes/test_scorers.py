@@ -7,7 +7,7 @@ from sklearn.feature_selection import chi2, f_classif, mutual_info_classif
 
 from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
 from head2toe.probes.least_squares import indicators
-from head2toe.probes.ranking import top
+from head2toe.probes.ranking import largest, top
 from head2toe.probes.scorers import SCORERS, Question, interpolated
 from head2toe.probes.standardised import Standardised
 
@@ -84,3 +84,10 @@ def test_interpolation_has_features_and_layers_at_its_ends():
     np.testing.assert_array_equal(interpolated(scores, blocks, 0.0), scores)
     np.testing.assert_array_equal(interpolated(scores, blocks, 1.0), [3, 3, 2, 2])
     np.testing.assert_array_equal(interpolated(scores, blocks, 0.5), [2, 4, 2, 2])
+
+
+@pytest.mark.parametrize("count", [1, 7, 60, 100, 130])
+def test_the_largest_are_those_a_stable_sort_puts_first(count):
+    scores = np.random.default_rng(0).integers(0, 6, 100).astype(float)  # many ties
+    expected = np.sort(np.argsort(-scores, kind="stable")[:count])
+    np.testing.assert_array_equal(largest(scores, count), expected)

@@ -61,7 +61,7 @@ def group_lasso_scores(
         if turn == ROUNDS - 1 or not importance.any():
             break
         count = max(LIVE * len(train), int(len(indices) * SHRINK ** (turn + 1)))
-        live = np.sort(np.argsort(-importance, kind="stable")[:count])
+        live = largest(importance, count)
         kernel = rows.gram(indices[live], importance[live])
     return importance
 
@@ -103,5 +103,14 @@ def spread(solution: DualSolution, train: np.ndarray, weight: torch.Tensor, n: i
 
 def top(scores: np.ndarray, fraction: float) -> np.ndarray:
     """Positions of the ``ceil(fraction * d)`` largest scores, ascending; ties go to the earlier column."""
-    count = max(1, int(np.ceil(fraction * len(scores))))
-    return np.sort(np.argsort(-scores, kind="stable")[:count])
+    return largest(scores, max(1, int(np.ceil(fraction * len(scores)))))
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Positions of the `count` largest scores, ascending; ties go to the earlier."""
+    if count >= len(scores):
+        return np.arange(len(scores))
+    threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > threshold)
+    ties = np.flatnonzero(scores == threshold)[: count - len(above)]
+    return np.sort(np.concatenate([above, ties]))
