@@ -41,7 +41,7 @@ QUICK = {
 
 def assert_same(actual, expected):
     """Equal logits but for rounding: how a matrix product adds up depends on where its memory starts."""
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_cut_down_network_predicts_what_the_whole_row_says(local_dir):
     features = AllLayerFeatures(local_dir, target_sizes=(64, 256), cache=False, dtype="float32", batch_size=16).fit()
     rows = features.transform(images)
     probe = FeatureProbe(features.columns_, fractions=(0.1, 1.0), strengths=(0.01,), cv=3).fit(rows, labels)
-    loss = pytest.approx(classifier.choice_["cv_log_loss"], rel=1e-3)
+    loss = pytest.approx(classifier.choice_["cv_log_loss"], rel=1e-2)
     assert probe.choice_ == {**classifier.choice_, "cv_log_loss": loss}
     fresh = pictures(seed=1)[0]
     expected = probe.decision_function(features.transform(fresh))
