@@ -20,16 +20,9 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     The features are ranked with learned layer weights in each fold, as in the search, and keep their weights in the
     kernel; so the first kernel is that of the probe itself.
     """
-    from head2toe.probes.bank import GramBank
     from head2toe.probes.folds import stratified_folds
-    from head2toe.probes.least_squares import indicators
-    from head2toe.probes.selection import Selector
-    from head2toe.probes.standardised import Standardised
 
-    weight = torch.ones(len(y), dtype=torch.float64)
-    labels = torch.from_numpy(y)
-    rows = Standardised(X, None, columns.spans())
-    selector = Selector(rows, GramBank(rows, columns), indicators(labels, int(y.max()) + 1), weight)
+    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
     found = defaultdict(list)
     for fold in stratified_folds(y, 5, repeats=1, random_state=0):
         for view in columns.candidate_views():
@@ -41,6 +34,17 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
                         found[name, view, fraction, strength].append(accuracy)
     names = ("kernel", "view", "fraction", "strength")
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
+
+
+def selector_of(X: np.ndarray, y: np.ndarray, columns: Any) -> Any:
+    """What ranks the features of all rows, each of weight one."""
+    from head2toe.probes.bank import GramBank
+    from head2toe.probes.least_squares import indicators
+    from head2toe.probes.selection import Selector
+    from head2toe.probes.standardised import Standardised
+
+    rows, targets = Standardised(X, None, columns.spans()), indicators(torch.from_numpy(y), int(y.max()) + 1)
+    return Selector(rows, GramBank(rows, columns), targets, torch.ones(len(y), dtype=torch.float64))
 
 
 def kernels(gram: torch.Tensor, train: np.ndarray) -> dict[str, torch.Tensor]:

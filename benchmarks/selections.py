@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.kernels import STRENGTHS, accuracies, held_out_logits
+from benchmarks.kernels import STRENGTHS, accuracies, held_out_logits, selector_of
 
 FRACTIONS = (0.01, 0.03)
 PARTS = 5
@@ -22,22 +22,15 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any, channel: np.ndarray) -> li
     `channel` (d,) numbers the channel each column comes from. All ways start from learned layer weights and see the
     training rows of a fold alone.
     """
-    from head2toe.probes.bank import GramBank
     from head2toe.probes.folds import stratified_folds
-    from head2toe.probes.least_squares import indicators
-    from head2toe.probes.selection import Selector
-    from head2toe.probes.standardised import Standardised
 
-    labels = torch.from_numpy(y)
-    rows = Standardised(X, None, columns.spans())
-    weight = torch.ones(len(y), dtype=torch.float64)
-    selector = Selector(rows, GramBank(rows, columns), indicators(labels, int(y.max()) + 1), weight)
+    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
     found = defaultdict(list)
     for fold in stratified_folds(y, PARTS, repeats=1, random_state=0):
         for view in columns.candidate_views():
             indices = columns.indices(view)
             for fraction, way, kept, importance in ways(selector, view, y, fold.train, channel[indices]):
-                gram = rows.gram(indices[kept], importance[kept]).double()
+                gram = selector.rows.gram(indices[kept], importance[kept]).double()
                 for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
                     found[way, view, fraction, strength].append(accuracy)
                 if way == "as it is":
@@ -82,10 +75,9 @@ def reweighted(norms: np.ndarray, channel: np.ndarray, share: float) -> np.ndarr
     _, group, sizes = np.unique(channel, return_inverse=True, return_counts=True)
     of_group = np.sqrt(np.bincount(group, norms**2))
     with np.errstate(divide="ignore", invalid="ignore"):
-        penalty = (share / norms if share else 0.0) + (
-            (1 - share) * (np.sqrt(sizes) / of_group)[group] if share < 1 else 0.0
-        )
-        return np.where(penalty > 0, 1 / penalty, 0.0)
+        alone = share / norms if share else 0.0
+        together = (1 - share) * (np.sqrt(sizes) / of_group)[group] if share < 1 else 0.0
+        return 1 / (alone + together)
 
 
 def distinct(tile: torch.Tensor, scores: np.ndarray, count: int) -> np.ndarray:

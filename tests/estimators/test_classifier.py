@@ -41,7 +41,7 @@ QUICK = {
 
 def assert_same(actual, expected):
     """Equal logits but for rounding: how a matrix product adds up depends on where its memory starts."""
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,7 @@ def test_a_cut_down_network_predicts_what_the_whole_row_says(local_dir):
     features = AllLayerFeatures(local_dir, target_sizes=(64, 256), cache=False, dtype="float32", batch_size=16).fit()
     rows = features.transform(images)
     probe = FeatureProbe(features.columns_, fractions=(0.1, 1.0), strengths=(0.01,), cv=3).fit(rows, labels)
-    loss = pytest.approx(classifier.choice_["cv_log_loss"], rel=1e-2)
-    assert probe.choice_ == {**classifier.choice_, "cv_log_loss": loss}
+    assert probe.choice_ == classifier.choice_
     fresh = pictures(seed=1)[0]
     expected = probe.decision_function(features.transform(fresh))
     assert_same(classifier.decision_function(fresh), expected)
@@ -277,14 +276,16 @@ def test_large_rows_without_a_cache_pass_through_a_temporary_folder(local_dir, f
 
 def test_unreadable_images_leave_with_their_labels(local_dir, files):
     paths, labels = files
-    whole = Head2ToeClassifier(local_dir, **QUICK).fit(paths[2:], labels[2:])
+    # Image by image: otherwise two fewer make other batches, which round otherwise.
+    options = {**QUICK, "batch_size": 1}
+    whole = Head2ToeClassifier(local_dir, **options).fit(paths[2:], labels[2:])
     paths[0].write_bytes(b"")
     paths[1].write_bytes(b"no picture")
-    rest = Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels)
+    rest = Head2ToeClassifier(local_dir, **options).fit(paths, labels)
     assert [skipped.index for skipped in rest.skipped_] == [0, 1]
     assert_same(rest.decision_function(paths[2:]), whole.decision_function(paths[2:]))
     with pytest.raises(UnreadableImageError):
-        Head2ToeClassifier(local_dir, **QUICK, strict=True).fit(paths, labels)
+        Head2ToeClassifier(local_dir, **options, strict=True).fit(paths, labels)
     with pytest.raises(UnreadableImageError):
         rest.predict(paths)
     lenient = rest.outputs(paths, strict=False)
