@@ -5,6 +5,9 @@ cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; meth
 several processes can work on different cells; `--methods=linear,head2toe` runs those alone. Needs the folder `shared`
 beside the checkout. `python -m benchmarks paper` prints what is there.
 
+`finetune-official`, with the embedded backbone alone, trains for minutes on a GPU and for hours without: only
+`--methods=finetune-official` runs it. Its outcomes name the GPU, and their seconds are compared with nothing.
+
 `embedded-64` is the embedded backbone with images of 64 pixels, for methods that train the network: what two cores can
 train in minutes. All methods of that row see the same images.
 """
@@ -31,6 +34,7 @@ GROUPS = {
 NATURAL_OBJECTS = ("caltech101", "cifar10")
 FROZEN = ("linear", "all-l2", "all-l1", "all-gl", "head2toe-reference", "head2toe-equal", "head2toe")
 TRAINED = ("linear", "head2toe", "head2toe-ft", "head2toe-ft+", "finetune", "scratch")
+OFFICIAL = "finetune-official"
 COSTED = ("orientation", "caltech101")  # tasks whose fine-tuning is costed, with few and with many classes
 SMALL, PIXELS = "embedded-64", 64
 BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224", SMALL)
@@ -38,10 +42,15 @@ CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in GROUPS
 
 
 def methods(task: str, backbone: str) -> tuple[str, ...]:
-    """The methods of a cell."""
+    """The methods of a cell that any machine can run."""
     if backbone == SMALL:
         return TRAINED
     return (*FROZEN, "finetune-cost") if task in COSTED else FROZEN
+
+
+def columns(backbone: str) -> tuple[str, ...]:
+    """The methods whose accuracies are printed."""
+    return {SMALL: TRAINED, "embedded": (*FROZEN, OFFICIAL)}.get(backbone, FROZEN)
 
 
 def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
@@ -52,7 +61,8 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
 
     name, backbone = cell.split("--")
     record = records.read(f"paper/{cell}")
-    missing = [m for m in methods(name, backbone) if m not in record and (not only or m in only)]
+    possible = dict.fromkeys((*methods(name, backbone), *(columns(backbone) if only else ())))
+    missing = [m for m in possible if m not in record and (not only or m in only)]
     if not missing:
         return
     file, label = TASKS[name]
@@ -90,7 +100,7 @@ def print_backbone(backbone: str) -> None:
     outcomes = _outcomes(backbone)
     if not outcomes:
         return
-    names = [name for name in TRAINED if backbone == SMALL] or list(FROZEN)
+    names = list(columns(backbone))
     print(f"\n{backbone}: top-1 accuracy, per cent")
     _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(outcomes, names))])
     seconds = [("training seconds, mean", *map(_figure, _mean_seconds(outcomes, names)))]
@@ -146,7 +156,7 @@ def _outcomes(backbone: str) -> list:
 
 
 def _mean_seconds(outcomes: list, names: list[str]) -> list[float | None]:
-    found = [[one.train_seconds for one in outcomes if one.method == name] for name in names]
+    found = [[one.train_seconds for one in outcomes if one.method == name and one.device == "cpu"] for name in names]
     return [sum(values) / len(values) if values else None for values in found]
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from head2toe import backbones
 from head2toe.backbones import Backbone, Preprocessing
-from head2toe.baselines import FineTuned, finetune
+from head2toe.baselines import FineTuned, tuning
 from head2toe.baselines.finetune import draw_weights_anew
 from head2toe.baselines.training import Schedule, _shuffled, train
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
@@ -100,7 +100,7 @@ def test_a_run_that_diverges_comes_last(backbone, monkeypatch):
             nn.init.constant_(network[5].bias, torch.nan)
         return network
 
-    monkeypatch.setattr(finetune, "train", broken_at_first)
+    monkeypatch.setattr(tuning, "train", broken_at_first)
     model = FineTuned(steps=2, learning_rates=(0.5, 1e-9)).fit(*left_or_right(40))
     assert model.search_table_[0] == {"learning_rate": 0.5, "accuracy": 0.0, "loss": np.inf}
     assert model.learning_rate_ == 1e-9
@@ -108,18 +108,18 @@ def test_a_run_that_diverges_comes_last(backbone, monkeypatch):
 
 def test_the_learning_rate_is_judged_on_images_it_was_not_trained_on(backbone, monkeypatch):
     trained, judged = [], []
-    logits = FineTuned._logits
+    logits = tuning.logits_of
 
     def noted_train(network, x, *rest):
         trained.append({image.numpy().tobytes() for image in x})
         return train(network, x, *rest)
 
-    def noted_logits(self, network, x):
+    def noted_logits(network, given, x):
         judged.append({image.numpy().tobytes() for image in x})
-        return logits(self, network, x)
+        return logits(network, given, x)
 
-    monkeypatch.setattr(finetune, "train", noted_train)
-    monkeypatch.setattr(FineTuned, "_logits", noted_logits)
+    monkeypatch.setattr(tuning, "train", noted_train)
+    monkeypatch.setattr(tuning, "logits_of", noted_logits)
     FineTuned(steps=1).fit(*left_or_right(60))
     first, second, final = trained
     assert len(final) == 60
@@ -158,6 +158,30 @@ def test_first_step_is_the_gradient_of_cross_entropy():
     torch.testing.assert_close(head.bias.detach(), expected)
 
 
+def test_a_gradient_is_shortened_to_the_norm_asked_for():
+    y = torch.tensor([0, 0, 1, 2])
+    steps = []
+    for largest in (None, 1e-3):
+        head = nn.Linear(2, 3)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        schedule = Schedule(steps=1, learning_rate=0.1, batch_size=4, seed=0, largest_gradient=largest)
+        train(head, torch.ones(4, 2), y, lambda rows: rows, schedule, lambda step: None)
+        steps.append(torch.cat([p.detach().flatten() for p in head.parameters()]))
+    free, short = steps
+    torch.testing.assert_close(short.norm().item(), 0.1 * 1.9 * 1e-3, rtol=1e-4, atol=0)
+    torch.testing.assert_close(short / short.norm(), free / free.norm())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_learns_on_cuda_too(backbone):
+    images, labels = left_or_right(80)
+    model = FineTuned(steps=60, learning_rates=(1e-9, 0.1), batch_size=16, device="cuda").fit(images, labels)
+    assert next(model.network_.parameters()).is_cuda and model.learning_rate_ == 0.1
+    assert model.score(images, labels) > 0.95
+    np.testing.assert_allclose(model.predict_proba(images).sum(1), 1, rtol=1e-5)
+
+
 def test_every_epoch_visits_every_image_once():
     batches = list(_shuffled(10, Schedule(steps=12, learning_rate=1, batch_size=5, seed=0)))
     assert all(len(batch) == 5 for batch in batches)
@@ -187,6 +211,7 @@ def test_a_parameter_without_initialisation_is_refused():
         ({"steps": 0}, ["a", "b"] * 3, ParameterError),
         ({"learning_rates": ()}, ["a", "b"] * 3, ParameterError),
         ({"learning_rates": (0.1, -1)}, ["a", "b"] * 3, ParameterError),
+        ({"device": "nowhere"}, ["a", "b"] * 3, ParameterError),
     ],
 )
 def test_mistakes_have_their_own_errors(backbone, parameters, labels, error):

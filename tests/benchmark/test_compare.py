@@ -83,9 +83,25 @@ def test_networks_are_trained(task, monkeypatch):
     cost = found["finetune-cost"]
     assert cost.estimated and cost.accuracy is None and cost.stored_bytes == found["finetune"].stored_bytes
     assert cost.train_flops > 10 * found["finetune"].train_flops
+    assert found["head2toe-ft"].accuracy > found["head2toe"].accuracy - 0.1  # training must not tear the head apart
     plus = found["head2toe-ft+"]
     assert plus.accuracy == found[plus.choice["method"]].accuracy
     assert plus.choice[plus.choice["method"]] == max(plus.choice["head2toe"], plus.choice["head2toe-ft"])
+
+
+def test_the_official_schedule_has_steps_and_batches_of_its_own(task, monkeypatch):
+    from head2toe import backbones
+    from head2toe.benchmark.methods import networks
+
+    load = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
+    monkeypatch.setattr(networks, "OFFICIAL_STEPS", 6)
+    found = run(task, ("finetune", "finetune-official"), steps=12)
+    official, short = found["finetune-official"], found["finetune"]
+    assert official.choice["steps"] == 6 and official.choice["batch_size"] == 128
+    seen = 6 * 128 / (12 * 32)  # times the images; those held out are counted in both
+    assert official.train_flops == pytest.approx(seen * short.train_flops, rel=0.05)
+    assert official.device == short.device and (official.device == "cpu" or torch.cuda.is_available())
 
 
 def test_lora_trains_few_weights(task, monkeypatch):

@@ -177,3 +177,17 @@ def test_the_how_to_page_shows_what_was_measured(monkeypatch):
     page = (root / "docs" / "how-to-group-lasso.md").read_text(encoding="utf-8")
     assert "| synthetic | 20,000 | 10 | 0.1 |" in page
     assert on_page(page, read("group_lasso")) == page
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_matrix_on_cuda_is_solved_there_to_the_same_objective(digits, dtype):
+    X, y = torch.from_numpy(digits[0]), digits[1]
+    here = MultinomialGroupLasso(ratio=0.1, tol=1e-8).fit(X, y)
+    tol = 1e-6 if dtype == torch.float64 else 1e-4
+    torch.cuda.reset_peak_memory_stats()
+    there = MultinomialGroupLasso(ratio=0.1, tol=tol).fit(X.to("cuda", dtype), y)
+    assert torch.cuda.max_memory_allocated() > X.numel() * X.element_size() / 2
+    assert there.dual_gap_ <= tol
+    assert there.objective_ == pytest.approx(here.objective_, rel=1e-4)
+    np.testing.assert_allclose(there.predict_proba(X), here.predict_proba(X), atol=1e-2)

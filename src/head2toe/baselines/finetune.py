@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +11,16 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedShuffleSplit
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from head2toe import backbones
 from head2toe.backbones import Preprocessing
-from head2toe.baselines.training import Schedule, train
+from head2toe.baselines.training import Schedule, device_of
+from head2toe.baselines.tuning import Pixels, logits_of, tune
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError, PreprocessingError
-from head2toe.features import Images, as_images
+from head2toe.features import as_images
+from head2toe.features.dtype import find_device
 
 Progress = Callable[[int, int, str], None]
 HELD_OUT = 0.2  # of the training images, to choose the learning rate
@@ -50,6 +50,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         Seeds the new weights, the held-out part and the order of the images.
     preprocessing : optional
         As for `head2toe.backbones.load`.
+    device : str
+        "auto", "cpu", "cuda", "mps", ...; on CUDA products are in bfloat16.
     progress : callable(done, total, text), optional
         Told after every step.
 
@@ -78,6 +80,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         batch_size: int = 32,
         random_state: int = 0,
         preprocessing: Any = None,
+        device: str = "auto",
         progress: Progress | None = None,
     ) -> None:
         self.backbone = backbone
@@ -88,6 +91,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.random_state = random_state
         self.preprocessing = preprocessing
+        self.device = device
         self.progress = progress
 
     def fit(self, images: Any, labels: Any) -> FineTuned:
@@ -111,22 +115,24 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         pictures = as_images(images)
         if len(pictures) != len(numbers):
             raise DataFormatError(f"{len(pictures)} images but {len(numbers)} labels: give one label an image")
-        network = self._network(len(self.classes_))
-        x, y = self._pixels(pictures), torch.from_numpy(numbers)
+        device, network = find_device(self.device), self._network(len(self.classes_))
+        pixels, split = Pixels.of(pictures, self.preprocessing_), self._split(numbers)
+        schedule = Schedule(self.steps, 0.0, self.batch_size, self.random_state)
+        tuned = tune(lambda _: copy.deepcopy(network), pixels, torch.from_numpy(numbers), split, schedule,
+                     self.learning_rates, self._told, device=device)  # fmt: skip
+        self.network_, self.learning_rate_, self.search_table_ = tuned.network, tuned.learning_rate, tuned.table
 
-        self._seen = 0  # images, over all training runs, repeats counted
-        self.search_table_ = self._search(network, x, y) if len(self.learning_rates) > 1 else []
-        self.learning_rate_ = _best(self.search_table_) if self.search_table_ else float(min(self.learning_rates))
-        self.network_ = self._trained(network, x, y, self.learning_rate_, run=len(self.search_table_))
-
-        self.flops_ = 3 * self._seen * self._forward_flops(x[:1])
+        parts = [len(split[0])] * len(tuned.table) + [len(numbers)]
+        seen = self.steps * sum(min(self.batch_size, count) for count in parts)  # repeats counted
+        self.flops_ = 3 * seen * self._forward_flops(pixels)
         self.stored_bytes_ = sum(t.numel() * t.element_size() for t in self.network_.state_dict().values())
         self.seconds_ = time.perf_counter() - start
         return self
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Probabilities, float32 (n, c), in the order of `classes_`."""
-        return self._logits(self.network_, self._pixels(as_images(images))).softmax(1).numpy()
+        pixels = Pixels.of(as_images(images), self.preprocessing_)
+        return logits_of(self.network_, pixels, pixels.x).softmax(1).numpy()
 
     def predict(self, images: Any) -> np.ndarray:
         """The most probable class of each image, (n,)."""
@@ -158,67 +164,27 @@ class FineTuned(ClassifierMixin, BaseEstimator):
             replace_head(network, backbone.classifier, c)
         return network
 
-    def _search(self, network: nn.Module, x: Tensor, y: Tensor) -> list[dict[str, float]]:
-        """Held-out accuracy and loss of each learning rate."""
-        counts = torch.bincount(y)
+    def _split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the images that learning rates are trained and judged on."""
+        everything, counts = np.arange(len(y)), np.bincount(y)
+        if len(self.learning_rates) == 1:
+            return everything, everything[:0]
         if counts.min() < 2:
             small = self.classes_[int(counts.argmin())]
             raise ClassTooSmallError(f"class {small!r} has one image: a learning rate cannot be chosen, give only one")
         share = max(HELD_OUT, len(counts) / len(y))
         split = StratifiedShuffleSplit(1, test_size=share, random_state=self.random_state)
-        train_part, held_out = next(split.split(np.zeros(len(y)), y.numpy()))
-        table = []
-        for run, rate in enumerate(self.learning_rates):
-            trained = self._trained(network, x[train_part], y[train_part], rate, run)
-            logits = self._logits(trained, x[held_out])
-            loss = cross_entropy(logits, y[held_out]).item()
-            accuracy = (logits.argmax(1) == y[held_out]).float().mean().item()
-            if not math.isfinite(loss):  # diverged: what argmax makes of NaN is no prediction
-                loss, accuracy = math.inf, 0.0
-            table.append({"learning_rate": float(rate), "accuracy": accuracy, "loss": loss})
-        return table
+        return next(split.split(everything, y))
 
-    def _trained(self, network: nn.Module, x: Tensor, y: Tensor, rate: float, run: int) -> nn.Module:
-        """A trained copy of `network`."""
-        runs = len(self.learning_rates) + 1 if len(self.learning_rates) > 1 else 1
-        text = "fine-tuning" if self.pretrained else "training from scratch"
+    def _told(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total, "fine-tuning" if self.pretrained else "training from scratch")
 
-        def told(step: int) -> None:
-            if self.progress is not None:
-                self.progress(run * self.steps + step, runs * self.steps, text)
-
-        size = min(self.batch_size, len(x))
-        self._seen += self.steps * size
-        schedule = Schedule(steps=self.steps, learning_rate=rate, batch_size=size, seed=self.random_state)
-        return train(copy.deepcopy(network), x, y, self._batch, schedule, told)
-
-    def _pixels(self, images: Images) -> Tensor:
-        """All images after resizing, (n, ...): uint8 for a checkpoint's own preprocessing."""
-        rows = [_tensor(self.preprocessing_.image(images[i])) for i in range(len(images))]
-        return torch.stack(rows)
-
-    def _batch(self, pixels: Tensor) -> Tensor:
-        if isinstance(self.preprocessing_, Preprocessing):
-            return self.preprocessing_.batch(list(pixels.numpy()))
-        return self.preprocessing_.batch(list(pixels))
-
-    @torch.inference_mode()
-    def _logits(self, network: nn.Module, x: Tensor) -> Tensor:
-        network.eval()
-        return torch.cat([network(self._batch(part)) for part in x.split(128)])
-
-    def _forward_flops(self, one: Tensor) -> int:
+    def _forward_flops(self, pixels: Pixels) -> int:
+        one = pixels.batch(pixels.x[:1]).to(device_of(self.network_))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.network_.eval()(self._batch(one))
+            self.network_.eval()(one)
         return counter.get_total_flops()
-
-
-def _tensor(pixels: Any) -> Tensor:
-    return pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.array(pixels))  # a copy: Pillow's is read-only
-
-
-def _best(table: list[dict[str, float]]) -> float:
-    return max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"]
 
 
 def replace_head(network: nn.Module, name: str, c: int) -> None:

@@ -80,4 +80,5 @@ class HeadOnBackbone(nn.Module):
             self.backbone(batch)
         rows = torch.cat([parts[number] for number in sorted(parts)], dim=1)[:, self.places]
         z = (rows - self.mean) / self.scale
-        return (z / self.size) @ self.coef.T + self.intercept
+        with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16
+            return (z / self.size) @ self.coef.T + self.intercept

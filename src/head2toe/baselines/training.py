@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class Schedule:
         Of the order of the images.
     optimiser : "sgd" or "adam"
         SGD with Nesterov momentum 0.9, or Adam.
+    largest_gradient : float, optional
+        Norm over all parameters that a step's gradient is shortened to; None: never.
     """
 
     steps: int
@@ -36,6 +39,7 @@ class Schedule:
     batch_size: int
     seed: int
     optimiser: Literal["sgd", "adam"] = "sgd"
+    largest_gradient: float | None = None
 
 
 def train(
@@ -46,7 +50,7 @@ def train(
     schedule: Schedule,
     told: Callable[[int], None],
 ) -> nn.Module:
-    """Train `network` in place on cross-entropy; parameters without gradients stay as they are.
+    """Train `network` in place, on its device, on cross-entropy; parameters without gradients stay as they are.
 
     Parameters
     ----------
@@ -59,18 +63,32 @@ def train(
         Given the number of steps done, after each.
     """
     network.train()
+    device = device_of(network)
     optimiser = _optimiser(network, schedule)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # dropout and stochastic depth, where a network has them
         for step, rows in enumerate(_shuffled(len(x), schedule), start=1):
-            loss = cross_entropy(network(batch(x[rows])), y[rows])
+            with products(device):
+                loss = cross_entropy(network(batch(x[rows]).to(device)), y[rows].to(device))
             optimiser.zero_grad()
             loss.backward()
+            if schedule.largest_gradient is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), schedule.largest_gradient)
             optimiser.step()
             decay.step()
             told(step)
     return network.eval()
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network's parameters are."""
+    return next(network.parameters()).device
+
+
+def products(device: torch.device) -> AbstractContextManager[Any]:
+    """What surrounds a forward pass: on CUDA products in bfloat16, as fine-tuning is done there; else float32."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

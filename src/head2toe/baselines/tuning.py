@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from head2toe.baselines.training import Schedule, train
+from head2toe.baselines.training import Schedule, device_of, products, train
 
 _TOGETHER = 64  # images of a forward pass without gradients
 
@@ -46,7 +46,10 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A trained network, the learning rate chosen, and the table it was chosen from: learning_rate, accuracy, loss."""
+    """A trained network, the learning rate chosen, and the table it was chosen from: learning_rate, accuracy, loss.
+
+    A run that diverged has accuracy 0 and an infinite loss. With one learning rate there is no choice and no table.
+    """
 
     network: nn.Module
     learning_rate: float
@@ -66,8 +69,12 @@ def tune(
     schedule: Schedule,
     rates: Sequence[float],
     told: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> Tuned:
     """Train with each learning rate on one part, judge on the other, and train on all images with the best.
+
+    With one learning rate nothing is held out.
 
     Parameters
     ----------
@@ -83,42 +90,38 @@ def tune(
     rates : sequence of float
     told : callable(done, total)
         Told after every gradient step.
+    device : device or str
+        Where the networks are trained; the one returned stays there.
     """
-    train_part, held_out = split
-    total = (len(rates) + 1) * schedule.steps
+    tried = tuple(rates) if len(rates) > 1 else ()
+    total = (len(tried) + 1) * schedule.steps
+
+    def trained(rows: np.ndarray | None, rate: float, run: int) -> nn.Module:
+        part = np.arange(len(y)) if rows is None else rows
+        own = replace(schedule, learning_rate=rate, batch_size=min(schedule.batch_size, len(part)))
+        done, network = run * schedule.steps, start(rows).to(device)
+        return train(network, pixels.x[part], y[part], pixels.batch, own, lambda step: told(done + step, total))
+
     table = []
-    for run, rate in enumerate(rates):
-        network = _trained(start(train_part), pixels, y, train_part, replace(schedule, learning_rate=rate), run, total,
-                           told)  # fmt: skip
-        logits = logits_of(network, pixels, pixels.x[held_out])
-        loss = cross_entropy(logits, y[held_out]).item()
-        accuracy = (logits.argmax(1) == y[held_out]).double().mean().item()
-        diverged = not math.isfinite(loss)  # what argmax makes of NaN is no prediction
-        table.append({"learning_rate": rate, "accuracy": 0.0 if diverged else accuracy, "loss": loss})
-    best = max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"]
-    everything = np.arange(len(y))
-    chosen = replace(schedule, learning_rate=best)
-    network = _trained(start(None), pixels, y, everything, chosen, len(rates), total, told)
-    return Tuned(network, best, table)
+    for run, rate in enumerate(tried):
+        network = trained(split[0], rate, run)
+        table.append({"learning_rate": float(rate), **_judged(network, pixels, y, split[1])})
+    best = max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"] if table else float(rates[0])
+    return Tuned(trained(None, best, len(tried)), best, table)
 
 
 @torch.no_grad()
 def logits_of(network: nn.Module, pixels: Pixels, x: Tensor) -> Tensor:
-    """Logits of images after the preprocessing's first step, (n, c)."""
+    """Logits of images after the preprocessing's first step, float32 (n, c) on the CPU."""
     network.eval()
-    return torch.cat([network(pixels.batch(part)) for part in x.split(_TOGETHER)])
+    device = device_of(network)
+    with products(device):
+        return torch.cat([network(pixels.batch(part).to(device)).float().cpu() for part in x.split(_TOGETHER)])
 
 
-def _trained(
-    network: nn.Module,
-    pixels: Pixels,
-    y: Tensor,
-    rows: np.ndarray,
-    schedule: Schedule,
-    run: int,
-    total: int,
-    told: Callable[[int, int], None],
-) -> nn.Module:
-    schedule = replace(schedule, batch_size=min(schedule.batch_size, len(rows)))
-    done = run * schedule.steps
-    return train(network, pixels.x[rows], y[rows], pixels.batch, schedule, lambda step: told(done + step, total))
+def _judged(network: nn.Module, pixels: Pixels, y: Tensor, rows: np.ndarray) -> dict[str, float]:
+    logits = logits_of(network, pixels, pixels.x[rows])
+    loss = cross_entropy(logits, y[rows]).item()
+    if not math.isfinite(loss):  # diverged: what argmax makes of NaN is no prediction
+        return {"accuracy": 0.0, "loss": math.inf}
+    return {"accuracy": (logits.argmax(1) == y[rows]).double().mean().item(), "loss": loss}

@@ -39,6 +39,8 @@ class Cell:
     progress : callable(done, total, text)
     steps : int
         Gradient steps of one training of a network.
+    device : str
+        Where networks are trained, as for `head2toe.features.extract`.
     fitted : dict of str to Fitted
         Methods that have been fitted in this cell.
     """
@@ -52,6 +54,7 @@ class Cell:
     steps: int = 200
     made: Rows | None = None
     preprocessing: Any = None
+    device: str = "auto"
     fitted: dict[str, Fitted] = field(default_factory=dict)
 
     @property

@@ -19,6 +19,7 @@ from head2toe.benchmark.method import Fitted, Method
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.tasks import Task
+from head2toe.features.dtype import device_name, find_device
 
 STEPS = 200  # of one training of a network
 
@@ -52,6 +53,8 @@ class Outcome:
         The number format of the frozen backbone.
     estimated : bool
         Seconds and FLOPs are extrapolated.
+    device : str
+        Where rows were extracted and networks trained: "cpu", "mps", or a GPU's name. Seconds compare on one device.
     """
 
     task: str
@@ -73,6 +76,7 @@ class Outcome:
     image_size: list[int] | None = None
     dtype: str | None = None
     estimated: bool = False
+    device: str = "cpu"
 
     @property
     def seconds(self) -> float:
@@ -127,7 +131,7 @@ def compare(
     preprocessing : optional
         As for `head2toe.backbones.load`.
     **options
-        Of the extraction: `dtype`, `device`, `batch_size`, `workers`.
+        Of the extraction: `dtype`, `device` (networks are trained there too), `batch_size`, `workers`.
 
     Returns
     -------
@@ -147,7 +151,10 @@ def compare(
     seeds = [seed] if isinstance(seed, int) else list(seed)
     loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
     told = progress or (lambda done, total, text: None)
-    first = Cell(task, backbone, loaded, image_size, progress=told, steps=steps, preprocessing=preprocessing)
+    device = options.get("device", "auto")
+    first = Cell(
+        task, backbone, loaded, image_size, progress=told, steps=steps, preprocessing=preprocessing, device=device
+    )
     truth = np.asarray(task.test.with_labels().labels).astype(str)
     first.target  # noqa: B018 - labels that cannot be learned from are refused before any long work
     with ExitStack() as stack:
@@ -233,6 +240,7 @@ def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np
         image_size=None if size is None else [int(side) for side in size],
         dtype=extraction.dtype if extraction else None,
         estimated=fitted.estimated,
+        device=device_name(find_device(cell.device)),
     )
 
 

@@ -28,7 +28,8 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     default=DEFAULT_METHODS,
     show_default=True,
     help="linear, knn, last4, all-l2, all-l1, all-gl, head2toe, head2toe-equal, head2toe-reference; and, which train "
-    "the network: head2toe-ft, head2toe-ft+, lora, finetune, scratch; finetune-cost for its cost alone.",
+    "the network: head2toe-ft, head2toe-ft+, lora, finetune, finetune-official, scratch; finetune-cost for its "
+    "cost alone.",
 )
 @click.option("--seeds", metavar="I,J,...", default="0", show_default=True, help="Of folds and first weights.")
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")

@@ -63,9 +63,12 @@ class Prepared:
 
     def context(self) -> AbstractContextManager[Any]:
         """What surrounds a forward pass."""
-        if not self.precision.autocast:
-            return nullcontext()
-        return torch.autocast(self.device.type, getattr(torch, self.precision.dtype))
+        if self.precision.autocast:
+            return torch.autocast(self.device.type, getattr(torch, self.precision.dtype))
+        if self.device.type == "cuda" and self.precision.dtype == "float32":
+            # Convolutions in TF32, PyTorch's default there, keep 11 bits: not what was asked for.
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return nullcontext()
 
 
 def _laid_out(batch: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -92,6 +95,11 @@ def find_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ParameterError(f"device {device!r} is not usable here ({reason}): try 'auto'") from error
     return found
+
+
+def device_name(device: torch.device) -> str:
+    """What a result says of where it was computed: "cpu", "mps", or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Prepared:

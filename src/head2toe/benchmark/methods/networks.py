@@ -20,11 +20,13 @@ from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.errors import ParameterError
+from head2toe.features.dtype import find_device
 from head2toe.probes import LinearHead
+from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 
 BATCH = 32
 RATES = (0.1, 0.01)
-PROBE_RATES = (0.01, 0.001)  # the head is fitted already: large steps would only destroy it
+PROBE_RATES = (0.01, 0.001, 0.0001)  # the head is fitted already: large steps would only destroy it
 LORA_RATES = (0.01, 0.001)  # Adam's
 OFFICIAL_STEPS, OFFICIAL_BATCH = 500, 128
 _MEASURED_STEPS, _MEASURED_BATCH = 2, 16
@@ -34,6 +36,11 @@ _TOGETHER = 256  # images read before they are predicted
 def finetune(cell: Cell) -> Fitted:
     """All weights, from the pretrained ones."""
     return _whole(cell, pretrained=True)
+
+
+def finetune_official(cell: Cell) -> Fitted:
+    """All weights, from the pretrained ones, by the official schedule: hours on a CPU, minutes on a GPU."""
+    return _whole(cell, pretrained=True, official=True)
 
 
 def scratch(cell: Cell) -> Fitted:
@@ -62,7 +69,7 @@ def head2toe_ft(cell: Cell) -> Fitted:
     def start(rows: np.ndarray | None) -> nn.Module:
         return HeadOnBackbone(cell.backbone.module, cell.rows.plan, (earlier if rows is None else part).head_)
 
-    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed)
+    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0)
     with counted() as spent:
         tuned = _tuned(cell, start, schedule, PROBE_RATES)
     fitted = _fitted(cell, tuned, spent.total + frozen.flops, tuned.network.state_dict(), schedule)
@@ -92,7 +99,7 @@ def head2toe_ft_plus(cell: Cell) -> Fitted:
 def finetune_cost(cell: Cell) -> Fitted:
     """What fine-tuning by the official schedule would cost, from a few steps; nothing is trained to the end."""
     model = FineTuned(cell.spec, image_size=cell.image_size, preprocessing=cell.preprocessing)
-    network = model._network(cell.classes)  # noqa: SLF001 - the network that FineTuned would train
+    network = model._network(cell.classes).to(find_device(cell.device))  # noqa: SLF001 - FineTuned would train it
     count = min(_MEASURED_BATCH, len(cell.y))
     first = [cell.task.train[i] for i in range(count)]
     pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
@@ -117,16 +124,18 @@ def finetune_cost(cell: Cell) -> Fitted:
     )
 
 
-def _whole(cell: Cell, *, pretrained: bool) -> Fitted:
+def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
+    steps, batch = (OFFICIAL_STEPS, OFFICIAL_BATCH) if official else (cell.steps, BATCH)
     model = FineTuned(
         cell.spec,
         pretrained=pretrained,
         image_size=cell.image_size,
-        steps=cell.steps,
+        steps=steps,
         learning_rates=RATES,
-        batch_size=BATCH,
+        batch_size=batch,
         random_state=cell.seed,
         preprocessing=cell.preprocessing,
+        device=cell.device,
         progress=cell.progress,
     )
     with counted() as spent:
@@ -135,7 +144,7 @@ def _whole(cell: Cell, *, pretrained: bool) -> Fitted:
     return Fitted(
         flops=spent.total,
         stored=dict(model.network_.state_dict()),
-        choice={**_schedule(model.learning_rate_, cell.steps), "validation": "a stratified fifth held out"},
+        choice={**_schedule(model.learning_rate_, steps, batch), "validation": "a stratified fifth held out"},
         cv_accuracy=best,
         of_images=lambda images: np.concatenate([model.predict(part) for part in _stretches(images)]),
     )
@@ -143,9 +152,13 @@ def _whole(cell: Cell, *, pretrained: bool) -> Fitted:
 
 def _tuned(cell: Cell, start: Callable[[Any], nn.Module], schedule: Schedule, rates: tuple[float, ...]) -> Tuned:
     pixels = Pixels.of(cell.task.train.images, cell.backbone.preprocessing)
-    split = (cell.split.train, cell.split.held_out)
-    return tune(start, pixels, torch.from_numpy(cell.y), split, schedule, rates,
-                lambda done, total: cell.progress(done, total, "training"))  # fmt: skip
+    y, split = torch.from_numpy(cell.y), (cell.split.train, cell.split.held_out)
+    device = find_device(cell.device)
+
+    def told(done: int, total: int) -> None:
+        cell.progress(done, total, "training")
+
+    return tune(start, pixels, y, split, schedule, rates, told, device=device)
 
 
 def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor], schedule: Schedule) -> Fitted:
@@ -159,26 +172,37 @@ def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor
     return Fitted(
         flops=flops,
         stored=stored,
-        choice={**_schedule(tuned.learning_rate, schedule.steps), "validation": cell.split_name()},
+        choice={**_schedule(tuned.learning_rate, schedule.steps, BATCH), "validation": cell.split_name()},
         cv_accuracy=tuned.accuracy,
         of_images=predict,
     )
 
 
 def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
-    """The candidate that a probe chose, fitted on the training part of the split alone."""
+    """The features and the kind of head that a probe chose, fitted on the training part of the split alone.
+
+    A head of another kind may be steeper, and the learning rate that is best for one tears the other apart.
+    """
     choice, rows = probe.choice_, cell.split.train
     columns = probe.columns_
     own = type(columns)(columns.blocks, {name: columns.views[name] for name in {choice["view"], "linear"}})
-    again = FeatureProbe(own, min_class_size=1, fractions=(choice["fraction"],), random_state=cell.seed)
+    kind = {LEAST_SQUARES, choice["head"]} if choice["head"] != DISCRIMINANT else {DISCRIMINANT}  # one that screens
+    again = FeatureProbe(
+        own,
+        min_class_size=1,
+        fractions=(choice["fraction"],),
+        layer_weights=choice["layer_weights"],
+        heads=sorted(kind),
+        random_state=cell.seed,
+    )
     again.fit(cell.rows.X[rows], cell.y[rows])
     if not isinstance(again.head_, LinearHead):
         raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(again.head_).__name__}")
     return again
 
 
-def _schedule(rate: float, steps: int) -> dict[str, Any]:
-    return {"learning_rate": rate, "steps": steps, "batch_size": BATCH}
+def _schedule(rate: float, steps: int, batch: int) -> dict[str, Any]:
+    return {"learning_rate": rate, "steps": steps, "batch_size": batch}
 
 
 def _stretches(images: Any) -> Iterator[list[Any]]:

@@ -22,6 +22,7 @@ _ALL = (
     Method("head2toe-ft+", "the better of head2toe and head2toe-ft", networks.head2toe_ft_plus),
     Method("lora", "low-rank updates of the network", networks.lora, reads_rows=False),
     Method("finetune", "the whole network", networks.finetune, reads_rows=False),
+    Method("finetune-official", "the whole network, 500 steps of 128", networks.finetune_official, reads_rows=False),
     Method("scratch", "the whole network from random weights", networks.scratch, reads_rows=False),
     Method("finetune-cost", "what the official schedule would cost", networks.finetune_cost, reads_rows=False),
 )
