@@ -136,7 +136,10 @@ def _saved(result: dict[str, Any]) -> float:
 
 
 def _text(result: dict[str, Any]) -> str:
-    choice = ", ".join(f"{name} {value}" for name, value in result["choice"].items() if value is not None)
+    chosen = {name: value for name, value in result["choice"].items() if value is not None}
+    if not chosen.get("unlabelled"):
+        chosen.pop("unlabelled", None)
+    choice = ", ".join(f"{name} {value}" for name, value in chosen.items())
     return table(
         [
             ("cross-validated accuracy", f"{result['cv_accuracy']:.4f}"),

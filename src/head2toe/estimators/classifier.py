@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,18 +17,16 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
-from head2toe.errors import DataFormatError, EmptyDataError
 from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
-from head2toe.estimators.labels import Target, check_remaining, labels_of
+from head2toe.estimators.labels import labels_of
 from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import from_saved, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
+from head2toe.estimators.training_set import Readable, TrainingSet
 from head2toe.probes import Columns, SearchResult
-
-log = logging.getLogger(__name__)
 
 _IN_MEMORY = 2**30  # bytes of rows that stay in memory without a cache
 
@@ -85,6 +82,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         Cross-validated accuracy in [0, 1] of the act of choosing: what to expect of new images.
     skipped_ : tuple of Skipped
         Training images that could not be read: index, name, reason.
+    skipped_unlabelled_ : tuple of Skipped
+        Those of the unlabelled ones.
     cached_ : bool
         The training rows came from the cache, and no image was read.
     plan_ : head2toe.features.Plan
@@ -151,7 +150,13 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        images: Any,
+        labels: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        unlabelled: Any = None,
+    ) -> Self:
         """Learn the probe.
 
         1. Check the parameters, the images' number and the labels, before any long work.
@@ -169,6 +174,9 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             Strings, whole numbers or booleans; not needed where the images bring theirs.
         sample_weight : array of shape (n,), optional
             Non-negative.
+        unlabelled, optional
+            More images, in any of these forms, like those that predictions will be made for; labels that they bring are
+            not looked at. The probe learns from them too where cross-validation says that it helps: see `FeatureProbe`.
 
         Returns
         -------
@@ -186,12 +194,16 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         DiskFullError
             The cache has no room for the rows; known before the first image.
         """
-        pictures, labels, weight = self._checked(images, labels, sample_weight)
+        folds = self._feature_probe(None).settings().folds
+        check_head_size(self.head_size)
+        given = TrainingSet.of(images, labels, sample_weight, unlabelled, folds=folds, inputs=self._inputs)
         networks = self._load_networks()
         plan, costs = self._lay_out(networks, self.budget)
-        with self._rows(networks, pictures, plan) as found:
-            self._note_skipped(found, len(pictures))
-            probe = self._search(found, plan, labels, weight, networks.bytes)
+        with self._rows(networks, given.images, plan) as found:
+            readable = given.readable(found, folds)
+            probe = self._search(readable, plan, networks.bytes)
+        self.skipped_, self.skipped_unlabelled_ = readable.skipped, readable.skipped_unlabelled
+        self.cached_ = found.cached
         kept = [layer.name for layer in plan.restrict(probe.head_.indices.numpy())[0].layers]
         self.flops_, self.flops_saved_ = costs.total, costs.saved(kept)
         return self._keep(probe, plan, networks, found.dtype)
@@ -295,24 +307,6 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self._extractor = None
         return self
 
-    def _checked(
-        self, images: Any, labels: ArrayLike | None, sample_weight: ArrayLike | None
-    ) -> tuple[features.Images, np.ndarray, np.ndarray | None]:
-        """Images, labels (n,) and weights, after all checks that need no forward pass."""
-        settings = self._feature_probe(None).settings()
-        check_head_size(self.head_size)
-        target = Target.of(labels_of(images, labels))
-        pictures = self._inputs(images)
-        if not len(pictures):
-            raise EmptyDataError("there are no images to learn from")
-        if len(pictures) != len(target.y):
-            raise DataFormatError(f"{len(pictures)} images but {len(target.y)} labels")
-        target.check(settings.folds)
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if weight is not None and weight.shape != target.y.shape:
-            raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
-        return pictures, target.classes[target.y], weight
-
     @contextmanager
     def _rows(
         self, networks: Networks, images: features.Images, plan: features.Plan
@@ -326,26 +320,10 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
             yield networks.extract(images, plan, Path(folder) / "rows", **options)
 
-    def _note_skipped(self, found: features.FeatureStore, n: int) -> None:
-        self.skipped_, self.cached_ = found.skipped, found.cached
-        if len(found.skipped) == n:
-            first = found.skipped[0]
-            raise EmptyDataError(f"none of the {n} images can be read; the first, {first.name}: {first.reason}")
-        if found.skipped:
-            log.warning("%d of %d images cannot be read and are left out: see skipped_", len(found.skipped), n)
-
-    def _search(
-        self,
-        found: features.FeatureStore,
-        plan: features.Plan,
-        labels: np.ndarray,
-        weight: np.ndarray | None,
-        network_bytes: int,
-    ) -> FeatureProbe:
-        most = most_features(self.head_size, network_bytes, len(np.unique(labels)))
+    def _search(self, readable: Readable, plan: features.Plan, network_bytes: int) -> FeatureProbe:
+        most = most_features(self.head_size, network_bytes, len(np.unique(readable.labels)))
         probe = self._feature_probe(columns_of(plan), most)
-        check_remaining(labels[found.kept], probe.settings().folds, found.skipped)
-        return probe.fit(found.rows, labels[found.kept], None if weight is None else weight[found.kept])
+        return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled)
 
     def _feature_probe(self, columns: Columns | None, most: int | None = None) -> FeatureProbe:
         return FeatureProbe(

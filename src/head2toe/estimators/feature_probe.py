@@ -71,8 +71,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     choice_ : dict
         The chosen row of `search_table_`.
     search_table_ : list of dict
-        One row a candidate, best first: view, layer_weights, fraction, features, head, strength, cv_accuracy,
-        cv_log_loss, folds.
+        One row a candidate, best first: view, layer_weights, fraction, features, head, strength, unlabelled (how many
+        such rows it learned from), cv_accuracy, cv_log_loss, folds.
     cv_accuracy_, linear_cv_accuracy_ : float
         Cross-validated accuracy in [0, 1] of the choice and of the linear probe.
     estimated_accuracy_ : float
@@ -115,7 +115,13 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        unlabelled: ArrayLike | None = None,
+    ) -> Self:
         """Choose and fit the probe.
 
         1. Check the parameters, the features and the labels.
@@ -130,6 +136,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             Strings, whole numbers or booleans.
         sample_weight : array of shape (n,), optional
             Non-negative.
+        unlabelled : array of shape (u, d), optional
+            Rows of unknown class, of the kind that predictions will be made for. Discriminants that learn from them too
+            are candidates; what they gain is judged on labelled rows. Of more than 2000 a random sample is used.
 
         Returns
         -------
@@ -146,11 +155,14 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         columns = self._columns(rows.shape[1])
         _check_varies(rows, columns)
         _check_views(self.views, columns)
+        others = None if unlabelled is None else self._unlabelled(unlabelled, settings)
+        by_recipe = self._by_recipe(weight, others)
         with search_bar(shown=self.verbose) as progress:
+            options = {"settings": settings, "progress": progress}
             found = (
-                reference_search(rows, target.y, columns, settings=settings, progress=progress)
-                if self._by_recipe(weight)
-                else search(rows, target.y, columns, settings=settings, sample_weight=weight, progress=progress)
+                reference_search(rows, target.y, columns, **options)
+                if by_recipe
+                else search(rows, target.y, columns, sample_weight=weight, unlabelled=others, **options)
             )
         return self.assume(found, target.classes, columns, rows.shape[1])
 
@@ -219,11 +231,20 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             random_state=_seed(self.random_state),
         )
 
-    def _by_recipe(self, weight: np.ndarray) -> bool:
+    def _unlabelled(self, X: ArrayLike, settings: SearchSettings) -> np.ndarray:
+        if DISCRIMINANT not in settings.heads:
+            raise ParameterError(
+                f"heads is {self.heads!r}: unlabelled rows are for {DISCRIMINANT!r} heads, name it too"
+            )
+        return self._validated(X)[0]
+
+    def _by_recipe(self, weight: np.ndarray, unlabelled: np.ndarray | None) -> bool:
         if self.engine not in ("exact", "reference"):
             raise ParameterError(f"engine is {self.engine!r}: use 'exact' or 'reference'")
         if self.engine == "reference" and np.ptp(weight) > 0:
             raise ParameterError("the published recipe knows no weights: use engine='exact' with them")
+        if self.engine == "reference" and unlabelled is not None:
+            raise ParameterError("the published recipe learns from labelled rows alone: use engine='exact'")
         return self.engine == "reference"
 
     def _weighted(

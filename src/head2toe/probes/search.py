@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
+from head2toe.probes.self_training import Labels, Student, sampled
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
+    DISCRIMINANT,
     DISTILLED,
     EQUAL,
     FRACTIONS,
@@ -33,7 +35,7 @@ from head2toe.probes.settings import (
     SearchResult,
     SearchSettings,
 )
-from head2toe.probes.standardised import Standardised
+from head2toe.probes.standardised import Joined, Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 1
@@ -50,13 +52,15 @@ def search(
     *,
     settings: SearchSettings | None = None,
     sample_weight: np.ndarray | None = None,
+    unlabelled: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
     Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
     discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The best,
-    and the linear probe, are judged by a logistic head too. `choice.Ballot` says who wins.
+    and the linear probe, are judged by a logistic head too; where there are unlabelled rows, these two sets of features
+    also by heads that learn from them (`self_training`). `choice.Ballot` says who wins.
 
     Parameters
     ----------
@@ -67,9 +71,19 @@ def search(
     settings : SearchSettings, optional
     sample_weight : array (n,), optional
         Positive weights of rows, used in every fit and in every cross-validated figure.
+    unlabelled : float32 array or memmap (u, d), optional
+        Rows of unknown class. They take no part in scoring features, and no part in the linear probe.
     progress : callable(done, total, text), optional
     """
-    return _Search(X, y, columns, settings or SearchSettings(), sample_weight, progress).run()
+    return _Search(X, y, columns, settings or SearchSettings(), sample_weight, unlabelled, progress).run()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Columns that a candidate keeps, (K,), and the prior variance of each; None: all alike."""
+
+    indices: np.ndarray
+    importance: np.ndarray | None
 
 
 class _Search:
@@ -80,6 +94,7 @@ class _Search:
         columns: Columns,
         settings: SearchSettings,
         sample_weight: np.ndarray | None,
+        unlabelled: np.ndarray | None,
         progress: Progress | None,
     ) -> None:
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -96,9 +111,12 @@ class _Search:
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.everything = np.arange(len(y))
+        self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
         self.selector = Selector(
             self.rows, GramBank(self.rows, columns, settings.random_state), self.targets, self.weight
         )
+        found = None if unlabelled is None else sampled(unlabelled, settings.random_state)
+        self.joined = None if found is None or not len(found) else Joined(self.rows, found)
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
         self.scales: dict[Candidate, float] = {}
@@ -193,11 +211,16 @@ class _Search:
         return discriminant(ridge.solve(strength), left_out, self.y[train], targets, self.weight[train])
 
     def _judge_finalists(self) -> None:
-        """Add the logistic head's evidence for the best few features, and for the linear probe."""
-        finalists = [LINEAR, *(self._finalists() if CROSS_ENTROPY in self.settings.heads else ())]
+        """For the linear probe and the best few features, add the evidence of heads that are too slow for all."""
+        finalists = [LINEAR, *self._finalists()]
         for j, features in enumerate(finalists):
-            for f, fold in enumerate(self.folds):
-                self._try_logistic(features, self._gram(features, f), fold)
+            if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
+                for f, fold in enumerate(self.folds):
+                    self._try_logistic(features, self._gram(features, f), fold)
+            if self.joined is not None:
+                teacher = self._teacher(features)
+                for f, fold in enumerate(self.folds):
+                    self._try_unlabelled(features, self.joined, f, fold, teacher)
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
     def _finalists(self) -> list[Features]:
@@ -223,11 +246,49 @@ class _Search:
         for strength in self.strengths:
             self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
 
+    def _try_unlabelled(self, features: Features, joined: Joined, number: int, fold: Fold, teacher: Candidate) -> None:
+        """What a student of `teacher` says of a fold; both see its training rows alone, and the unlabelled ones."""
+        ranking = self._ranking(features, number)
+        student = self._student(joined, ranking, teacher, fold)
+        for strength in RIDGE:
+            candidate = Candidate(features, DISCRIMINANT, strength, unlabelled=True)
+            self._record(candidate, student.kernel, student.solve(strength), fold)
+
+    def _teacher(self, features: Features) -> Candidate:
+        """The best candidate on these features that labelled rows alone made."""
+        rows = {
+            candidate: self._row(candidate, evidence)
+            for candidate, evidence in self._judged().items()
+            if candidate.features == features and not candidate.unlabelled
+        }
+        return _best(list(rows), rows)
+
+    def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
+        kept = self._kept(teacher.features, ranking)
+        gram = joined.gram(kept.indices, kept.importance)
+        kernel = centre(gram, fold.train, joined.added, self.weight[fold.train])
+        solution = self._solve(teacher, kernel, fold.train, self._lesson_of(teacher, ranking, fold))
+        soft = torch.softmax(self._scale(teacher) * (kernel.held_out @ solution.alpha + solution.intercept), dim=1)
+        labels = Labels(self.y, self.targets, self.weight)
+        return Student(gram, fold.train, fold.held_out, joined.added, labels, soft)
+
+    def _ranking(self, features: Features, fold: int) -> Ranking:
+        """As found on a fold's training rows; of the linear view all features are as good."""
+        if features.view == LINEAR_VIEW:
+            return Ranking(np.empty(0))
+        return self.rankings[features.view, features.layer_weights, fold]
+
+    def _kept(self, features: Features, ranking: Ranking) -> Kept:
+        indices, importance = self.columns.indices(features.view), ranking.importance
+        if features.fraction == 1:
+            return Kept(indices, importance)
+        places = top(ranking.scores, features.fraction)
+        return Kept(indices[places], None if importance is None else importance[places])
+
     def _gram(self, features: Features, fold: int) -> torch.Tensor:
         if features.view == LINEAR_VIEW:
             return self.selector.bank.view(LINEAR_VIEW)
-        ranking = self.rankings[features.view, features.layer_weights, fold]
-        return self.selector.gram(features.view, ranking, features.fraction)
+        return self.selector.gram(features.view, self._ranking(features, fold), features.fraction)
 
     def _kernel(self, gram: torch.Tensor, fold: Fold) -> FoldKernel:
         return centre(gram, fold.train, fold.held_out, self.weight[fold.train])
@@ -242,8 +303,8 @@ class _Search:
         candidates = list(judged)
         ballot = self._ballot(judged, rows)
         chosen = candidates[ballot.winner()]
-        linear = _best([candidate for candidate in candidates if candidate.is_probe], rows)
-        chosen = linear if chosen.is_probe else chosen
+        linear = _best([one for one in candidates if one.is_probe and not one.unlabelled], rows)
+        chosen = linear if chosen.is_probe and not chosen.unlabelled else chosen
         head = self._fit(chosen)
         return SearchResult(
             head=head,
@@ -280,6 +341,7 @@ class _Search:
             "features": max(1, int(np.ceil(features.fraction * self.columns.width(features.view)))),
             "head": candidate.head,
             "strength": candidate.strength,
+            "unlabelled": len(self.joined.added) if self.joined is not None and candidate.unlabelled else 0,
             "cv_accuracy": evidence.accuracy(self.y, self.weight),
             "cv_log_loss": evidence.log_loss(self.y, self.weight, scale),
             "folds": len(evidence.rows),
@@ -287,35 +349,36 @@ class _Search:
 
     def _fit(self, candidate: Candidate) -> LinearHead:
         """The head of one candidate, ranked, selected and fitted on all rows."""
-        view, fraction = candidate.features.view, candidate.features.fraction
-        indices, ranking = self.columns.indices(view), Ranking(np.empty(0))
-        if candidate.features != LINEAR:
-            ranking = self.selector.rank(view, candidate.features.layer_weights, self.everything)
-        gram = self.selector.gram(view, ranking, fraction)
-        kept = np.arange(len(indices)) if fraction == 1 else top(ranking.scores, fraction)
-        kernel = self._whole(gram)
-        lesson = None
-        if candidate.head == DISTILLED:
-            lesson = self._lesson(self._whole(self.selector.gram(view, ranking, 1.0)), self.everything)
-        head = head_from_dual(
-            self.rows,
-            indices[kept],
-            self._solve(candidate, kernel, lesson),
-            self.everything,
-            self.weight,
-            kernel.unit,
-            None if ranking.importance is None else ranking.importance[kept],
-        )
+        features, ranking = candidate.features, Ranking(np.empty(0))
+        if features != LINEAR:
+            ranking = self.selector.rank(features.view, features.layer_weights, self.everything)
+        kept = self._kept(features, ranking)
+        if candidate.unlabelled:
+            assert self.joined is not None
+            student = self._student(self.joined, ranking, self._teacher(features), self.whole)
+            solution, unit = student.solve(candidate.strength), student.kernel.unit
+            rows, train, weight = self.joined, student.rows, student.weight
+        else:
+            kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole)
+            lesson = self._lesson_of(candidate, ranking, self.whole)
+            solution, unit = self._solve(candidate, kernel, self.everything, lesson), kernel.unit
+            rows, train, weight = self.rows, self.everything, self.weight
+        head = head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
         return self._calibrated(head, candidate)
 
-    def _whole(self, gram: torch.Tensor) -> FoldKernel:
-        """The kernel of all rows, with none held out."""
-        return centre(gram, self.everything, self.everything[:0], self.weight)
+    def _lesson_of(self, candidate: Candidate, ranking: Ranking, fold: Fold) -> torch.Tensor | None:
+        """What a distilled head is taught on a fold's training rows; None for the others."""
+        if candidate.head != DISTILLED:
+            return None
+        return self._lesson(self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold), fold.train)
 
-    def _solve(self, candidate: Candidate, kernel: FoldKernel, lesson: torch.Tensor | None) -> DualSolution:
+    def _solve(
+        self, candidate: Candidate, kernel: FoldKernel, train: np.ndarray, lesson: torch.Tensor | None
+    ) -> DualSolution:
         if candidate.head == CROSS_ENTROPY:
-            return KernelLogistic(kernel.train, self.y, self.classes, self.weight).solve(candidate.strength)
-        return self._closed_form(self._ridge(kernel, self.everything), candidate, self.everything, lesson)
+            weight = self.weight[train] / self.weight[train].mean()
+            return KernelLogistic(kernel.train, self.y[train], self.classes, weight).solve(candidate.strength)
+        return self._closed_form(self._ridge(kernel, train), candidate, train, lesson)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
@@ -333,9 +396,9 @@ class _Search:
 
 def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:
     """The best of each features and head, best first; those that were given up early come last."""
-    best: dict[tuple[Features, str], dict] = {}
+    best: dict[tuple[Features, str, bool], dict] = {}
     for candidate in sorted(rows, key=lambda candidate: _merit(rows[candidate]), reverse=True):
-        best.setdefault((candidate.features, candidate.head), rows[candidate])
+        best.setdefault((candidate.features, candidate.head, candidate.unlabelled), rows[candidate])
     return list(best.values())
 
 

@@ -68,16 +68,17 @@ class Features:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One configuration: which features, which head, how strongly regularised."""
+    """One configuration: which features, which head, how strongly regularised, with unlabelled rows or without."""
 
     features: Features
     head: str
     strength: float
+    unlabelled: bool = False
 
     @property
     def is_probe(self) -> bool:
-        """Whether it is the linear probe: a logistic head on the penultimate features."""
-        return self.features.view == LINEAR_VIEW and self.head == CROSS_ENTROPY
+        """Whether it is a linear probe: on the penultimate features, logistic or taught with unlabelled rows."""
+        return self.features.view == LINEAR_VIEW and (self.head == CROSS_ENTROPY or self.unlabelled)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class SearchResult:
         `choice.estimated_accuracy`.
     table : list of dict
         A row a candidate (its best strength), best first: view, layer_weights, fraction, features, head, strength,
-        cv_accuracy, cv_log_loss, folds (how many judged it; with fewer than all it was given up early).
+        unlabelled (how many rows without labels it learned from), cv_accuracy, cv_log_loss, folds (how many judged it;
+        with fewer than all it was given up early).
     cv_accuracy, linear_cv_accuracy : float
         Cross-validated accuracy in [0, 1].
     """

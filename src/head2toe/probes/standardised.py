@@ -90,7 +90,13 @@ class Standardised:
         side_by_side = last - first == len(indices)
         if self._held is not None:
             return self._held[first:last] if side_by_side else self._held[torch.from_numpy(indices)]
-        part = self.X[:, first:last] if side_by_side else np.take(self.X[:, first:last], indices - first, axis=1)
+        return self.of(self.X, indices)
+
+    def of(self, X: np.ndarray, indices: np.ndarray) -> torch.Tensor:
+        """Features of any rows X (m, d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
+        first, last = int(indices[0]), int(indices[-1]) + 1
+        side_by_side = last - first == len(indices)
+        part = X[:, first:last] if side_by_side else np.take(X[:, first:last], indices - first, axis=1)
         return self._standardise(torch.from_numpy(np.array(part.T, np.float32, order="C")), indices)
 
     def gram(
@@ -124,6 +130,32 @@ class Standardised:
         for start, stop in self._spans(len(indices)):
             torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
         return out
+
+
+class Joined(Standardised):
+    """Rows, and below them others by the same scale: what was measured of the first alone holds for all.
+
+    Parameters
+    ----------
+    rows : Standardised (n, d)
+    others : array or memmap of shape (u, d)
+
+    Attributes
+    ----------
+    added : int64 array (u,)
+        The numbers of the others: n, n + 1, ...
+    """
+
+    def __init__(self, rows: Standardised, others: np.ndarray) -> None:
+        self.rows, self.others = rows, others
+        self.n, self.d = rows.n + len(others), rows.d
+        self.step = max(1, TILE_BYTES // (4 * self.n))
+        self.mean, self.scale = rows.mean, rows.scale
+        self.added = np.arange(rows.n, self.n)
+
+    def tile(self, indices: np.ndarray) -> torch.Tensor:
+        """As of all rows: float32 (K, n + u)."""
+        return torch.cat([self.rows.tile(indices), self.rows.of(self.others, indices)], dim=1)
 
 
 def _let_go(X: np.ndarray) -> None:
