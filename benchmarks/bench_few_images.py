@@ -39,7 +39,7 @@ def run_task(task: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for count in PER_CLASS:
         for seed in SEEDS:
-            rows = _drawn(y, count, seed)
+            rows = drawn(y, count, seed)
             start = time.perf_counter()
             probe = FeatureProbe(columns, most_features=most).fit(X[rows], y[rows])
             found[f"{count} a class, seed {seed}"] = {
@@ -53,7 +53,7 @@ def run_task(task: str) -> dict[str, Any]:
     return found
 
 
-def _drawn(y: np.ndarray, count: int, seed: int) -> np.ndarray:
+def drawn(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Row numbers of `count` images of every class that has as many, all of the others."""
     rng = np.random.default_rng(seed)
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(y == label))[:count] for label in np.unique(y)]))

@@ -97,6 +97,20 @@ def test_options_reach_the_classifier(fit, folder, tmp_path):
     assert all(layer.name.startswith("layer") or layer.penultimate for layer in saved.plan_.layers)
 
 
+def test_unlabelled_images_are_read_without_labels(fit, folder, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i, path in enumerate(sorted(write_folder(tmp_path / "more", 12, seed=4).rglob("*.png"))):
+        shutil.copy(path, flat / f"{i}.png")
+    (flat / "broken.png").write_bytes(b"")
+    done = fit(folder, tmp_path / "probe", "--unlabelled", flat, "--json")
+    assert done.code == 0 and any("1 of 13" in line for line in done.err)
+    assert done.json["n"] == 30
+    table = Head2ToeClassifier.load(tmp_path / "probe").search_table_
+    assert {row["unlabelled"] for row in table} == {0, 12}
+    assert fit(folder, tmp_path / "other", "--unlabelled", tmp_path / "nowhere").code == 2
+
+
 def test_the_second_fit_is_a_cache_hit(fit, run, folder, tmp_path):
     assert not fit(folder, tmp_path / "a", "--json").json["cached"]
     assert fit(folder, tmp_path / "b", "--json").json["cached"]

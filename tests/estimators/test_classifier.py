@@ -294,6 +294,22 @@ def test_unreadable_images_leave_with_their_labels(local_dir, files):
     assert (lenient.labels == rest.predict(paths[2:])).all()
 
 
+def test_unlabelled_images_pass_the_network_with_the_others(local_dir, files, data):
+    paths, labels = files
+    more, _ = pictures(24, seed=5)
+    probe = Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels, unlabelled=more)
+    assert {row["unlabelled"] for row in probe.search_table_} == {0, 24}
+    assert probe.skipped_ == probe.skipped_unlabelled_ == ()
+    assert probe.score(*pictures(30, seed=3)) > 0.6
+    # Unreadable ones leave, each from its own list.
+    paths[0].write_bytes(b"no picture")
+    again = Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels, unlabelled=[paths[0], *more[:9]])
+    assert [one.index for one in again.skipped_] == [one.index for one in again.skipped_unlabelled_] == [0]
+    assert {row["unlabelled"] for row in again.search_table_} == {0, 9}
+    with pytest.raises(UnreadableImageError):
+        Head2ToeClassifier(local_dir, **QUICK, strict=True).fit(paths[1:], labels[1:], unlabelled=paths[:1])
+
+
 def test_no_readable_image_is_said_plainly(local_dir, files):
     paths, labels = files
     for path in paths:

@@ -185,3 +185,24 @@ def test_classes_of_one_sample_are_learned_where_they_are_allowed() -> None:
     assert list(probe.classes_) == [0, 1, 2, 3, 4]
     assert np.isfinite(probe.predict_proba(X)).all()
     assert probe.score(X, y) > 0.9
+
+
+def test_unlabelled_rows_are_candidates_and_their_mistakes_have_errors():
+    X, y = problem()
+    others = problem(n=90, seed=2)[0]
+    probe = FeatureProbe(**QUICK).fit(X, y, unlabelled=others)
+    assert {row["unlabelled"] for row in probe.search_table_} == {0, 90}
+    plain, none = FeatureProbe(**QUICK).fit(X, y), FeatureProbe(**QUICK).fit(X, y, unlabelled=others[:0])
+    assert none.choice_ == plain.choice_
+    fresh = problem(n=300, seed=1)
+    assert probe.score(*fresh) > plain.score(*fresh) - 0.02
+    with pytest.raises(ParameterError, match="discriminant"):
+        FeatureProbe(heads="least squares", **QUICK).fit(X, y, unlabelled=others)
+    with pytest.raises(ParameterError, match="labelled rows alone"):
+        FeatureProbe(engine="reference").fit(X, y, unlabelled=others)
+    with pytest.raises(ValueError, match="39 features"):
+        FeatureProbe(**QUICK).fit(X, y, unlabelled=others[:, :39])
+    spoilt = others.copy()
+    spoilt[3, 4] = np.nan
+    with pytest.raises(NotFiniteError):
+        FeatureProbe(**QUICK).fit(X, y, unlabelled=spoilt)

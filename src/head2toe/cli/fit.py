@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PROBE", help="The folder to write.")
 @several_backbones_option
 @layer_options
+@click.option(
+    "--unlabelled",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    help="More images, without labels, like those to predict: used where cross-validation says that it helps.",
+)
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
@@ -59,6 +65,7 @@ def fit(
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     statistics: tuple[str, ...],
+    unlabelled: Path | None,
     class_weight: str | None,
     budget: float | None,
     head_size: float,
@@ -103,10 +110,12 @@ def fit(
         **running(device, dtype, batch_size),
     )
     images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
+    others = None if unlabelled is None else read_data(unlabelled, takes=classifier.takes)
     with resuming(possible=not no_cache):
-        classifier.fit(images)
+        classifier.fit(images, unlabelled=others)
     folder = classifier.save(out, overwrite=overwrite)
     warn_skipped(classifier.skipped_, len(images))
+    warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others))
     result = _result(classifier, len(images), folder, time.perf_counter() - start)
     emit(result, _text(result), as_json=as_json)
 

@@ -1,0 +1,80 @@
+"""Unlabelled images: the search with 5, 10 and 20 labelled images a class, alone and with the other training images.
+
+The tasks, draws and backbone of `bench_few_images`; the training images that were not drawn are given without their
+labels, and the test images are the task's. `python -m benchmarks.bench_unlabelled [TASK ...]` runs what is missing and
+prints the table (benchmarks/results/unlabelled.json).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks import records
+from benchmarks.bench_few_images import CHOSEN, PER_CLASS, SEEDS, drawn
+from benchmarks.bench_main_job import SHARED, TASKS
+
+NAME = "unlabelled"
+
+
+def run_task(task: str) -> dict[str, Any]:
+    """Accuracies (per cent) of all draws: one extraction, and two searches a draw."""
+    from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+    from head2toe.backbones import load
+    from head2toe.estimators.head_size import most_features
+    from head2toe.features import read_data
+
+    file, label = TASKS[task]
+    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    defaults = Head2ToeClassifier()
+    pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
+    X, X_test = pooled.transform(train.images), pooled.transform(test.images)
+    y, y_test = np.asarray(train.labels), np.asarray(test.labels)
+    most = most_features(defaults.head_size, load("embedded").bytes, len(np.unique(y)))
+    found: dict[str, Any] = {}
+    for count in PER_CLASS:
+        for seed in SEEDS:
+            rows = drawn(y, count, seed)
+            others = X[np.setdiff1d(np.arange(len(y)), rows)]
+            row: dict[str, Any] = {"per_class": count, "unlabelled_images": len(others)}
+            for name, more in (("head2toe", None), ("unlabelled", others)):
+                start = time.perf_counter()
+                probe = FeatureProbe(pooled.columns_, most_features=most).fit(X[rows], y[rows], unlabelled=more)
+                row["linear"] = 100 * probe.linear_score(X_test, y_test)
+                row[name] = 100 * probe.score(X_test, y_test)
+                row[f"{name}_estimate"] = 100 * probe.estimated_accuracy_
+                row[f"{name}_choice"] = probe.choice_
+                row[f"{name}_seconds"] = time.perf_counter() - start
+            found[f"{count} a class, seed {seed}"] = row
+    return found
+
+
+def main(tasks: list[str] | None = None) -> None:
+    """Run what is missing and print the table."""
+    if not SHARED.is_dir():
+        print("bench_unlabelled: no folder 'shared' beside the checkout, nothing to run")
+        return
+    for task in tasks or ():
+        if task not in records.read(NAME):
+            found = run_task(task)
+            records.write(NAME, {**records.read(NAME), task: found})
+    print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'unlabelled':>12}{'gain':>7}{'over linear':>13}")
+    gains, over = [], []
+    for task, draws in records.read(NAME).items():
+        for count in PER_CLASS:
+            rows = [row for row in draws.values() if row["per_class"] == count]
+            linear, alone, more = (np.mean([row[k] for row in rows]) for k in ("linear", "head2toe", "unlabelled"))
+            gains.append(more - alone)
+            over.append(more - linear)
+            print(f"{task:16}{count:8}{linear:9.1f}{alone:10.1f}{more:12.1f}{gains[-1]:+7.1f}{over[-1]:+13.1f}")
+    if gains:
+        print(
+            f"gain: mean {np.mean(gains):+.1f}, least {min(gains):+.1f}; over the linear probe: least {min(over):+.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(CHOSEN))
