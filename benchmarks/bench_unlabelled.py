@@ -57,7 +57,7 @@ def main(tasks: list[str] | None = None) -> None:
     if not SHARED.is_dir():
         print("bench_unlabelled: no folder 'shared' beside the checkout, nothing to run")
         return
-    for task in tasks or ():
+    for task in tasks or CHOSEN:
         if task not in records.read(NAME):
             found = run_task(task)
             records.write(NAME, {**records.read(NAME), task: found})
@@ -77,4 +77,4 @@ def main(tasks: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(CHOSEN))
+    main(sys.argv[1:])

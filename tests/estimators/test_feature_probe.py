@@ -192,10 +192,8 @@ def test_unlabelled_rows_are_candidates_and_their_mistakes_have_errors():
     others = problem(n=90, seed=2)[0]
     probe = FeatureProbe(**QUICK).fit(X, y, unlabelled=others)
     assert {row["unlabelled"] for row in probe.search_table_} == {0, 90}
-    plain, none = FeatureProbe(**QUICK).fit(X, y), FeatureProbe(**QUICK).fit(X, y, unlabelled=others[:0])
-    assert none.choice_ == plain.choice_
     fresh = problem(n=300, seed=1)
-    assert probe.score(*fresh) > plain.score(*fresh) - 0.02
+    assert probe.score(*fresh) > FeatureProbe(**QUICK).fit(X, y).score(*fresh) - 0.02
     with pytest.raises(ParameterError, match="discriminant"):
         FeatureProbe(heads="least squares", **QUICK).fit(X, y, unlabelled=others)
     with pytest.raises(ParameterError, match="labelled rows alone"):
