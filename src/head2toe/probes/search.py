@@ -255,7 +255,7 @@ class _Search:
             self._record(candidate, student.kernel, student.solve(strength), fold)
 
     def _teacher(self, features: Features) -> Candidate:
-        """The best candidate on these features that labelled rows alone made: of the penultimate ones, the linear probe.
+        """The best candidate on these features without unlabelled rows; of the penultimate ones, the linear probe.
 
         With few images a discriminant there can be right in every fold and far off all the same.
         """
