@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,20 @@ CHOSEN = ("cifar10", "signdigits", "nuclei_count", "rsscn7")
 PER_CLASS, SEEDS = (5, 10, 20), (0, 1, 2)
 
 
-def run_task(task: str) -> dict[str, Any]:
-    """Accuracies (per cent) of all draws: one extraction, and a search a draw."""
-    from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
+@dataclass(frozen=True)
+class Data:
+    """Rows and labels of a task's training and test images, and what the classifier's own search is told of them."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    search: dict[str, Any]
+
+
+def extracted(task: str) -> Data:
+    """The embedded backbone's default columns; one extraction."""
+    from head2toe import AllLayerFeatures, Head2ToeClassifier
     from head2toe.backbones import load
     from head2toe.estimators.head_size import most_features
     from head2toe.features import read_data
@@ -34,18 +46,25 @@ def run_task(task: str) -> dict[str, Any]:
     pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
     X, X_test = pooled.transform(train.images), pooled.transform(test.images)
     y, y_test = np.asarray(train.labels), np.asarray(test.labels)
-    columns = pooled.columns_
     most = most_features(defaults.head_size, load("embedded").bytes, len(np.unique(y)))
+    return Data(X, y, X_test, y_test, {"columns": pooled.columns_, "most_features": most})
+
+
+def run_task(task: str) -> dict[str, Any]:
+    """Accuracies (per cent) of all draws: one extraction, and a search a draw."""
+    from head2toe import FeatureProbe
+
+    data = extracted(task)
     found: dict[str, Any] = {}
     for count in PER_CLASS:
         for seed in SEEDS:
-            rows = drawn(y, count, seed)
+            rows = drawn(data.y, count, seed)
             start = time.perf_counter()
-            probe = FeatureProbe(columns, most_features=most).fit(X[rows], y[rows])
+            probe = FeatureProbe(**data.search).fit(data.X[rows], data.y[rows])
             found[f"{count} a class, seed {seed}"] = {
                 "per_class": count,
-                "linear": 100 * probe.linear_score(X_test, y_test),
-                "head2toe": 100 * probe.score(X_test, y_test),
+                "linear": 100 * probe.linear_score(data.X_test, data.y_test),
+                "head2toe": 100 * probe.score(data.X_test, data.y_test),
                 "estimate": 100 * probe.estimated_accuracy_,
                 "choice": probe.choice_,
                 "fit_seconds": time.perf_counter() - start,

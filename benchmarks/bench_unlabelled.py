@@ -14,37 +14,28 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.bench_few_images import CHOSEN, PER_CLASS, SEEDS, drawn
-from benchmarks.bench_main_job import SHARED, TASKS
+from benchmarks.bench_few_images import CHOSEN, PER_CLASS, SEEDS, drawn, extracted
+from benchmarks.bench_main_job import SHARED
 
 NAME = "unlabelled"
 
 
 def run_task(task: str) -> dict[str, Any]:
     """Accuracies (per cent) of all draws: one extraction, and two searches a draw."""
-    from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
-    from head2toe.backbones import load
-    from head2toe.estimators.head_size import most_features
-    from head2toe.features import read_data
+    from head2toe import FeatureProbe
 
-    file, label = TASKS[task]
-    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
-    defaults = Head2ToeClassifier()
-    pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
-    X, X_test = pooled.transform(train.images), pooled.transform(test.images)
-    y, y_test = np.asarray(train.labels), np.asarray(test.labels)
-    most = most_features(defaults.head_size, load("embedded").bytes, len(np.unique(y)))
+    data = extracted(task)
     found: dict[str, Any] = {}
     for count in PER_CLASS:
         for seed in SEEDS:
-            rows = drawn(y, count, seed)
-            others = X[np.setdiff1d(np.arange(len(y)), rows)]
+            rows = drawn(data.y, count, seed)
+            others = data.X[np.setdiff1d(np.arange(len(data.y)), rows)]
             row: dict[str, Any] = {"per_class": count, "unlabelled_images": len(others)}
             for name, more in (("head2toe", None), ("unlabelled", others)):
                 start = time.perf_counter()
-                probe = FeatureProbe(pooled.columns_, most_features=most).fit(X[rows], y[rows], unlabelled=more)
-                row["linear"] = 100 * probe.linear_score(X_test, y_test)
-                row[name] = 100 * probe.score(X_test, y_test)
+                probe = FeatureProbe(**data.search).fit(data.X[rows], data.y[rows], unlabelled=more)
+                row["linear"] = 100 * probe.linear_score(data.X_test, data.y_test)
+                row[name] = 100 * probe.score(data.X_test, data.y_test)
                 row[f"{name}_estimate"] = 100 * probe.estimated_accuracy_
                 row[f"{name}_choice"] = probe.choice_
                 row[f"{name}_seconds"] = time.perf_counter() - start

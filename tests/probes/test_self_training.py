@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
+from head2toe.probes.closed_forms import Labels
 from head2toe.probes.least_squares import indicators
-from head2toe.probes.self_training import MOST_UNLABELLED, Labels, Student, sampled
+from head2toe.probes.self_training import MOST_UNLABELLED, Student, sample
 from head2toe.probes.standardised import Joined, Standardised
 
 D, C, FEW, MANY = 60, 3, 18, 300
@@ -73,8 +74,7 @@ def test_held_out_labels_teach_nothing() -> None:
     assert students and max(students) < 1 / C + 3 * np.sqrt(2 / 9 / 90)
 
 
-def test_a_student_without_unlabelled_weight_is_the_discriminant() -> None:
-    """With the true labels for soft ones, a student is the discriminant of all the rows."""
+def test_a_student_of_a_teacher_who_is_always_right_is_the_discriminant_of_all_rows() -> None:
     X, y = clusters(60, 0)
     rows = Standardised(X)
     gram = rows.gram(np.arange(D))
@@ -90,16 +90,17 @@ def test_joined_rows_have_the_scale_of_the_first() -> None:
     X, _ = clusters(30, 0)
     others, _ = clusters(7, 1)
     rows = Standardised(X, None, [(0, 40)])
-    joined = Joined(rows, 3 * others + 5)
+    chosen = np.array([0, 2, 6])
+    joined = Joined(rows, 3 * others + 5, chosen)
     indices = np.array([0, 3, 39, 40, 59])
-    expected = (np.vstack([X, 3 * others + 5])[:, indices] - rows.mean[indices]) / rows.scale[indices]
+    expected = (np.vstack([X, 3 * others[chosen] + 5])[:, indices] - rows.mean[indices]) / rows.scale[indices]
     np.testing.assert_allclose(joined.tile(indices).numpy(), expected.T, rtol=1e-4, atol=1e-5)
     z = joined.tile(np.arange(D)).double()
     torch.testing.assert_close(joined.gram(np.arange(D)).double(), z.T @ z, rtol=1e-4, atol=1e-3)
 
 
 def test_of_very_many_a_sample_in_order_is_used() -> None:
-    X = np.arange(MOST_UNLABELLED + 500, dtype=np.float32)[:, None]
-    kept = sampled(X, 0)[:, 0]
-    assert len(kept) == MOST_UNLABELLED and (np.diff(kept) > 0).all()
-    assert sampled(X[:5], 0) is not None and len(sampled(X[:5], 0)) == 5
+    kept = sample(MOST_UNLABELLED + 500, 0)
+    assert len(kept) == MOST_UNLABELLED and (np.diff(kept) > 0).all() and kept[-1] < MOST_UNLABELLED + 500
+    assert (kept != sample(MOST_UNLABELLED + 500, 1)).any()
+    assert sample(5, 0).tolist() == [0, 1, 2, 3, 4]

@@ -136,6 +136,7 @@ def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float
         "flops_saved": classifier.flops_saved_,
         "cached": classifier.cached_,
         "skipped": skipped_dicts(classifier.skipped_),
+        "skipped_unlabelled": skipped_dicts(classifier.skipped_unlabelled_),
         "seconds": seconds,
     }
 

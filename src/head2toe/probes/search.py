@@ -10,24 +10,23 @@ import torch
 
 from head2toe.probes.bank import GramBank
 from head2toe.probes.choice import Ballot
+from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
-from head2toe.probes.discriminant import discriminant
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
+from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
-from head2toe.probes.self_training import Labels, Student, sampled
+from head2toe.probes.self_training import Student, sample
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
     DISCRIMINANT,
     DISTILLED,
     EQUAL,
     FRACTIONS,
-    LEAST_SQUARES,
     LOGISTIC,
     RIDGE,
     Candidate,
@@ -98,11 +97,10 @@ class _Search:
         progress: Progress | None,
     ) -> None:
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        self.weight = torch.from_numpy(weight / weight.mean())
         self.rows = Standardised(X, weight, columns.spans())
-        self.y = torch.from_numpy(np.asarray(y, np.int64))
-        self.classes = int(self.y.max()) + 1
-        self.targets = indicators(self.y, self.classes)
+        numbers = torch.from_numpy(np.asarray(y, np.int64))
+        self.classes = int(numbers.max()) + 1
+        self.labels = Labels(numbers, indicators(numbers, self.classes), torch.from_numpy(weight / weight.mean()))
         self.columns = columns
         self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
@@ -113,10 +111,11 @@ class _Search:
         self.everything = np.arange(len(y))
         self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
         self.selector = Selector(
-            self.rows, GramBank(self.rows, columns, settings.random_state), self.targets, self.weight
+            self.rows, GramBank(self.rows, columns, settings.random_state), self.labels.targets, self.labels.weight
         )
-        found = None if unlabelled is None else sampled(unlabelled, settings.random_state)
-        self.joined = None if found is None or not len(found) else Joined(self.rows, found)
+        self.joined = None
+        if unlabelled is not None and len(unlabelled):
+            self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
         self.evidence: dict[Candidate, Evidence] = {}
         self.scales: dict[Candidate, float] = {}
@@ -160,7 +159,7 @@ class _Search:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
         kernel = self._kernel(self.selector.gram(view, ranking, 1.0), fold)
-        lesson = self._lesson(kernel, fold.train)
+        lesson = ClosedForms(kernel, self.labels.of(fold.train)).lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
             self._try_closed_form(Features(view, way, 1.0), kernel, fold)
         for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
@@ -173,42 +172,15 @@ class _Search:
         share = 1.0 if most is None or most >= width else (most - 0.5) / width
         return tuple(sorted({min(fraction, share) for fraction in self.fractions}))
 
-    def _lesson(self, kernel: FoldKernel, train: np.ndarray) -> torch.Tensor | None:
-        """What a discriminant that sees all features says of the training rows, float64 (m, c)."""
-        if DISTILLED not in self.closed_forms:
-            return None
-        ridge = self._ridge(kernel, train)
-        teacher = self._discriminant(ridge, ridge.best_strength(RIDGE), train)
-        return kernel.train @ teacher.alpha + teacher.intercept
-
     def _try_closed_form(
         self, features: Features, kernel: FoldKernel, fold: Fold, lesson: torch.Tensor | None = None
     ) -> None:
-        ridge = self._ridge(kernel, fold.train)
+        heads = ClosedForms(kernel, self.labels.of(fold.train))
         for strength in RIDGE:
             for head in self.closed_forms:
                 if head == DISTILLED and lesson is None:
                     continue
-                candidate = Candidate(features, head, strength)
-                self._record(candidate, kernel, self._closed_form(ridge, candidate, fold.train, lesson), fold)
-
-    def _ridge(self, kernel: FoldKernel, train: np.ndarray) -> KernelRidge:
-        return KernelRidge(kernel.train, self.targets[train], self.weight[train] / self.weight[train].mean())
-
-    def _closed_form(
-        self, ridge: KernelRidge, candidate: Candidate, train: np.ndarray, lesson: torch.Tensor | None
-    ) -> DualSolution:
-        if candidate.head == LEAST_SQUARES:
-            return ridge.solve(candidate.strength)
-        if candidate.head == DISTILLED:
-            assert lesson is not None
-            return ridge.taught(lesson).solve(candidate.strength)
-        return self._discriminant(ridge, candidate.strength, train)
-
-    def _discriminant(self, ridge: KernelRidge, strength: float, train: np.ndarray) -> DualSolution:
-        targets = self.targets[train]
-        left_out = targets - ridge.leave_one_out(strength)
-        return discriminant(ridge.solve(strength), left_out, self.y[train], targets, self.weight[train])
+                self._record(Candidate(features, head, strength), kernel, heads.solve(head, strength, lesson), fold)
 
     def _judge_finalists(self) -> None:
         """For the linear probe and the best few features, add the evidence of heads that are too slow for all."""
@@ -231,7 +203,7 @@ class _Search:
         """The best accuracy of any head, of the features that all folds so far have judged."""
         best: dict[Features, float] = {}
         for candidate, evidence in self._judged().items():
-            accuracy = evidence.accuracy(self.y, self.weight)
+            accuracy = evidence.accuracy(self.labels.y, self.labels.weight)
             best[candidate.features] = max(best.get(candidate.features, 0.0), accuracy)
         return best
 
@@ -240,9 +212,8 @@ class _Search:
         return {candidate: found for candidate, found in self.evidence.items() if len(found.rows) == most}
 
     def _try_logistic(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
-        kernel = self._kernel(gram, fold)
-        weight = self.weight[fold.train] / self.weight[fold.train].mean()
-        path = KernelLogistic(kernel.train, self.y[fold.train], self.classes, weight)
+        kernel, known = self._kernel(gram, fold), self.labels.of(fold.train)
+        path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
         for strength in self.strengths:
             self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
 
@@ -271,11 +242,10 @@ class _Search:
     def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
         kept = self._kept(teacher.features, ranking)
         gram = joined.gram(kept.indices, kept.importance)
-        kernel = centre(gram, fold.train, joined.added, self.weight[fold.train])
-        solution = self._solve(teacher, kernel, fold.train, self._lesson_of(teacher, ranking, fold))
+        kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train])
+        solution = self._solve(teacher, kernel, ranking, fold)
         soft = torch.softmax(self._scale(teacher) * (kernel.held_out @ solution.alpha + solution.intercept), dim=1)
-        labels = Labels(self.y, self.targets, self.weight)
-        return Student(gram, fold.train, fold.held_out, joined.added, labels, soft)
+        return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft)
 
     def _ranking(self, features: Features, fold: int) -> Ranking:
         """As found on a fold's training rows; of the linear view all features are as good."""
@@ -296,7 +266,7 @@ class _Search:
         return self.selector.gram(features.view, self._ranking(features, fold), features.fraction)
 
     def _kernel(self, gram: torch.Tensor, fold: Fold) -> FoldKernel:
-        return centre(gram, fold.train, fold.held_out, self.weight[fold.train])
+        return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train])
 
     def _record(self, candidate: Candidate, kernel: FoldKernel, solution: DualSolution, fold: Fold) -> None:
         evidence = self.evidence.setdefault(candidate, Evidence())
@@ -325,13 +295,13 @@ class _Search:
         numbers = np.concatenate(held_out)
         fold = np.repeat(np.arange(len(held_out)), [len(part) for part in held_out])
         return Ballot(
-            hits=np.stack([evidence.hits(self.y) for evidence in judged.values()]),
-            weight=self.weight.numpy()[numbers],
+            hits=np.stack([evidence.hits(self.labels.y) for evidence in judged.values()]),
+            weight=self.labels.weight.numpy()[numbers],
             rows=numbers,
             fold=fold,
             repeat=fold // self.settings.folds,
             size=np.array([rows[candidate]["features"] for candidate in judged]),
-            losses=np.stack([found.losses(self.y, self._scale(one)) for one, found in judged.items()]),
+            losses=np.stack([found.losses(self.labels.y, self._scale(one)) for one, found in judged.items()]),
             probe=np.array([candidate.is_probe for candidate in judged]),
             networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
         )
@@ -347,8 +317,8 @@ class _Search:
             "head": candidate.head,
             "strength": candidate.strength,
             "unlabelled": len(self.joined.added) if self.joined is not None and candidate.unlabelled else 0,
-            "cv_accuracy": evidence.accuracy(self.y, self.weight),
-            "cv_log_loss": evidence.log_loss(self.y, self.weight, scale),
+            "cv_accuracy": evidence.accuracy(self.labels.y, self.labels.weight),
+            "cv_log_loss": evidence.log_loss(self.labels.y, self.labels.weight, scale),
             "folds": len(evidence.rows),
         }
 
@@ -362,28 +332,24 @@ class _Search:
             assert self.joined is not None
             student = self._student(self.joined, ranking, self._teacher(features), self.whole)
             solution, unit = student.solve(candidate.strength), student.kernel.unit
-            rows, train, weight = self.joined, student.rows, student.weight
+            rows, train, weight = self.joined, student.rows, student.labels.weight
         else:
             kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole)
-            lesson = self._lesson_of(candidate, ranking, self.whole)
-            solution, unit = self._solve(candidate, kernel, self.everything, lesson), kernel.unit
-            rows, train, weight = self.rows, self.everything, self.weight
+            solution, unit = self._solve(candidate, kernel, ranking, self.whole), kernel.unit
+            rows, train, weight = self.rows, self.everything, self.labels.weight
         head = head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
         return self._calibrated(head, candidate)
 
-    def _lesson_of(self, candidate: Candidate, ranking: Ranking, fold: Fold) -> torch.Tensor | None:
-        """What a distilled head is taught on a fold's training rows; None for the others."""
-        if candidate.head != DISTILLED:
-            return None
-        return self._lesson(self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold), fold.train)
-
-    def _solve(
-        self, candidate: Candidate, kernel: FoldKernel, train: np.ndarray, lesson: torch.Tensor | None
-    ) -> DualSolution:
+    def _solve(self, candidate: Candidate, kernel: FoldKernel, ranking: Ranking, fold: Fold) -> DualSolution:
+        """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
+        known = self.labels.of(fold.train)
         if candidate.head == CROSS_ENTROPY:
-            weight = self.weight[train] / self.weight[train].mean()
-            return KernelLogistic(kernel.train, self.y[train], self.classes, weight).solve(candidate.strength)
-        return self._closed_form(self._ridge(kernel, train), candidate, train, lesson)
+            return KernelLogistic(kernel.train, known.y, self.classes, known.weight).solve(candidate.strength)
+        lesson = None
+        if candidate.head == DISTILLED:
+            whole = self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold)
+            lesson = ClosedForms(whole, known).lesson()
+        return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
@@ -395,7 +361,7 @@ class _Search:
         if candidate.head == CROSS_ENTROPY:
             return 1.0
         if candidate not in self.scales:
-            self.scales[candidate] = self.evidence[candidate].calibration(self.y, self.weight)
+            self.scales[candidate] = self.evidence[candidate].calibration(self.labels.y, self.labels.weight)
         return self.scales[candidate]
 
 

@@ -5,39 +5,15 @@ The idea is Scudder's (1965); the labels are soft, as in knowledge distillation 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from head2toe.probes.discriminant import discriminant
-from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge
+from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.kernels import centre
+from head2toe.probes.least_squares import DualSolution
+from head2toe.probes.settings import DISCRIMINANT
 
 MOST_UNLABELLED = 2000  # kernels have a row for each: of more, a random sample is used
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Classes of n labelled rows.
-
-    Attributes
-    ----------
-    y : Tensor (n,) int64
-    targets : Tensor (n, c) float64
-        Indicators of y.
-    weight : Tensor (n,) float64
-        Mean one.
-    """
-
-    y: torch.Tensor
-    targets: torch.Tensor
-    weight: torch.Tensor
-
-    def of(self, rows: np.ndarray) -> Labels:
-        """Those of some rows."""
-        weight = self.weight[rows]
-        return Labels(self.y[rows], self.targets[rows], weight / weight.mean())
 
 
 class Student:
@@ -55,6 +31,13 @@ class Student:
         Those of `train` alone are used.
     soft : Tensor (u, c) float64
         What the teacher, fitted on `train`, says of the unlabelled rows: class probabilities.
+
+    Attributes
+    ----------
+    rows : int64 array (m,)
+        The rows learned from, in the order of `labels`, Labels (m,).
+    kernel : FoldKernel
+        Of these rows, and of those held out.
     """
 
     def __init__(
@@ -66,23 +49,19 @@ class Student:
         labels: Labels,
         soft: torch.Tensor,
     ) -> None:
-        own = labels.of(train)
         self.rows = np.concatenate([train, unlabelled])
-        self.targets = torch.cat([own.targets, soft])
-        self.y = torch.cat([own.y, soft.argmax(dim=1)])
-        weight = torch.cat([own.weight, torch.ones(len(unlabelled), dtype=torch.float64)])
-        self.weight = weight / weight.mean()
-        self.kernel: FoldKernel = centre(gram, self.rows, held_out, self.weight)
-        self.ridge = KernelRidge(self.kernel.train, self.targets, self.weight)
+        self.labels = labels.of(train).with_soft(soft)
+        self.kernel = centre(gram, self.rows, held_out, self.labels.weight)
+        self._heads = ClosedForms(self.kernel, self.labels)
 
     def solve(self, strength: float) -> DualSolution:
         """The discriminant on the outputs of a ridge regression."""
-        left_out = self.targets - self.ridge.leave_one_out(strength)
-        return discriminant(self.ridge.solve(strength), left_out, self.y, self.targets, self.weight)
+        return self._heads.solve(DISCRIMINANT, strength)
 
 
-def sampled(X: np.ndarray, random_state: int) -> np.ndarray:
-    """At most `MOST_UNLABELLED` of the rows, drawn at random, in their order."""
-    if len(X) <= MOST_UNLABELLED:
-        return X
-    return X[np.sort(np.random.default_rng(random_state).permutation(len(X))[:MOST_UNLABELLED])]
+def sample(count: int, random_state: int) -> np.ndarray:
+    """Numbers of the unlabelled rows to use, ascending: of `count` all, or `MOST_UNLABELLED` at random."""
+    drawn = np.arange(count)
+    if count > MOST_UNLABELLED:
+        drawn = np.random.default_rng(random_state).permutation(count)[:MOST_UNLABELLED]
+    return np.sort(drawn)

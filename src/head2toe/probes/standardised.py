@@ -90,13 +90,13 @@ class Standardised:
         side_by_side = last - first == len(indices)
         if self._held is not None:
             return self._held[first:last] if side_by_side else self._held[torch.from_numpy(indices)]
-        return self.of(self.X, indices)
+        return self.of(self.X, slice(None), indices)
 
-    def of(self, X: np.ndarray, indices: np.ndarray) -> torch.Tensor:
-        """Features of any rows X (m, d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
+    def of(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
+        """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
         first, last = int(indices[0]), int(indices[-1]) + 1
-        side_by_side = last - first == len(indices)
-        part = X[:, first:last] if side_by_side else np.take(X[:, first:last], indices - first, axis=1)
+        part = X[rows, first:last]
+        part = part if last - first == len(indices) else np.take(part, indices - first, axis=1)
         return self._standardise(torch.from_numpy(np.array(part.T, np.float32, order="C")), indices)
 
     def gram(
@@ -138,24 +138,27 @@ class Joined(Standardised):
     Parameters
     ----------
     rows : Standardised (n, d)
-    others : array or memmap of shape (u, d)
+    others : array or memmap of shape (., d)
+        Read in tiles, never copied as a whole.
+    chosen : int64 array (u,)
+        Which of the others.
 
     Attributes
     ----------
     added : int64 array (u,)
-        The numbers of the others: n, n + 1, ...
+        Their numbers among all: n, n + 1, ...
     """
 
-    def __init__(self, rows: Standardised, others: np.ndarray) -> None:
-        self.rows, self.others = rows, others
-        self.n, self.d = rows.n + len(others), rows.d
+    def __init__(self, rows: Standardised, others: np.ndarray, chosen: np.ndarray) -> None:
+        self.rows, self.others, self.chosen = rows, others, chosen
+        self.n, self.d = rows.n + len(chosen), rows.d
         self.step = max(1, TILE_BYTES // (4 * self.n))
         self.mean, self.scale = rows.mean, rows.scale
         self.added = np.arange(rows.n, self.n)
 
     def tile(self, indices: np.ndarray) -> torch.Tensor:
         """As of all rows: float32 (K, n + u)."""
-        return torch.cat([self.rows.tile(indices), self.rows.of(self.others, indices)], dim=1)
+        return torch.cat([self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)], dim=1)
 
 
 def _let_go(X: np.ndarray) -> None:
