@@ -106,7 +106,7 @@ def test_unlabelled_images_are_read_without_labels(fit, folder, tmp_path):
     done = fit(folder, tmp_path / "probe", "--unlabelled", flat, "--json")
     assert done.code == 0 and any("1 of 13" in line for line in done.err)
     assert done.json["n"] == 30 and done.json["skipped"] == []
-    assert [one["path"] for one in done.json["skipped_unlabelled"]] == ["broken.png"]
+    assert [one["path"] for one in done.json["skipped_unlabelled"]] == [str(flat / "broken.png")]
     table = Head2ToeClassifier.load(tmp_path / "probe").search_table_
     assert {row["unlabelled"] for row in table} == {0, 12}
     assert fit(folder, tmp_path / "other", "--unlabelled", tmp_path / "nowhere").code == 2
