@@ -40,8 +40,11 @@ QUICK = {
 
 
 def assert_same(actual, expected):
-    """Equal logits but for rounding: how a matrix product adds up depends on where its memory starts."""
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+    """Equal logits but for rounding: how a matrix product adds up depends on where its memory starts.
+
+    A small logit is a sum of large terms, and rounds as they do.
+    """
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3 + 1e-4 * np.abs(expected).max())
 
 
 @pytest.fixture(scope="module")

@@ -75,5 +75,5 @@ class Columns:
 
     def indices(self, view: str) -> np.ndarray:
         """Column numbers of a view, int64, ascending."""
-        spans = [np.arange(self.blocks[b].start, self.blocks[b].stop) for b in self.views[view]]
-        return np.sort(np.concatenate(spans)) if spans else np.empty(0, np.int64)
+        spans = sorted((self.blocks[b].start, self.blocks[b].stop) for b in self.views[view])
+        return np.concatenate([np.arange(*span) for span in spans]) if spans else np.empty(0, np.int64)

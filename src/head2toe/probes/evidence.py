@@ -51,8 +51,12 @@ class Evidence:
 
     def calibration(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """The factor on the logits with the smallest held-out log loss (temperature scaling, Guo et al. 2017)."""
-        losses = [self.log_loss(y, weight, scale) for scale in TEMPERATURES]
-        return float(TEMPERATURES[int(np.argmin(losses))])
+        low, high = 0, len(TEMPERATURES) - 1
+        while low < high:  # the loss is convex in the factor
+            middle = (low + high) // 2
+            first, second = (self.log_loss(y, weight, TEMPERATURES[i]) for i in (middle, middle + 1))
+            low, high = (low, middle) if first <= second else (middle + 1, high)
+        return float(TEMPERATURES[low])
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits)

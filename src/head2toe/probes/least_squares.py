@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -60,6 +61,11 @@ class KernelRidge:
         self.values = values.clamp_min(0)
         self.aim(targets)
 
+    @cached_property
+    def squared(self) -> torch.Tensor:
+        """Squares of the eigenvectors' entries, (m, m)."""
+        return self.vectors.square()
+
     def aim(self, targets: torch.Tensor) -> None:
         """Take other targets (m, c); the eigendecomposition stays."""
         self.intercept = (self.weight / self.weight.sum()) @ targets
@@ -86,7 +92,7 @@ class KernelRidge:
         """
         ratio = strength / (self.values + strength)
         residual = self.vectors @ (self.rotated * ratio[:, None])
-        free = (self.vectors**2) @ ratio - self.root**2 / (self.root @ self.root)
+        free = self.squared @ ratio - self.root**2 / (self.root @ self.root)
         return residual / free.clamp_min(1e-12)[:, None] / self.root[:, None]
 
     def best_strength(self, strengths: tuple[float, ...]) -> float:

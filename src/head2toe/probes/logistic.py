@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from head2toe.probes.kernels import widened
 from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
@@ -30,10 +31,10 @@ class KernelLogistic:
         kept = values > RANK * values[-1].clamp_min(1e-300)
         self.values, self.vectors = values[kept], vectors[:, kept]
         self.scores = (self.vectors * self.values.sqrt()).float()
-        self.y, self.m = y, len(y)
+        self.y, self.m, self.classes = y, len(y), classes
         self.weight = (weight / len(y)).float()
         prior = torch.bincount(y, weights=weight, minlength=classes)
-        self.coef = torch.zeros(len(self.values), classes)
+        self.coef = widened(torch.zeros(len(self.values), classes))  # further columns stay zero
         self.intercept = (prior / prior.sum()).clamp_min(1e-12).log().float()
         self.intercept -= self.intercept.mean()
 
@@ -49,7 +50,8 @@ class KernelLogistic:
         root = (CURVATURE * self.values / self.m + strength).rsqrt().float()[:, None]
         scaled, penalty = self.scores * root.T, strength * root.square()
         coef, intercept = self.coef / root, self.intercept.clone()
-        rows = torch.arange(self.m)
+        rows, residual = torch.arange(self.m), torch.zeros(self.m, coef.shape[1])
+        mine = residual[:, : self.classes]
         coef.requires_grad_()
         intercept.requires_grad_()
         solver = torch.optim.LBFGS(
@@ -63,17 +65,17 @@ class KernelLogistic:
 
         @torch.no_grad()
         def closure() -> torch.Tensor:
-            log_p = (scaled @ coef + intercept).log_softmax(dim=1)
+            log_p = ((scaled @ coef)[:, : self.classes] + intercept).log_softmax(dim=1)
             loss = -(self.weight @ log_p[rows, self.y]) + (penalty * coef.square()).sum() / 2
-            residual = log_p.exp()
-            residual[rows, self.y] -= 1
-            residual *= self.weight[:, None]
+            torch.exp(log_p, out=mine)
+            mine[rows, self.y] -= 1
+            mine.mul_(self.weight[:, None])
             coef.grad = torch.addmm(penalty * coef, scaled.T, residual)
-            intercept.grad = residual.sum(dim=0)
+            intercept.grad = mine.sum(dim=0)
             return loss
 
         solver.step(closure)  # type: ignore[arg-type]
         self.coef = (coef * root).detach()
         self.intercept = intercept.detach() - intercept.detach().mean()
-        alpha = self.vectors @ (self.coef.double() / self.values.sqrt()[:, None])
+        alpha = self.vectors @ (self.coef[:, : self.classes].double() / self.values.sqrt()[:, None])
         return DualSolution(alpha, self.intercept.double())

@@ -132,7 +132,8 @@ class _Search:
         views = self.settings.views or self.columns.candidate_views()
         ways = [(view, way) for view in views for way in self.settings.layer_weights]
         for f, fold in enumerate(self.folds):
-            self._try_closed_form(LINEAR, self._kernel(self.selector.bank.view(LINEAR_VIEW), fold), fold)
+            penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
+            self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
             for v, (view, way) in enumerate(ways):
                 ranking = self.selector.rank(view, way, fold.train)
                 self.rankings[view, way, f] = ranking
@@ -158,12 +159,14 @@ class _Search:
     def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
-        kernel = self._kernel(self.selector.gram(view, ranking, 1.0), fold)
-        lesson = ClosedForms(kernel, self.labels.of(fold.train)).lesson() if DISTILLED in self.closed_forms else None
+        known = self.labels.of(fold.train)
+        heads = ClosedForms(self._kernel(self.selector.gram(view, ranking, 1.0), fold), known)
+        lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
-            self._try_closed_form(Features(view, way, 1.0), kernel, fold)
+            self._try_closed_form(Features(view, way, 1.0), heads, fold)
         for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
-            self._try_closed_form(Features(view, way, fraction), self._kernel(gram, fold), fold, lesson)
+            heads = ClosedForms(self._kernel(gram, fold), known)
+            self._try_closed_form(Features(view, way, fraction), heads, fold, lesson)
 
     def _fractions(self, view: str) -> tuple[float, ...]:
         """Shares of a view's features that may be kept, ascending."""
@@ -173,14 +176,14 @@ class _Search:
         return tuple(sorted({min(fraction, share) for fraction in self.fractions}))
 
     def _try_closed_form(
-        self, features: Features, kernel: FoldKernel, fold: Fold, lesson: torch.Tensor | None = None
+        self, features: Features, heads: ClosedForms, fold: Fold, lesson: torch.Tensor | None = None
     ) -> None:
-        heads = ClosedForms(kernel, self.labels.of(fold.train))
         for strength in RIDGE:
             for head in self.closed_forms:
                 if head == DISTILLED and lesson is None:
                     continue
-                self._record(Candidate(features, head, strength), kernel, heads.solve(head, strength, lesson), fold)
+                solution = heads.solve(head, strength, lesson)
+                self._record(Candidate(features, head, strength), heads.kernel, solution, fold)
 
     def _judge_finalists(self) -> None:
         """For the linear probe and the best few features, add the evidence of heads that are too slow for all."""

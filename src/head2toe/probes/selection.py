@@ -71,16 +71,16 @@ class Selector:
 
     def grams(self, view: str, ranking: Ranking, fractions: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor]]:
         """`gram` for ascending fractions, each the one before plus what is new in it."""
-        total, before = torch.zeros(self.rows.n, self.rows.n), np.empty(0, np.int64)
+        total, before = torch.zeros(self.rows.n, self.rows.n), np.zeros(len(ranking.scores), bool)
         for fraction in fractions:
             if fraction == 1:
                 yield fraction, self.bank.view(view, ranking.blocks)
                 continue
             kept = top(ranking.scores, fraction)
-            new = np.setdiff1d(kept, before, assume_unique=True)
+            new = kept[~before[kept]]
             if len(new):
                 total = total + self._sum(view, ranking, new)
-            before = kept
+            before[kept] = True
             yield fraction, total
 
     def _sum(self, view: str, ranking: Ranking, places: np.ndarray) -> torch.Tensor:

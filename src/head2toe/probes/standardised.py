@@ -9,8 +9,12 @@ import numpy as np
 import psutil
 import torch
 
+from head2toe.probes.kernels import LINE, widened
+
 STRIPS = 5
 TILE_BYTES = 16 * 2**20
+MEASURED_BYTES = 4 * 2**20  # measured at a time: what a processor's cache holds
+READ_BYTES = 64 * 2**20  # of X copied at a time
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
 
@@ -47,20 +51,22 @@ class Standardised:
         self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
         held = 4 * self.n * self.d <= HELD_SHARE * psutil.virtual_memory().available
-        self._held = torch.empty(self.d, self.n) if held else None
+        self._held = _transposed(X) if held else None
         self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
-        for start, stop in self._spans(self.d):
+        for start, stop in _spans(self.d, max(1, MEASURED_BYTES // (4 * self.n))):
             self._measure(start, stop, torch.from_numpy(share))
-            if held:
-                _let_go(X)
         for start, stop in blocks:
             self._damp(start, stop)
         if self._held is not None:
-            for start, stop in self._spans(self.d):
+            for start, stop in _spans(self.d, self.step):
                 self._held[start:stop] /= torch.from_numpy(self.scale[start:stop])[:, None]
 
     def _measure(self, start: int, stop: int, share: torch.Tensor) -> None:
-        tile = torch.from_numpy(np.ascontiguousarray(self.X[:, start:stop].T, np.float32))
+        """Mean and spread of some features; where they are held, they are centred too."""
+        if self._held is None:
+            tile = torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
+        else:
+            tile = self._held[start:stop]
         mean = (tile @ share.float()).double()
         centred = tile - mean.float()[:, None]
         mean = mean + (centred @ share.float()).double()  # a second step: the first rounds where the mean is large
@@ -69,7 +75,7 @@ class Standardised:
         self.mean[start:stop] = mean.numpy()
         self.scale[start:stop] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
         if self._held is not None:
-            torch.sub(tile, torch.from_numpy(self.mean[start:stop])[:, None], out=self._held[start:stop])
+            tile -= torch.from_numpy(self.mean[start:stop])[:, None]
 
     def _damp(self, start: int, stop: int) -> None:
         variance = np.where(np.isfinite(self.scale[start:stop]), self.scale[start:stop], 0).astype(np.float64) ** 2
@@ -79,10 +85,6 @@ class Standardised:
         tile -= torch.from_numpy(self.mean[indices])[:, None]
         tile /= torch.from_numpy(self.scale[indices])[:, None]
         return tile
-
-    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
-        for start in range(0, length, self.step):
-            yield start, min(start + self.step, length)
 
     def tile(self, indices: np.ndarray) -> torch.Tensor:
         """Standardised features at ascending `indices`, float32 (K, n); not to be written to."""
@@ -112,7 +114,7 @@ class Standardised:
         """
         size = self.n if of is None else len(of)
         total = torch.zeros(size, size)
-        for start, stop in self._spans(len(indices)):
+        for start, stop in _spans(len(indices), self.step):
             z = self.tile(indices[start:stop])
             z = z if of is None else z[:, torch.from_numpy(of)]
             if importance is not None:
@@ -125,11 +127,12 @@ class Standardised:
 
     def project(self, indices: np.ndarray, dual: torch.Tensor) -> torch.Tensor:
         """``Z' alpha`` at ascending `indices`: float32 (K, c) from dual coefficients (n, c)."""
+        columns = dual.shape[1]
+        dual = widened(dual.float()) if columns > 1 else dual.float()
         out = torch.empty(len(indices), dual.shape[1])
-        dual = dual.float()
-        for start, stop in self._spans(len(indices)):
+        for start, stop in _spans(len(indices), self.step):
             torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
-        return out
+        return out[:, :columns]
 
 
 class Joined(Standardised):
@@ -161,6 +164,17 @@ class Joined(Standardised):
         return torch.cat([self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)], dim=1)
 
 
+def _transposed(X: np.ndarray) -> torch.Tensor:
+    """A copy of X feature by feature, float32 (d, n)."""
+    n, d = X.shape
+    out = torch.from_numpy(np.empty((d, n), np.float32))  # numpy asks for large pages: several times faster to fill
+    for start, stop in _spans(n, max(LINE, READ_BYTES // (4 * d))):
+        _let_go(X)  # before the first rows too: the caller may have read all of it
+        out[:, start:stop] = torch.from_numpy(np.array(X[start:stop], np.float32)).T
+    _let_go(X)
+    return out
+
+
 def _let_go(X: np.ndarray) -> None:
     """Take the pages of a memmap that have been read out of this process's memory; the system may keep them cached.
 
@@ -171,6 +185,11 @@ def _let_go(X: np.ndarray) -> None:
         base, mode = base.base, getattr(base, "mode", mode)
     if isinstance(base, mmap.mmap) and mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
+
+
+def _spans(length: int, step: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, step):
+        yield start, min(start + step, length)
 
 
 def _strips(size: int) -> Iterator[tuple[int, int]]:
