@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
 from head2toe.probes.heads import LEAST_BYTES, LinearHead, features_within
+from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature
+from head2toe.probes.standardised import Standardised
 
 K, C = 300, 7
 
@@ -52,6 +55,41 @@ def test_constant_features_and_silent_classes_survive_rounding(head: LinearHead)
     assert torch.isfinite(rounded.logits(torch.randn(5, K))).all()
     assert not rounded.coef[:, 3].any() and not rounded.coef[2].any()
     assert_equal(LinearHead.of(rounded.tensors()), rounded)
+
+
+@pytest.mark.parametrize("classes", [MANY_CLASSES - 1, MANY_CLASSES, MANY_CLASSES + 1, 102])
+def test_many_classes_take_four_bits_a_coefficient(classes: int) -> None:
+    g = torch.Generator().manual_seed(2)
+    coef = torch.randn(classes, K, generator=g)
+    coef[:, 5] = 0
+    ones = torch.ones(K)
+    rounded = LinearHead(torch.arange(K), ones, ones, coef, torch.zeros(classes)).rounded()
+    stored = rounded.tensors()
+    assert stored["coef"].nbytes == bytes_a_feature(classes) * K
+    assert (stored["coef"].dtype == torch.uint8) == (classes >= MANY_CLASSES)
+    assert_equal(LinearHead.of(stored), rounded)
+
+
+def test_features_make_good_what_others_lost_by_rounding() -> None:
+    """On the rows of the fit and, features being correlated, on new ones of their kind."""
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(20, 400)) * rng.uniform(0.1, 3, 400)
+    X, new = ((rng.normal(size=(n, 20)) @ loadings + rng.normal(size=(n, 400))).astype(np.float32) for n in (300, 100))
+    X[:, 7] = 3.0
+    rows = Standardised(X, np.ones(300))
+    indices = np.sort(rng.choice(400, 350, replace=False))
+    coef = torch.from_numpy(rng.normal(size=(40, 350)).astype(np.float32) / 10)
+    head = LinearHead(
+        torch.from_numpy(indices),
+        torch.from_numpy(rows.mean[indices]),
+        torch.from_numpy(rows.scale[indices]),
+        coef,
+        torch.zeros(40),
+    )
+    for kept in (torch.from_numpy(part[:, indices]) for part in (X, new)):
+        exact, near, made_good = (h.logits(kept) for h in (head, head.rounded(), head.rounded(rows)))
+        assert (made_good - exact).std() < (near - exact).std() / 2
+    assert_equal(head.rounded(rows).rounded(), head.rounded(rows))
 
 
 def assert_equal(a: LinearHead, b: LinearHead) -> None:

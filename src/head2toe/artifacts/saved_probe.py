@@ -14,7 +14,7 @@ from head2toe.features.pooling import operation
 from head2toe.probes import LinearHead
 
 FORMAT = "head2toe probe"
-SCHEMA = 2
+SCHEMA = 3  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many
 _HEADS = ("head", "linear_head")
 _FIELDS = ("choice", "search_table", "cv_accuracy", "linear_cv_accuracy", "dtype", "backbone", "parameters")
 
@@ -141,7 +141,8 @@ def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> 
     if lacking:
         raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
     k = len(mine["indices"])
-    shapes = {"mean": (k,), "scale": (k,), "coef": (classes, k), "step": (k,), "intercept": (classes,)}
+    lines = -(-classes // 2) if mine["coef"].dtype == torch.uint8 else classes  # two classes to a byte
+    shapes = {"mean": (k,), "scale": (k,), "coef": (lines, k), "step": (k,), "intercept": (classes,)}
     for part, value in mine.items():
         if part in shapes and tuple(value.shape) != shapes[part]:
             raise ProbeFormatError(f"its {name}.{part} has shape {tuple(value.shape)}, not {shapes[part]}")

@@ -9,9 +9,9 @@ import torch
 
 from head2toe.probes.least_squares import DualSolution
 from head2toe.probes.ranking import spread
+from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, compensated, nearest, packed, step_of, unpacked
 from head2toe.probes.standardised import Standardised
 
-LEVELS = 127  # of a stored coefficient, on either side of zero
 FILE_BYTES = 1024  # what the file of a head says besides its tensors: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 
@@ -40,23 +40,32 @@ class LinearHead:
         z = (kept.to(self.mean.dtype) - self.mean) / self.scale
         return z @ self.coef.T + self.intercept
 
-    def rounded(self) -> LinearHead:
+    def rounded(self, rows: Standardised | None = None) -> LinearHead:
         """The head that is kept: small numbers that say nearly the same.
 
         `mean` and `scale` take bfloat16's precision, which coefficients and intercept make good; the coefficients of a
-        feature become whole multiples, 127 at most, of a step of its own: some features speak a hundred times as loud
-        as others. At the mean of the features all logits stay what they are.
+        feature become whole multiples of a step of its own, 127 at most, or 7 where classes are many
+        (`rounding.levels`): some features speak a hundred times as loud as others. At the mean of the features all
+        logits stay what they are.
+
+        Parameters
+        ----------
+        rows : Standardised, optional
+            The rows that it was fitted on, in the units of this head. Where classes are many, later features then make
+            good what the rounding of earlier ones did to the logits.
         """
         mean, scale = _short(self.mean), _short(self.scale)
         varies = scale.isfinite()
         coef = torch.where(varies, self.coef * (scale / self.scale), 0.0)
-        step = _step(coef)
-        coef = (coef / step).round().clamp(-LEVELS, LEVELS) * step
+        if rows is None or len(coef) < MANY_CLASSES:
+            coef = nearest(coef)
+        else:
+            coef = compensated(coef, rows, self.indices.numpy())
         shift = torch.where(varies, (self.mean.double() - mean) / scale, 0.0)
         return LinearHead(self.indices, mean, scale, coef, (self.intercept - coef.double() @ shift).float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What is stored: K int32 indices, 3 K bfloat16 and K c int8 numbers, and c float32 ones.
+        """What is stored: K int32 indices, 3 K bfloat16 numbers, K c of eight or four bits, and c float32 ones.
 
         A head that is not `rounded` would lose by that: it is stored in float32.
         """
@@ -64,20 +73,19 @@ class LinearHead:
         mine, short = _parts(self), _parts(self.rounded())
         if not all(torch.equal(mine[name], short[name]) for name in mine):
             return {"indices": indices, **mine}
-        step = _step(self.coef)
         return {
             "indices": indices,
             "mean": self.mean.bfloat16(),
             "scale": self.scale.bfloat16(),
-            "coef": (self.coef / step).round().to(torch.int8),
-            "step": step.bfloat16(),
+            "coef": packed(self.coef),
+            "step": step_of(self.coef).bfloat16(),
             "intercept": self.intercept,
         }
 
     @staticmethod
     def of(tensors: dict[str, torch.Tensor]) -> LinearHead:
         """The head of `tensors`, the very same."""
-        coef = tensors["coef"].float()
+        coef = unpacked(tensors["coef"], len(tensors["intercept"]))
         if "step" in tensors:
             coef = coef * tensors["step"].float()
         mean, scale = tensors["mean"].float(), tensors["scale"].float()
@@ -87,7 +95,7 @@ class LinearHead:
 def features_within(size: float, classes: int) -> int:
     """How many features a c-class head of `size` bytes keeps, file and all (`LinearHead.tensors`)."""
     for_features = int(max(size, LEAST_BYTES)) - 4 * classes - FILE_BYTES
-    return max(1, for_features // (4 + 3 * 2 + classes))
+    return max(1, for_features // (4 + 3 * 2 + bytes_a_feature(classes)))
 
 
 def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
@@ -96,16 +104,6 @@ def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
 
 def _short(values: torch.Tensor) -> torch.Tensor:
     return values.bfloat16().float()
-
-
-def _step(coef: torch.Tensor) -> torch.Tensor:
-    """What the coefficients of each feature are multiples of, (K,): of bfloat16's precision, never rounded up.
-
-    The largest coefficient is then 127 steps, exactly, so that the steps of a rounded head are found again.
-    """
-    step = coef.abs().amax(dim=0) / LEVELS
-    cut = (step.view(torch.int32) & -(2**16)).view(torch.float32)
-    return torch.where(cut > 0, cut, 1.0)
 
 
 def head_from_dual(

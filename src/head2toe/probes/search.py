@@ -341,7 +341,7 @@ class _Search:
             solution, unit = self._solve(candidate, kernel, ranking, self.whole), kernel.unit
             rows, train, weight = self.rows, self.everything, self.labels.weight
         head = head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
-        return self._calibrated(head, candidate)
+        return self._calibrated(head, candidate).rounded(rows)
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel, ranking: Ranking, fold: Fold) -> DualSolution:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
@@ -357,7 +357,7 @@ class _Search:
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
         scale = self._scale(candidate)
-        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale).rounded()
+        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
 
     def _scale(self, candidate: Candidate) -> float:
         """The calibrating factor of a head in closed form; a logistic one is fitted to be a probability as it is."""
