@@ -49,13 +49,14 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
 
 
 def _took(outcomes: list[Any]) -> str:
-    """Hours of everything measured here, by one thread; each pair of task and network extracts once."""
+    """Hours of everything measured here; each pair of task and network extracts once."""
     ran = [one for one in outcomes if one.method not in NOT_COUNTED]
     training = sum(one.train_seconds for one in ran)
     longest: dict[str, float] = {}
     for one in ran:
         longest[one.task] = max(longest.get(one.task, 0.0), one.extract_seconds)
-    return f"These cells took {training / 3600:.1f} hours of training and {sum(longest.values()) / 3600:.1f} of extraction."
+    extraction = sum(longest.values())
+    return f"These cells took {training / 3600:.1f} hours of training and {extraction / 3600:.1f} of extraction."
 
 
 def _gains(outcomes: list[Any]) -> list[str]:
