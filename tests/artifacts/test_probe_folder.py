@@ -95,10 +95,12 @@ def test_the_two_heads_may_be_one(place):
     assert_equal(load_probe(place), same)
 
 
-def test_a_rounded_head_comes_back_the_same(place):
-    rounded = replace(probe(), head=head([0, 2, 9]).rounded())
+@pytest.mark.parametrize(("classes", "dtype"), [(3, torch.int8), (33, torch.uint8)])
+def test_a_rounded_head_comes_back_the_same(place, classes, dtype):
+    heads = {name: head(at, classes, seed=2).rounded() for name, at in (("head", [0, 2, 9]), ("linear_head", [1]))}
+    rounded = replace(probe([f"class {i}" for i in range(classes)]), **heads)
     save_probe(place, rounded)
-    assert load_file(place / "probe.safetensors")["head.coef"].dtype == torch.int8
+    assert load_file(place / "probe.safetensors")["head.coef"].dtype == dtype
     assert_equal(load_probe(place), rounded)
 
 

@@ -261,3 +261,18 @@ def test_the_head_that_is_kept_is_what_would_be_stored(found) -> None:
     stored = found.head.tensors()
     assert stored["coef"].dtype == torch.int8
     assert torch.equal(LinearHead.of(stored).coef, found.head.coef)
+
+
+def test_of_many_classes_as_well_and_rounding_costs_no_accuracy() -> None:
+    classes = 40
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(classes, D))
+    y = np.arange(6 * classes) % classes
+    X, fresh = ((centres[y] + 1.5 * rng.normal(size=(len(y), D))).astype(np.float32) for _ in range(2))
+    found = search(X, y, columns(), settings=QUICK)
+    stored = found.head.tensors()
+    assert stored["coef"].dtype == torch.uint8
+    assert torch.equal(LinearHead.of(stored).coef, found.head.coef)
+    logits = found.head.logits(torch.from_numpy(fresh)[:, found.head.indices])
+    accuracy = float((logits.argmax(1).numpy() == y).mean())
+    assert accuracy > found.cv_accuracy - 0.05  # judged before rounding, and with fewer rows
