@@ -56,7 +56,10 @@ def _took(outcomes: list[Any]) -> str:
     for one in ran:
         longest[one.task] = max(longest.get(one.task, 0.0), one.extract_seconds)
     extraction = sum(longest.values())
-    return f"These cells took {training / 3600:.1f} hours of training and {extraction / 3600:.1f} of extraction."
+    return (
+        f"What ran here, nothing extrapolated, took {training / 3600:.1f} hours of training and "
+        f"{extraction / 3600:.1f} of extraction."
+    )
 
 
 def _gains(outcomes: list[Any]) -> list[str]:

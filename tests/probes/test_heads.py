@@ -70,6 +70,16 @@ def test_many_classes_take_four_bits_a_coefficient(classes: int) -> None:
     assert_equal(LinearHead.of(stored), rounded)
 
 
+def test_heads_of_many_classes_in_eight_bits_are_read_and_kept() -> None:
+    """Schema 2 had them."""
+    whole = torch.randint(-127, 128, (MANY_CLASSES, K), generator=torch.Generator().manual_seed(3), dtype=torch.int8)
+    ones = torch.ones(K, dtype=torch.bfloat16)
+    stored = {"indices": torch.arange(K, dtype=torch.int32), "mean": ones, "scale": ones, "coef": whole, "step": ones}
+    read = LinearHead.of({**stored, "intercept": torch.zeros(MANY_CLASSES)})
+    assert torch.equal(read.coef, whole.float())
+    assert_equal(LinearHead.of(read.tensors()), read)
+
+
 def test_features_make_good_what_others_lost_by_rounding() -> None:
     """On the rows of the fit and, features being correlated, on new ones of their kind."""
     rng = np.random.default_rng(0)

@@ -9,7 +9,16 @@ import torch
 
 from head2toe.probes.least_squares import DualSolution
 from head2toe.probes.ranking import spread
-from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, compensated, nearest, packed, step_of, unpacked
+from head2toe.probes.rounding import (
+    MANY_CLASSES,
+    bytes_a_feature,
+    compensated,
+    levels,
+    nearest,
+    packed,
+    step_of,
+    unpacked,
+)
 from head2toe.probes.standardised import Standardised
 
 FILE_BYTES = 1024  # what the file of a head says besides its tensors: less than this
@@ -52,15 +61,16 @@ class LinearHead:
         ----------
         rows : Standardised, optional
             The rows that it was fitted on, in the units of this head. Where classes are many, later features then make
-            good what the rounding of earlier ones did to the logits.
+            good what the rounding of earlier ones did to the logits; steps of a 127th need no such care.
         """
         mean, scale = _short(self.mean), _short(self.scale)
         varies = scale.isfinite()
         coef = torch.where(varies, self.coef * (scale / self.scale), 0.0)
+        most = levels(len(coef))
         if rows is None or len(coef) < MANY_CLASSES:
-            coef = nearest(coef)
+            coef = nearest(coef, most)
         else:
-            coef = compensated(coef, rows, self.indices.numpy())
+            coef = compensated(coef, most, rows, self.indices.numpy())
         shift = torch.where(varies, (self.mean.double() - mean) / scale, 0.0)
         return LinearHead(self.indices, mean, scale, coef, (self.intercept - coef.double() @ shift).float())
 
@@ -78,7 +88,7 @@ class LinearHead:
             "mean": self.mean.bfloat16(),
             "scale": self.scale.bfloat16(),
             "coef": packed(self.coef),
-            "step": step_of(self.coef).bfloat16(),
+            "step": step_of(self.coef, levels(len(self.coef))).bfloat16(),
             "intercept": self.intercept,
         }
 

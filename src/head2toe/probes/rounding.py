@@ -20,33 +20,35 @@ def bytes_a_feature(classes: int) -> int:
     return -(-classes // 2) if classes >= MANY_CLASSES else classes
 
 
-def step_of(coef: torch.Tensor) -> torch.Tensor:
+def step_of(coef: torch.Tensor, most: int) -> torch.Tensor:
     """What the coefficients of each feature are to be multiples of, (c, K) -> (K,): in bfloat16, never rounded up.
 
-    The largest coefficient then takes all levels, exactly, so that the steps of a rounded head are found again.
+    The largest coefficient is then `most` steps, exactly, so that the steps of a rounded head are found again.
     """
-    step = coef.abs().amax(dim=0) / levels(len(coef))
+    step = coef.abs().amax(dim=0) / most
     cut = (step.view(torch.int32) & -(2**16)).view(torch.float32)
     return torch.where(cut > 0, cut, 1.0)
 
 
-def nearest(coef: torch.Tensor) -> torch.Tensor:
+def nearest(coef: torch.Tensor, most: int) -> torch.Tensor:
     """Each coefficient (c, K) at the nearest multiple of the step of its feature."""
-    step, most = step_of(coef), levels(len(coef))
+    step = step_of(coef, most)
     return (coef / step).round().clamp(-most, most) * step
 
 
-def compensated(coef: torch.Tensor, rows: Standardised, indices: np.ndarray) -> torch.Tensor:
+def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.ndarray) -> torch.Tensor:
     """Features rounded one after the other, each making good on the training rows what those before it moved.
 
-    The loudest feature comes first. What rounding leaves in the logits is then less than half of what `nearest` leaves
-    there, and a tenth where features are much alike: four bits do. This is the greedy rounding of optimal brain
-    quantisation (Frantar et al. 2022) without its inverse Hessian: Gauss-Seidel steps need no K x K matrix.
+    The loudest feature comes first. Features are much alike, so that a few levels do: `python -m benchmarks rounding`.
+    This is the greedy rounding of optimal brain quantisation (Frantar et al. 2022) without its inverse Hessian:
+    Gauss-Seidel steps need no K x K matrix.
 
     Parameters
     ----------
     coef : float32 Tensor (c, K)
         Of features in the units of `rows`, give or take bfloat16's precision.
+    most : int
+        Steps that the largest coefficient of a feature has.
     rows : Standardised
     indices : int64 array (K,), ascending
     """
@@ -59,14 +61,14 @@ def compensated(coef: torch.Tensor, rows: Standardised, indices: np.ndarray) -> 
         for feature, place in zip(part.tolist(), order.argsort().tolist(), strict=True):
             z = tile[place]
             wanted = coef[:, feature] + z @ owed / energy[place]
-            out[:, feature] = nearest(wanted[:, None])[:, 0]
+            out[:, feature] = nearest(wanted[:, None], most)[:, 0]
             owed.addr_(z, coef[:, feature] - out[:, feature])
     return out
 
 
 def packed(coef: torch.Tensor) -> torch.Tensor:
     """Rounded coefficients (c, K) as whole numbers: int8 (c, K), or two classes to a uint8 (ceil(c / 2), K)."""
-    whole = (coef / step_of(coef)).round().to(torch.int8)
+    whole = (coef / step_of(coef, levels(len(coef)))).round().to(torch.int8)
     if len(coef) < MANY_CLASSES:
         return whole
     even = torch.nn.functional.pad(whole, (0, 0, 0, len(whole) % 2))
