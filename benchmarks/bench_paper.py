@@ -2,8 +2,9 @@
 
 `python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
 cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
-several processes can work on different cells; `--methods=linear,head2toe` runs those alone. Needs the folder `shared`
-beside the checkout. `python -m benchmarks paper` prints what is there.
+two processes, each with half of the cores, work on different cells: what a cell does keeps little more than one core
+busy. `--methods=linear,head2toe` runs those methods alone. Needs the folder `shared` beside the checkout.
+`python -m benchmarks paper` prints what is there.
 
 `finetune-official`, with the embedded backbone alone, trains for minutes on a GPU and for hours without: only
 `--methods=finetune-official` runs it. Its outcomes name the GPU, and their seconds are compared with nothing.
@@ -14,8 +15,11 @@ train in minutes. All methods of that row see the same images.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 
 from benchmarks import records
 from benchmarks.bench_main_job import SHARED, TASKS, spec
@@ -38,6 +42,7 @@ OFFICIAL = "finetune-official"
 COSTED = ("orientation", "caltech101")  # tasks whose fine-tuning is costed, with few and with many classes
 SMALL, PIXELS = "embedded-64", 64
 BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224", SMALL)
+PROCESSES = 2
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in GROUPS)
 
 
@@ -79,6 +84,24 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
+def run_cells(cells: tuple[str, ...], only: tuple[str, ...] = ()) -> None:
+    """Run cells, as many at once as there are processes. One that fails is raised when the others are done."""
+    if len(cells) < 2:
+        for cell in cells:
+            run_cell(cell, only)
+        return
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _share_cores) as pool:
+        running = [pool.submit(run_cell, cell, only) for cell in cells]
+    for one in as_completed(running):
+        one.result()
+
+
+def _share_cores() -> None:
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // PROCESSES))
+
+
 def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
     """Run cells and print the tables of all that have been run."""
     if cells and not SHARED.is_dir():
@@ -87,8 +110,7 @@ def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
     unknown = [cell for cell in cells if cell not in CELLS]
     if unknown:
         raise SystemExit(f"bench_paper: no cell {unknown[0]}; there are TASK--BACKBONE, such as {CELLS[0]}")
-    for cell in cells:
-        run_cell(cell, only)
+    run_cells(cells, only)
     for backbone in BACKBONES:
         print_backbone(backbone)
 
