@@ -2,8 +2,8 @@
 
 `python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
 cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
-two processes, each with half of the cores, work on different cells: what a cell does keeps little more than one core
-busy. `--methods=linear,head2toe` runs those methods alone. Needs the folder `shared` beside the checkout.
+two processes work on different cells, each with half of the cores: seconds are those of a cell beside another one.
+`--methods=linear,head2toe` runs those methods alone. Needs the folder `shared` beside the checkout.
 `python -m benchmarks paper` prints what is there.
 
 `finetune-official`, with the embedded backbone alone, trains for minutes on a GPU and for hours without: only
@@ -86,10 +86,6 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
 
 def run_cells(cells: tuple[str, ...], only: tuple[str, ...] = ()) -> None:
     """Run cells, as many at once as there are processes. One that fails is raised when the others are done."""
-    if len(cells) < 2:
-        for cell in cells:
-            run_cell(cell, only)
-        return
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _share_cores) as pool:
         running = [pool.submit(run_cell, cell, only) for cell in cells]
     for one in as_completed(running):

@@ -23,9 +23,9 @@ from benchmarks.kernels import selector_of
 
 NAME = "rounding"
 CHOSEN = ("location", "caltech101")  # classes in order, and many classes
-MOST = 7  # levels of four bits
 OF_A_FEATURE = 10  # bytes: index, mean, scale and step
-EXACT, ROUNDED = "half a byte each, unrounded", ("to the nearest", "compensated")
+FEW, EXACT = "a byte each, unrounded", "half a byte each, unrounded"
+NEAREST, COMPENSATED = "to the nearest", "compensated"
 
 
 def run_task(task: str) -> list[dict[str, Any]]:
@@ -96,13 +96,14 @@ def _heads(selector: Any, view: str, y: torch.Tensor, count: int) -> dict[tuple[
 
 def _ways(few: Any, many: Any, rows: Any, new: torch.Tensor) -> dict[str, torch.Tensor]:
     """Logits of new rows by each way."""
-    from head2toe.probes.rounding import compensated, nearest
+    from head2toe.probes.rounding import MANY_CLASSES, compensated, levels, nearest
 
+    most = levels(MANY_CLASSES)
     heads = {
-        "a byte each, unrounded": few,
+        FEW: few,
         EXACT: many,
-        "to the nearest": replace(many, coef=nearest(many.coef, MOST)),
-        "compensated": replace(many, coef=compensated(many.coef, MOST, rows, many.indices.numpy())),
+        NEAREST: replace(many, coef=nearest(many.coef, most)),
+        COMPENSATED: replace(many, coef=compensated(many.coef, most, rows, many.indices.numpy())),
     }
     return {way: head.logits(new[:, head.indices]) for way, head in heads.items()}
 
@@ -121,7 +122,7 @@ def main(tasks: list[str] | None = None) -> None:
         for key in dict.fromkeys((row["view"], row["head"], row["way"]) for row in rows):
             mine = [row for row in rows if (row["view"], row["head"], row["way"]) == key]
             best = max(mine, key=lambda row: row["cv_accuracy"])
-            moved = "" if key[2] not in ROUNDED else f"{100 * best['moved']:12.2f} %"
+            moved = "" if key[2] in (FEW, EXACT) else f"{100 * best['moved']:12.2f} %"
             print(f"  {key[0]:12}{key[1]:16}{key[2]:30}{100 * best['cv_accuracy']:8.1f}{moved}")
 
 
