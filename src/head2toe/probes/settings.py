@@ -38,8 +38,8 @@ class SearchSettings:
         Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
         features on what a discriminant says that sees all features of the view.
     patience : float
-        What is further than this behind the best after two folds is given up, and so are all ways (view and layer
-        weights) but the three best; 1: nothing is.
+        After each fold (each repetition of cross-validation, where there are several) what is more standard errors
+        than this behind the best is given up, see `race.going_on`; infinite: nothing is.
     folds, repeats : int
         Cross-validation. None: three repeats for fewer than 200 images, else one.
     random_state : int
@@ -51,7 +51,7 @@ class SearchSettings:
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
     heads: tuple[str, ...] = HEADS
-    patience: float = 0.05
+    patience: float = 1.5
     folds: int = 5
     repeats: int | None = None
     random_state: int = 0

@@ -1,0 +1,50 @@
+"""Who falls behind leaves before all folds have judged (racing, Maron and Moore 1994): folds are spent on the best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from head2toe.probes.settings import Features
+
+MOST_WAYS = (4, 3, 2)  # pairs of a view and a way of weighing layers that go on after one turn, two, and more
+
+
+def going_on(
+    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, turns: int, images: int
+) -> set[Features]:
+    """The features that stay in the race, those of the best few ways among them alone.
+
+    Parameters
+    ----------
+    hits : dict of bool arrays (held-out rows,)
+        What the best head on each gets right, of the features that all folds so far have judged.
+    share : array (held-out rows,)
+        Weights of these rows; they sum to one.
+    patience : float
+        What is further behind the best than so many standard errors of the paired difference leaves. Infinite: nothing
+        does, and all ways go on.
+    turns : int
+        How many looks there have been, this one among them.
+    images : int
+        Distinct images among the rows: repeats of cross-validation are no new ones.
+    """
+    if not hits or np.isinf(patience):
+        return set(hits)
+    accuracy = {features: float(right @ share) for features, right in hits.items()}
+    leader = hits[max(accuracy, key=accuracy.__getitem__)].astype(np.float64)
+    near = {features for features, right in hits.items() if _behind(leader - right, share, images) <= patience}
+    best: dict[tuple[str, str], float] = {}
+    for features in near:
+        way = features.view, features.layer_weights
+        best[way] = max(best.get(way, 0.0), accuracy[features])
+    ways = sorted(best, key=lambda way: (-best[way], way))[: MOST_WAYS[min(turns, len(MOST_WAYS)) - 1]]
+    return {features for features in near if (features.view, features.layer_weights) in ways}
+
+
+def _behind(difference: np.ndarray, share: np.ndarray, images: int) -> float:
+    """A mean difference in its standard errors."""
+    gap = difference @ share
+    spread = np.sqrt(max(difference**2 @ share - gap**2, 0) / images)
+    if spread > 0:
+        return float(gap / spread)
+    return np.inf if gap > 0 else 0.0
