@@ -23,6 +23,7 @@ def write(name: str, numbers: Any) -> Path:
     """Write a benchmark's numbers, with the machine and the versions they were measured on, as JSON."""
     machine = {
         "processor": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
