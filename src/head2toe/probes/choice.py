@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from head2toe.probes.paired import behind
+
 ERRORS = 0.5  # standard errors within which fewer features are preferred
 PROBE_ERRORS = 1.0  # within which the linear probe is
 LOSS = 1.25  # how many times the lowest log loss a preferred candidate's may be
@@ -86,14 +88,9 @@ class Ballot:
         return self.hits[:, seen].astype(np.float32) @ self._share(seen)
 
     def _behind(self, seen: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far each candidate is behind a rival, hits (rows,), and the standard error of that.
-
-        Repeated rows count once.
-        """
-        hits = self.hits[:, seen].astype(np.float32)
-        difference, share = rival[seen].astype(np.float32) - hits, self._share(seen)
-        gap = difference @ share
-        return gap, np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / len(np.unique(self.rows[seen])))
+        """How far each candidate is behind a rival, hits (rows,), and the standard error of that."""
+        images = len(np.unique(self.rows[seen]))
+        return behind(self.hits[:, seen], rival[seen], self._share(seen), images)
 
     def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], int]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""

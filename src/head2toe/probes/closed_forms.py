@@ -59,7 +59,6 @@ class ClosedForms:
     def __init__(self, kernel: FoldKernel, labels: Labels) -> None:
         self.kernel, self.labels = kernel, labels
         self.ridge = KernelRidge(kernel.train, labels.targets, labels.weight)
-        self._paths: dict[tuple[float, ...], list[DualSolution]] = {}
 
     def solve(self, head: str, strength: float, lesson: torch.Tensor | None = None) -> DualSolution:
         """One head; a distilled one needs a lesson, float64 (m, c): what it is to say of the training rows."""
@@ -70,7 +69,7 @@ class ClosedForms:
         if head == DISTILLED:
             assert lesson is not None
             return self.ridge.taught(lesson).path(strengths)
-        fitted = self._fitted(strengths)
+        fitted = self.ridge.path(strengths)
         if head == LEAST_SQUARES:
             return fitted
         known = self.labels
@@ -79,12 +78,6 @@ class ClosedForms:
             discriminant(solution, outputs, known.y, known.targets, known.weight)
             for solution, outputs in zip(fitted, left_out, strict=True)
         ]
-
-    def _fitted(self, strengths: tuple[float, ...]) -> list[DualSolution]:
-        """Least squares; kept, since a discriminant starts from it too."""
-        if strengths not in self._paths:
-            self._paths[strengths] = self.ridge.path(strengths)
-        return self._paths[strengths]
 
     def lesson(self) -> torch.Tensor:
         """What a discriminant says of the training rows, float64 (m, c), at the strength of the least error."""

@@ -71,6 +71,7 @@ class KernelRidge:
         self.intercept = (self.weight / self.weight.sum()) @ targets
         self.residual = self.root[:, None] * (targets - self.intercept)
         self.rotated = self.vectors.T @ self.residual
+        self._paths: dict[tuple[float, ...], list[DualSolution]] = {}
 
     def taught(self, targets: torch.Tensor) -> KernelRidge:
         """The same rows with other targets (m, c); the eigendecomposition is shared."""
@@ -79,12 +80,14 @@ class KernelRidge:
         return other
 
     def path(self, strengths: tuple[float, ...]) -> list[DualSolution]:
-        """The minimisers, by one product with the eigenvectors for all strengths."""
-        shrunk = (
-            self.rotated[:, None] / (self.values[:, None] + torch.tensor(strengths, dtype=torch.float64))[:, :, None]
-        )
-        weighted = (self.vectors @ shrunk.flatten(1)).unflatten(1, shrunk.shape[1:])
-        return [DualSolution(alpha, self.intercept) for alpha in (self.root[:, None, None] * weighted).unbind(1)]
+        """The minimisers, by one product with the eigenvectors for all strengths; kept for those that ask again."""
+        if strengths not in self._paths:
+            ridge = self.values[:, None] + torch.tensor(strengths, dtype=torch.float64)
+            shrunk = self.rotated[:, None] / ridge[:, :, None]
+            weighted = (self.vectors @ shrunk.flatten(1)).unflatten(1, shrunk.shape[1:])
+            alphas = (self.root[:, None, None] * weighted).unbind(1)
+            self._paths[strengths] = [DualSolution(alpha, self.intercept) for alpha in alphas]
+        return self._paths[strengths]
 
     def solve(self, strength: float) -> DualSolution:
         """The minimiser at one strength."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from head2toe.probes.paired import behind
 from head2toe.probes.settings import Features
 
 MOST_WAYS = (4, 3, 2)  # pairs of a view and a way of weighing layers that go on after one turn, two, and more
@@ -30,21 +31,13 @@ def going_on(
     """
     if not hits or np.isinf(patience):
         return set(hits)
-    accuracy = {features: float(right @ share) for features, right in hits.items()}
-    leader = hits[max(accuracy, key=accuracy.__getitem__)].astype(np.float64)
-    near = {features for features, right in hits.items() if _behind(leader - right, share, images) <= patience}
+    right = np.stack(list(hits.values()))
+    accuracy = right @ share
+    gap, spread = behind(right, right[accuracy.argmax()], share, images)
+    near = {one: accuracy[i] for i, one in enumerate(hits) if gap[i] <= patience * spread[i]}
     best: dict[tuple[str, str], float] = {}
-    for features in near:
+    for features, reached in near.items():
         way = features.view, features.layer_weights
-        best[way] = max(best.get(way, 0.0), accuracy[features])
+        best[way] = max(best.get(way, 0.0), reached)
     ways = sorted(best, key=lambda way: (-best[way], way))[: MOST_WAYS[min(turns, len(MOST_WAYS)) - 1]]
     return {features for features in near if (features.view, features.layer_weights) in ways}
-
-
-def _behind(difference: np.ndarray, share: np.ndarray, images: int) -> float:
-    """A mean difference in its standard errors."""
-    gap = difference @ share
-    spread = np.sqrt(max(difference**2 @ share - gap**2, 0) / images)
-    if spread > 0:
-        return float(gap / spread)
-    return np.inf if gap > 0 else 0.0
