@@ -191,8 +191,8 @@ def tables(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     return found
 
 
-def write_page(record: dict[str, Any]) -> None:
-    """docs/ablation.md, made of the record alone."""
+def page(record: dict[str, Any]) -> str:
+    """The ablation page, Markdown, made of the record alone."""
     seconds = [record[task]["damped"]["seconds"] for task in record]
     parts = [
         "# What each piece gives",
@@ -207,7 +207,12 @@ def write_page(record: dict[str, Any]) -> None:
         rule = ["---", *["---:"] * (len(cells[0]) - 1)]
         parts.append(f"## {title}")
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])))
-    PAGE.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return "\n\n".join(parts) + "\n"
+
+
+def measured() -> dict[str, Any]:
+    """The records of the tasks that have been measured whole."""
+    return {task: found for task, found in records.read(NAME).items() if _whole(task, found)}
 
 
 def _whole(task: str, found: dict[str, Any]) -> bool:
@@ -224,12 +229,12 @@ def main(tasks: list[str] | None = None) -> None:
         if not _whole(task, before):
             found = run_task(task, before)
             records.write(NAME, {**records.read(NAME), task: found})
-    record = {task: found for task, found in records.read(NAME).items() if _whole(task, found)}
+    record = measured()
     for title, cells in tables(record):
         print(f"\n{title}")
         for row in cells:
             print("  ".join([row[0].ljust(34), *(cell.rjust(12) for cell in row[1:])]))
-    write_page(record)
+    PAGE.write_text(page(record), encoding="utf-8")
 
 
 if __name__ == "__main__":
