@@ -71,7 +71,18 @@ def findings(rows: Rows) -> list[str]:
     return [
         f"Mean accuracy at the fraction that cross-validation chooses: {ordered(means)}.",
         f"First is {first}; last is {last}.",
+        f"First where so many per cent of the features are kept: {_firsts(rows)}.",
     ]
+
+
+def _firsts(rows: Rows) -> str:
+    """The best scorer at each fraction."""
+    found = []
+    for fraction in values(rows, "fraction"):
+        means = mean_by(where(rows, fraction=fraction), "scorer")
+        first = max(means, key=means.__getitem__)
+        found.append(f"{first} {means[first]:.1f} ({100 * fraction:g} %)")
+    return ", ".join(found)
 
 
 EXPERIMENT = Experiment(
