@@ -25,7 +25,7 @@ def demo(
     as_json: bool,
     progress: bool,  # noqa: ARG001 - of few and long steps: always told
 ) -> None:
-    """Compare linear probe, Head2Toe, fine-tuning and training from scratch in three to five minutes.
+    """Compare linear probe, Head2Toe, fine-tuning and training from scratch in three to six minutes.
 
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
     """
