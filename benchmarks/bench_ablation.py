@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks import kernels, records, selections
 from benchmarks.bench_main_job import SHARED, TASKS
+from head2toe.cli.output import write_text
 
 NAME = "ablation"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "ablation.md"
@@ -234,7 +235,7 @@ def main(tasks: list[str] | None = None) -> None:
         print(f"\n{title}")
         for row in cells:
             print("  ".join([row[0].ljust(34), *(cell.rjust(12) for cell in row[1:])]))
-    PAGE.write_text(page(record), encoding="utf-8")
+    write_text(PAGE, page(record))
 
 
 if __name__ == "__main__":

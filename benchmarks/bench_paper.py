@@ -162,7 +162,7 @@ def _print_gains(outcomes: list) -> None:
         times = sum(theirs.train_seconds for _, theirs in pairs) / sum(ours.train_seconds for ours, _ in pairs)
         print(
             f"head2toe over {rival}, {len(pairs)} tasks: mean {sum(gains) / len(gains):+.1f}, least {min(gains):+.1f}; "
-            f"{rival} trains {times:.1f} times as long"
+            f"{rival} trains {times:.2g} times as long"
         )
 
 

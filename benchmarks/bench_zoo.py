@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.records import read, write
+from head2toe.cli.output import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "backbones.md"
@@ -126,10 +127,7 @@ def write_page() -> None:
     from timm_families import LEFT_OUT, NOT_TAPPED
 
     record = read("zoo")
-    part = PAGE.with_suffix(".md.part")
-    text = page(record["families"], NOT_TAPPED, LEFT_OUT, record["timm"], read("transformers"))
-    part.write_text(text, encoding="utf-8")
-    part.replace(PAGE)
+    write_text(PAGE, page(record["families"], NOT_TAPPED, LEFT_OUT, record["timm"], read("transformers")))
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ average (ResNet-50), level with fine-tuning, at a hundredth of its training and 
 `{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that train the
 network. `head2toe` is this package's search, `head2toe-equal` the same with the paper's candidates alone,
 `head2toe-reference` the recipe of the official code. A mean stands where all its tasks have been measured by a method.
-The cells of `head2toe` were measured on a slower machine than the other methods, to the disadvantage of its seconds;
-those of `head2toe-equal` with an earlier version of the search.
+The cells of `head2toe` were measured on a slower machine than the other methods, some beside other work, to the
+disadvantage of its seconds; those of `head2toe-equal` with an earlier version of the search.
 """
 
 
@@ -85,7 +85,7 @@ def _times(rival: str, pairs: list[tuple[Any, Any]]) -> str:
     """How much more a method costs to train than head2toe: in seconds where both ran on one kind of device."""
     if len({one.device for pair in pairs for one in pair}) == 1:
         times = sum(theirs.train_seconds for _, theirs in pairs) / sum(ours.train_seconds for ours, _ in pairs)
-        return f"{rival} trains {times:.1f} times as long once the rows are there"
+        return f"{rival} trains {times:.2g} times as long once the rows are there"
     each = [theirs.train_flops / ours.train_flops for ours, theirs in pairs]
     total = sum(theirs.train_flops for _, theirs in pairs) / sum(ours.train_flops for ours, _ in pairs)
     return (

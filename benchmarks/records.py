@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from head2toe.cli.output import write_text
+
 FOLDER = Path(__file__).parent / "results"
 
 
@@ -30,7 +32,6 @@ def write(name: str, numbers: Any) -> Path:
         "torch": torch.__version__,
     }
     FOLDER.mkdir(exist_ok=True)
-    path, part = FOLDER / f"{name}.json", FOLDER / f"{name}.json.part"
-    part.write_text(json.dumps({"machine": machine, "numbers": numbers}, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    path = FOLDER / f"{name}.json"
+    write_text(path, json.dumps({"machine": machine, "numbers": numbers}, indent=2) + "\n")
     return path

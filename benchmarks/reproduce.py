@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import bench_paper, main_table, records
 from benchmarks.bench_main_job import SHARED, TASKS, spec
+from head2toe.cli.output import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = records.FOLDER / "experiments"
@@ -28,7 +29,7 @@ FIGURES, PAGE = ROOT / "docs" / "figures", ROOT / "docs" / "reproduction.md"
 MAIN_TASKS = ("orientation", "signdigits", "nuclei_count")
 FEW_TASKS = ("orientation", "signdigits")
 TASKS_OF = {
-    # Means over tasks are what these say: all there are.
+    # Cheap ones whose findings are over tasks, means or a correlation: all there are.
     **dict.fromkeys(
         ("affinity", "offset", "scorers", "whole-layers", "fraction", "one-layer", "normalisation"), tuple(TASKS)
     ),
@@ -99,13 +100,6 @@ def page() -> str:
     return reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table.sections())
 
 
-def write_page() -> None:
-    """Write docs/reproduction.md; as it was until it is whole."""
-    part = PAGE.with_name(f".{PAGE.name}.part")
-    part.write_text(page(), encoding="utf-8")
-    part.replace(PAGE)
-
-
 def _told(text: str) -> None:
     print(f"   {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
@@ -119,14 +113,14 @@ def main(names: tuple[str, ...] = ()) -> None:
         raise SystemExit(f"reproduce: no {', '.join(sorted(unknown))}; there are table, page, {', '.join(NAMES)}")
     if names == ("page",):
         draw_again(NAMES)
-        write_page()
+        write_text(PAGE, page())
         return
     if not SHARED.is_dir():
         raise SystemExit("reproduce: no folder 'shared' with data and weights beside the checkout, nothing to run")
     if not names or "table" in names:
         bench_paper.main(bench_paper.CELLS)
     run_experiments(tuple(name for name in names or NAMES if name in NAMES))
-    write_page()
+    write_text(PAGE, page())
 
 
 if __name__ == "__main__":

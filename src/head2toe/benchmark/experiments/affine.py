@@ -154,7 +154,6 @@ def draw(rows: Rows) -> Figure:
         heights = {m: [max(0.0, where(rows, task=t, model=m)[0][column]) for t in tasks] for m in shown}
         style.grouped_bars(ax, tasks, heights, {}, colours={m: style.COLOURS[models.index(m)] for m in models})
         ax.set_ylabel(label)
-        ax.tick_params(axis="x", rotation=20)
     panels[0].set_ylim(0, 1)
     panels[1].set_ylim(0, 100)
     style.legend_beside(panels[-1])

@@ -71,7 +71,7 @@ def findings(rows: Rows) -> list[str]:
     return [
         f"Mean accuracy at the fraction that cross-validation chooses: {ordered(means)}.",
         f"First is {first}; last is {last}.",
-        f"First where so many per cent of the features are kept: {_firsts(rows)}.",
+        f"First at each share of the features kept: {_firsts(rows)}.",
     ]
 
 
