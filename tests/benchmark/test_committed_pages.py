@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks import bench_ablation, reproduce
+from benchmarks import ablation_page, bench_ablation, reproduce
 
 from head2toe.benchmark.experiments import NAMES
 
@@ -13,7 +13,7 @@ def test_the_reproduction_page_is_made_of_the_committed_records() -> None:
 
 
 def test_the_ablation_page_is_made_of_the_committed_records() -> None:
-    assert bench_ablation.PAGE.read_text(encoding="utf-8") == bench_ablation.page(bench_ablation.measured())
+    assert ablation_page.PAGE.read_text(encoding="utf-8") == ablation_page.page(bench_ablation.measured())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,150 @@
+"""The ablation page, docs/ablation.md: tables made of the records of `benchmarks.bench_ablation` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench_main_job import TASKS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "ablation.md"
+
+Row = dict[str, Any]
+Pieces = dict[str, tuple[str, Callable[[Row], bool]]]
+
+
+def _paper(row: Row) -> bool:
+    return row["view"] == "512" and row["layer_weights"] == "equal" and row["head"] in ("least squares", "logistic")
+
+
+EVERYTHING = "+ distilled heads: everything"
+# Name -> which standardisation, and which rows of its table compete.
+ADDED: Pieces = {
+    "linear probe": ("plain", lambda row: row["view"] == "linear" and row["head"] == "logistic"),
+    "the paper's candidates (N = 512)": ("plain", _paper),
+    "+ damped standardisation": ("damped", _paper),
+    "+ discriminant": (
+        "damped",
+        lambda row: row["view"] == "512" and row["layer_weights"] == "equal" and row["head"] != "distilled",
+    ),
+    "+ learned layer weights": ("damped", lambda row: row["view"] == "512" and row["head"] != "distilled"),
+    "+ statistics": ("damped", lambda row: row["view"] != "linear" and row["head"] != "distilled"),
+    EVERYTHING: ("damped", lambda row: row["view"] != "linear"),
+}
+TAKEN: Pieces = {
+    "damped standardisation": ("plain", lambda row: row["view"] != "linear"),
+    "discriminant": (
+        "damped",
+        lambda row: row["view"] != "linear" and row["head"] not in ("discriminant", "distilled"),
+    ),
+    "distilled heads": ("damped", lambda row: row["view"] != "linear" and row["head"] != "distilled"),
+    "learned layer weights": ("damped", lambda row: row["view"] != "linear" and row["layer_weights"] == "equal"),
+    "statistics": ("damped", lambda row: row["view"] == "512"),
+    "grids (N = 512)": ("damped", lambda row: row["view"] == "statistics"),
+}
+OTHERS = (  # part of a task's record, what it compares, and the table's title
+    ("kernels", "kernel", "kernels of the kept features under a discriminant, learned layer weights"),
+    ("selections", "way", "ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
+    ("single", "view", "the statistics one by one, learned layer weights"),
+)
+SHARE = 0.03  # of a view's features: what small heads may keep
+
+
+def _few(row: Row) -> bool:
+    return row["view"] != "linear" and row["fraction"] <= SHARE
+
+
+SMALL: Pieces = {
+    "all features": ("damped", lambda row: row["view"] != "linear"),
+    "3 % of them, no distilled heads": ("damped", lambda row: _few(row) and row["head"] != "distilled"),
+    "3 % of them, distilled heads too": ("damped", _few),
+    "3 % of them, distilled heads alone": ("damped", lambda row: _few(row) and row["head"] == "distilled"),
+}
+
+Records = dict[str, dict[str, Any]]  # by task
+Table = list[list[str]]
+
+
+def page(found: dict[str, Records]) -> str:
+    """The page, Markdown, from the records by backbone and task."""
+    seconds = [record["damped"]["seconds"] for records in found.values() for record in records.values()]
+    sections = [
+        "# What each piece gives",
+        (
+            "Written by `python -m benchmarks.bench_ablation` from benchmarks/results/ablation. Cross-validated "
+            "accuracy (per cent, five folds) on the 1000 training images of each task; no test image plays a part. "
+            "The standard error of a figure is 1 to 1.6 points, of a difference half."
+        ),
+        f"One search took {np.median(seconds):.0f} s in the median, one thread, nothing given up early.",
+    ]
+    whole = {backbone: records for backbone, records in found.items() if len(records) == len(TASKS)}
+    sections += ["## Means over the tasks", _markdown(_means(whole, ADDED)), _markdown(_means(whole, TAKEN, lost=True))]
+    for backbone, records in found.items():
+        for title, cells in _tables(records):
+            sections += [f"## {backbone}: {title}", _markdown(cells)]
+    return "\n\n".join(sections) + "\n"
+
+
+def best(rows: list[Row], wanted: Callable[[Row], bool]) -> float:
+    """The highest cross-validated accuracy of some rows, per cent."""
+    return 100 * max(row["cv_accuracy"] for row in rows if wanted(row))
+
+
+def _means(found: dict[str, Records], pieces: Pieces, *, lost: bool = False) -> Table:
+    """Means over each backbone's tasks; `lost`: what they lie below those of everything."""
+    table = [["", *found]]
+    for name in pieces:
+        means = [float(np.mean(_values(records, pieces, name, lost=lost))) for records in found.values()]
+        table.append(_line(f"without {name}" if lost else name, means, "+.1f" if lost else ".1f", mean=False))
+    return table
+
+
+def _values(records: Records, pieces: Pieces, name: str, *, lost: bool) -> list[float]:
+    """A figure a task: what a choice of candidates reaches, or how far that is from what all reach."""
+    part, wanted = pieces[name]
+    reached = [best(record[part]["table"], wanted) for record in records.values()]
+    if not lost:
+        return reached
+    everything = _values(records, ADDED, EVERYTHING, lost=False)
+    return [value - full for value, full in zip(reached, everything, strict=True)]
+
+
+def _tables(records: Records) -> list[tuple[str, Table]]:
+    """Titles and cells of one backbone's tables."""
+    header = ["", *records, "mean"]
+    added = [_line(name, _values(records, ADDED, name, lost=False)) for name in ADDED]
+    taken = [_line(f"without {name}", _values(records, TAKEN, name, lost=True), "+.1f") for name in TAKEN]
+    small = [_line(name, _values(records, SMALL, name, lost=False)) for name in SMALL]
+    found = [
+        ("pieces added one after another", [header, *added]),
+        ("what everything loses without one piece", [header, *taken]),
+        ("small heads", [header, *small]),
+    ]
+    for part, key, title in OTHERS:
+        measured = {task: record[part] for task, record in records.items() if part in record}
+        if measured:
+            found.append((title, _compared(measured, key)))
+    return found
+
+
+def _compared(tables: dict[str, list[Row]], key: str) -> Table:
+    """The best of each value of `key`, task by task; the linear probe is none of them."""
+    names = dict.fromkeys(row[key] for row in next(iter(tables.values())) if row["view"] != "linear")
+    lines = [
+        _line(name, [best(rows, lambda row, name=name: row[key] == name) for rows in tables.values()]) for name in names
+    ]
+    return [["", *tables, "mean"], *lines]
+
+
+def _line(name: str, values: Iterable[float], form: str = ".1f", *, mean: bool = True) -> list[str]:
+    figures = list(values)
+    figures += [sum(figures) / len(figures)] if mean else []
+    return [name, *(format(figure, form) for figure in figures)]
+
+
+def _markdown(cells: Table) -> str:
+    rule = ["---", *["---:"] * (len(cells[0]) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:]))
