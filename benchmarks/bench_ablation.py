@@ -76,7 +76,7 @@ def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
     return {"table": result.table, "seconds": time.perf_counter() - start}
 
 
-def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[Row]:
+def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     from head2toe.probes import SearchSettings, search
 
     settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
