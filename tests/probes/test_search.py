@@ -152,20 +152,6 @@ def test_duplicated_rows_equal_weights() -> None:
     np.testing.assert_allclose(twice.scale, weighted.scale, rtol=1e-4)
 
 
-def test_streaming_equals_holding(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    X, _ = rows()
-    held = Standardised(X)
-    monkeypatch.setattr("head2toe.probes.standardised.HELD_SHARE", 0.0)
-    monkeypatch.setattr("head2toe.probes.standardised.TILE_BYTES", 4 * N * 7)
-    np.save(tmp_path / "rows.npy", X)
-    streamed = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
-    some = np.array([0, 3, 4, 5, 77, 119])
-    torch.testing.assert_close(held.gram(some), streamed.gram(some))
-    torch.testing.assert_close(held.gram(np.arange(D)), streamed.gram(np.arange(D)), rtol=1e-4, atol=1e-4)
-    dual = torch.randn(N, 2)
-    torch.testing.assert_close(held.project(some, dual), streamed.project(some, dual))
-
-
 def test_constant_columns_become_zero() -> None:
     X, _ = rows()
     X[:, 5] = 12345.678

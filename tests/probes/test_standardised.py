@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -10,6 +14,7 @@ import pytest
 import torch
 
 from head2toe.probes import Block, Columns
+from head2toe.probes.scratch import Scratch
 from head2toe.probes.standardised import STRIPS, Standardised
 
 N, D = 23, 14
@@ -88,6 +93,59 @@ def test_a_gram_matrix_of_several_tiles(X: np.ndarray, monkeypatch: pytest.Monke
     torch.testing.assert_close(found.gram(np.arange(D)), z.T @ z)
 
 
+def copies(X: np.ndarray, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Standardised]:
+    """The same rows in a scratch file, in memory, and made on the fly; four features a tile."""
+    monkeypatch.setattr("head2toe.probes.standardised.TILE_BYTES", 4 * N * 4)
+    np.save(folder / "rows.npy", X)
+    opened = np.load(folder / "rows.npy", mmap_mode="r")
+    found = {"scratch": Standardised(opened, blocks=BLOCKS), "memory": Standardised(X, blocks=BLOCKS)}
+    monkeypatch.setattr("head2toe.probes.standardised.HELD_SHARE", 0.0)
+    monkeypatch.setattr("head2toe.probes.scratch.FREE_SHARE", 0.0)
+    return {**found, "on the fly": Standardised(opened, blocks=BLOCKS)}
+
+
+def test_wherever_the_features_lie_they_are_the_same(
+    X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = copies(X, tmp_path, monkeypatch)
+    assert [type(one._copy) for one in found.values()] == [Scratch, torch.Tensor, type(None)]
+    for indices in (np.arange(D), np.arange(3, 9), np.array([0, 3, 4, 9, 13]), np.array([13])):
+        expected = found["memory"].tile(indices)
+        assert expected.shape == (len(indices), N)
+        assert all(torch.equal(one.tile(indices), expected) for one in found.values())
+    one, other = (found[name].gram(np.arange(D)) for name in ("scratch", "on the fly"))
+    assert torch.equal(one, other)
+
+
+def test_a_scratch_file_has_no_name(X: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", X)
+    found = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    assert isinstance(found._copy, Scratch)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
+
+
+def test_a_disk_that_fills_up_costs_nothing_but_memory(
+    X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, tiles: object, n: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("head2toe.probes.standardised.Scratch", full)
+    np.save(tmp_path / "rows.npy", X)
+    found = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    assert torch.equal(found.tile(np.arange(D)), Standardised(X).tile(np.arange(D)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
+def test_of_a_scratch_file_memory_holds_what_was_read_last() -> None:
+    rng, n, d, width = np.random.default_rng(0), 512, 16000, 1000
+    before = _mapped()
+    found = Scratch(Path(tempfile.gettempdir()), [torch.from_numpy(rng.random((d, n), np.float32))], n)
+    for start in range(0, d, width):
+        assert float(found[start : start + width].sum()) > 0
+        assert _mapped() - before < 2 * 4 * n * width + 2**21  # what is read ahead lies beside it
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
 def test_a_memmap_does_not_stay_in_memory_beside_its_copy(tmp_path) -> None:
     path = tmp_path / "rows.npy"
@@ -113,3 +171,8 @@ def test_what_was_written_to_a_private_memmap_is_kept(tmp_path) -> None:
 def _resident(path) -> int:
     """Bytes of a mapped file that this process has in memory."""
     return sum(one.rss for one in psutil.Process().memory_maps() if one.path == str(path))
+
+
+def _mapped() -> int:
+    """Bytes of nameless files that this process has in memory."""
+    return sum(one.rss for one in psutil.Process().memory_maps() if "(deleted)" in one.path)

@@ -18,7 +18,8 @@ class Evidence:
     ----------
     rows : list of int64 arrays
         Held-out row numbers of each fold.
-    logits : list of Tensor (v, c) float64
+    logits : list of Tensor (v, c) float32
+        There are hundreds of configurations; what is computed from them is computed in float64.
     """
 
     rows: list[np.ndarray] = field(default_factory=list)
@@ -27,7 +28,7 @@ class Evidence:
     def add(self, held_out: np.ndarray, logits: torch.Tensor) -> None:
         """Append one fold."""
         self.rows.append(held_out)
-        self.logits.append(logits)
+        self.logits.append(logits.float())
 
     def hits(self, y: torch.Tensor) -> np.ndarray:
         """Which held-out rows have the largest logit at the right class, fold after fold, bool (held-out rows,)."""
@@ -59,4 +60,4 @@ class Evidence:
         return float(TEMPERATURES[low])
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits)
+        return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()

@@ -18,6 +18,7 @@ from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
+from head2toe.probes.memory import trim
 from head2toe.probes.race import going_on
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
@@ -139,6 +140,7 @@ class _Search:
                 ranking = self.selector.rank(view, way, fold.train)
                 self.rankings[view, way, f] = ranking
                 self._try_fractions(view, way, ranking, fold)
+                trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
             if (f + 1) % self.turn == 0:
@@ -193,6 +195,7 @@ class _Search:
                 teacher = self._teacher(features)
                 for f, fold in enumerate(self.folds):
                     self._try_unlabelled(features, self.joined, f, fold, teacher)
+            trim()
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
     def _finalists(self) -> list[Features]:

@@ -1,22 +1,26 @@
-"""The standardised feature matrix, feature by feature, held in memory where it fits and made on the fly where not."""
+"""The standardised feature matrix, feature by feature: in a scratch file, in memory, or made on the fly."""
 
 from __future__ import annotations
 
-import mmap
+import logging
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import psutil
 import torch
 
-from head2toe.probes.kernels import LINE, widened
+from head2toe.probes.kernels import widened
+from head2toe.probes.memory import folder_of, let_go_of
+from head2toe.probes.scratch import Scratch, room_for
 
 STRIPS = 5
 TILE_BYTES = 16 * 2**20
 MEASURED_BYTES = 4 * 2**20  # measured at a time: what a processor's cache holds
-READ_BYTES = 64 * 2**20  # of X copied at a time
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
+
+log = logging.getLogger(__name__)
 
 
 class Standardised:
@@ -29,7 +33,9 @@ class Standardised:
     zero.
 
     Features are read in tiles (k, n), feature by feature: selected features are then whole rows, fast to gather. The
-    tiles come from one transposed copy, or from X itself in column chunks where that copy would not fit into memory.
+    tiles come from one transposed copy. Of a memmap it is a scratch file beside it, and memory holds a tile at a time;
+    of an array in memory, or where the disk has no room, it is in memory; where neither has room, tiles are made of X
+    itself in column chunks.
 
     Parameters
     ----------
@@ -47,52 +53,76 @@ class Standardised:
 
     def __init__(self, X: np.ndarray, weight: np.ndarray | None = None, blocks: Iterable[tuple[int, int]] = ()) -> None:
         self.X = X
+        self.blocks = tuple(blocks)
         self.n, self.d = X.shape
         self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
-        held = 4 * self.n * self.d <= HELD_SHARE * psutil.virtual_memory().available
-        self._held = _transposed(X) if held else None
         self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
-        for start, stop in _spans(self.d, max(1, MEASURED_BYTES // (4 * self.n))):
-            self._measure(start, stop, torch.from_numpy(share))
-        for start, stop in blocks:
-            self._damp(start, stop)
-        if self._held is not None:
-            for start, stop in _spans(self.d, self.step):
-                self._held[start:stop] /= torch.from_numpy(self.scale[start:stop])[:, None]
+        for start, tile in self._chunks():
+            for first, last in _spans(len(tile), max(1, MEASURED_BYTES // (4 * self.n))):
+                self._measure(start + first, tile[first:last], torch.from_numpy(share))
+        self._rescale()
+        self._copy = self._copied()
 
-    def _measure(self, start: int, stop: int, share: torch.Tensor) -> None:
-        """Mean and spread of some features; where they are held, they are centred too."""
-        if self._held is None:
-            tile = torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
-        else:
-            tile = self._held[start:stop]
+    def _chunks(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """Chunks of X: the column each starts at, and its features as they are, float32 (k, n)."""
+        for start, stop in _spans(self.d, self.step):
+            yield start, torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
+            let_go_of(self.X)
+
+    def _measure(self, start: int, tile: torch.Tensor, share: torch.Tensor) -> None:
+        """Mean and spread of the features (k, n) that start at a column."""
         mean = (tile @ share.float()).double()
         centred = tile - mean.float()[:, None]
         mean = mean + (centred @ share.float()).double()  # a second step: the first rounds where the mean is large
         spread = (centred.square() @ share.float()).double().sqrt()
         largest = tile.abs().amax(dim=1).double()
-        self.mean[start:stop] = mean.numpy()
-        self.scale[start:stop] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
-        if self._held is not None:
-            tile -= torch.from_numpy(self.mean[start:stop])[:, None]
+        self.mean[start : start + len(tile)] = mean.numpy()
+        self.scale[start : start + len(tile)] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
+
+    def _rescale(self) -> None:
+        """Make scales of the spreads: those of blocks are damped."""
+        for start, stop in self.blocks:
+            self._damp(start, stop)
 
     def _damp(self, start: int, stop: int) -> None:
         variance = np.where(np.isfinite(self.scale[start:stop]), self.scale[start:stop], 0).astype(np.float64) ** 2
         self.scale[start:stop] = np.where(variance > 0, np.sqrt(variance + variance.mean()), np.inf)
 
-    def _standardise(self, tile: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        tile -= torch.from_numpy(self.mean[indices])[:, None]
-        tile /= torch.from_numpy(self.scale[indices])[:, None]
+    def _copied(self) -> Scratch | torch.Tensor | None:
+        """All features standardised (d, n), where there is room for them."""
+        needed, folder = 4 * self.n * self.d, folder_of(self.X)
+        if folder is not None and room_for(folder, needed):
+            try:
+                return Scratch(folder, (self._standardise(tile, start) for start, tile in self._chunks()), self.n)
+            except OSError as error:
+                log.debug("no scratch file in %s: %s", folder, error)
+        if needed > HELD_SHARE * psutil.virtual_memory().available:
+            return None
+        held = torch.from_numpy(np.empty((self.d, self.n), np.float32))  # numpy asks for large pages: faster to fill
+        for start, tile in self._chunks():
+            held[start : start + len(tile)] = self._standardise(tile, start)
+        return held
+
+    def _standardise(self, tile: torch.Tensor, at: int | np.ndarray) -> torch.Tensor:
+        """Features (k, n) as they are, of columns `at` or of those from `at` on, standardised in place."""
+        columns = slice(at, at + len(tile)) if isinstance(at, int) else at
+        tile -= torch.from_numpy(self.mean[columns])[:, None]
+        tile /= torch.from_numpy(self.scale[columns])[:, None]
         return tile
 
     def tile(self, indices: np.ndarray) -> torch.Tensor:
         """Standardised features at ascending `indices`, float32 (K, n); not to be written to."""
+        if self._copy is None:
+            return self.of(self.X, slice(None), indices)
         first, last = int(indices[0]), int(indices[-1]) + 1
-        side_by_side = last - first == len(indices)
-        if self._held is not None:
-            return self._held[first:last] if side_by_side else self._held[torch.from_numpy(indices)]
-        return self.of(self.X, slice(None), indices)
+        if last - first == len(indices):
+            return self._copy[first:last]
+        out = torch.empty(len(indices), self.n)
+        for a, b in _close(indices, self.step):
+            near = self._copy[indices[a] : indices[b - 1] + 1]
+            torch.index_select(near, 0, torch.from_numpy(indices[a:b] - indices[a]), out=out[a:b])
+        return out
 
     def of(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
         """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
@@ -164,27 +194,12 @@ class Joined(Standardised):
         return torch.cat([self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)], dim=1)
 
 
-def _transposed(X: np.ndarray) -> torch.Tensor:
-    """A copy of X feature by feature, float32 (d, n)."""
-    n, d = X.shape
-    out = torch.from_numpy(np.empty((d, n), np.float32))  # numpy asks for large pages: several times faster to fill
-    for start, stop in _spans(n, max(LINE, READ_BYTES // (4 * d))):
-        _let_go(X)  # before the first rows too: the caller may have read all of it
-        out[:, start:stop] = torch.from_numpy(np.array(X[start:stop], np.float32)).T
-    _let_go(X)
-    return out
-
-
-def _let_go(X: np.ndarray) -> None:
-    """Take the pages of a memmap that have been read out of this process's memory; the system may keep them cached.
-
-    Only where nothing is lost by it: pages of a copy-on-write map hold what was written to them.
-    """
-    base, mode = X, None
-    while isinstance(base, np.ndarray):
-        base, mode = base.base, getattr(base, "mode", mode)
-    if isinstance(base, mmap.mmap) and mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+def _close(ascending: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
+    """Parts of ascending numbers that lie less than `width` apart: where each part starts and stops."""
+    bounds = np.arange(ascending[0], ascending[-1] + width + 1, width)
+    for start, stop in pairwise(np.searchsorted(ascending, bounds).tolist()):
+        if start < stop:
+            yield start, stop
 
 
 def _spans(length: int, step: int) -> Iterator[tuple[int, int]]:

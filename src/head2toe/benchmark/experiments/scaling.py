@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from head2toe.benchmark.experiments.laboratory import TaskRows
 from head2toe.probes.columns import Columns
@@ -24,12 +23,8 @@ class Centred(Standardised):
     X : float32 array (n, d)
     """
 
-    def __init__(self, X: np.ndarray) -> None:
-        super().__init__(X)
-        varies = np.isfinite(self.scale)
-        if self._held is not None:
-            self._held[torch.from_numpy(varies)] *= torch.from_numpy(self.scale[varies])[:, None]
-        self.scale[varies] = 1.0
+    def _rescale(self) -> None:
+        self.scale[np.isfinite(self.scale)] = 1.0
 
 
 def unit_norm(X: np.ndarray, columns: Columns) -> np.ndarray:
