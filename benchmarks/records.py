@@ -31,7 +31,7 @@ def write(name: str, numbers: Any) -> Path:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-    FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"machine": machine, "numbers": numbers}, indent=2) + "\n")
     return path

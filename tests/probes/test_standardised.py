@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +113,10 @@ def test_wherever_the_features_lie_they_are_the_same(
         expected = found["memory"].tile(indices)
         assert expected.shape == (len(indices), N)
         assert all(torch.equal(one.tile(indices), expected) for one in found.values())
-    one, other = (found[name].gram(np.arange(D)) for name in ("scratch", "on the fly"))
-    assert torch.equal(one, other)
+        gram, dual = found["memory"].gram(indices), torch.randn(N, 2)
+        for one in found.values():
+            torch.testing.assert_close(one.gram(indices), gram)
+            torch.testing.assert_close(one.project(indices, dual), expected @ dual)
 
 
 def test_a_scratch_file_has_no_name(X: np.ndarray, tmp_path: Path) -> None:
@@ -136,11 +138,21 @@ def test_a_disk_that_fills_up_costs_nothing_but_memory(
     assert torch.equal(found.tile(np.arange(D)), Standardised(X).tile(np.arange(D)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a mapped file cannot be deleted")
+def test_rows_whose_folder_is_gone_are_copied_into_memory(X: np.ndarray, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    np.save(folder / "rows.npy", X)
+    opened = np.load(folder / "rows.npy", mmap_mode="r")
+    shutil.rmtree(folder)
+    assert torch.equal(Standardised(opened).tile(np.arange(D)), Standardised(X).tile(np.arange(D)))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
-def test_of_a_scratch_file_memory_holds_what_was_read_last() -> None:
+def test_of_a_scratch_file_memory_holds_what_was_read_last(tmp_path: Path) -> None:
     rng, n, d, width = np.random.default_rng(0), 512, 16000, 1000
     before = _mapped()
-    found = Scratch(Path(tempfile.gettempdir()), [torch.from_numpy(rng.random((d, n), np.float32))], n)
+    found = Scratch(tmp_path, [torch.from_numpy(rng.random((d, n), np.float32))], n)
     for start in range(0, d, width):
         assert float(found[start : start + width].sum()) > 0
         assert _mapped() - before < 2 * 4 * n * width + 2**21  # what is read ahead lies beside it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -38,14 +37,3 @@ def trim() -> None:
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
-
-
-def folder_of(X: np.ndarray) -> Path | None:
-    """The folder of the file that an array is a view of; None for an array in memory."""
-    base = X
-    while isinstance(base, np.ndarray):
-        file = getattr(base, "filename", None)
-        if file is not None:
-            return Path(file).parent
-        base = base.base
-    return None

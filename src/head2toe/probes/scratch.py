@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 import shutil
 import tempfile
@@ -15,8 +14,6 @@ import torch
 from head2toe.probes.memory import let_go
 
 FREE_SHARE = 0.5  # of the free disk that a scratch file may take
-
-log = logging.getLogger(__name__)
 
 
 class Scratch:
@@ -57,3 +54,14 @@ class Scratch:
 def room_for(folder: Path, needed: int) -> bool:
     """Whether a scratch file of `needed` bytes leaves enough of the disk free."""
     return needed <= FREE_SHARE * shutil.disk_usage(folder).free
+
+
+def folder_of(X: np.ndarray) -> Path | None:
+    """The folder of the file that an array is a view of; None for an array in memory."""
+    base = X
+    while isinstance(base, np.ndarray):
+        file = getattr(base, "filename", None)
+        if file is not None:
+            return Path(file).parent
+        base = base.base
+    return None

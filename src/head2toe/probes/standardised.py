@@ -11,8 +11,8 @@ import psutil
 import torch
 
 from head2toe.probes.kernels import widened
-from head2toe.probes.memory import folder_of, let_go_of
-from head2toe.probes.scratch import Scratch, room_for
+from head2toe.probes.memory import let_go_of
+from head2toe.probes.scratch import Scratch, folder_of, room_for
 
 STRIPS = 5
 TILE_BYTES = 16 * 2**20
@@ -58,16 +58,16 @@ class Standardised:
         self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
         self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
-        for start, tile in self._chunks():
+        for columns, tile in self._chunks():
             for first, last in _spans(len(tile), max(1, MEASURED_BYTES // (4 * self.n))):
-                self._measure(start + first, tile[first:last], torch.from_numpy(share))
+                self._measure(columns.start + first, tile[first:last], torch.from_numpy(share))
         self._rescale()
         self._copy = self._copied()
 
-    def _chunks(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Chunks of X: the column each starts at, and its features as they are, float32 (k, n)."""
+    def _chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Chunks of X: which columns, and these features as they are, float32 (k, n)."""
         for start, stop in _spans(self.d, self.step):
-            yield start, torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
+            yield slice(start, stop), torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
             let_go_of(self.X)
 
     def _measure(self, start: int, tile: torch.Tensor, share: torch.Tensor) -> None:
@@ -92,21 +92,20 @@ class Standardised:
     def _copied(self) -> Scratch | torch.Tensor | None:
         """All features standardised (d, n), where there is room for them."""
         needed, folder = 4 * self.n * self.d, folder_of(self.X)
-        if folder is not None and room_for(folder, needed):
-            try:
-                return Scratch(folder, (self._standardise(tile, start) for start, tile in self._chunks()), self.n)
-            except OSError as error:
-                log.debug("no scratch file in %s: %s", folder, error)
+        try:
+            if folder is not None and room_for(folder, needed):
+                return Scratch(folder, (self._standardise(tile, columns) for columns, tile in self._chunks()), self.n)
+        except OSError as error:
+            log.debug("no scratch file in %s: %s", folder, error)
         if needed > HELD_SHARE * psutil.virtual_memory().available:
             return None
         held = torch.from_numpy(np.empty((self.d, self.n), np.float32))  # numpy asks for large pages: faster to fill
-        for start, tile in self._chunks():
-            held[start : start + len(tile)] = self._standardise(tile, start)
+        for columns, tile in self._chunks():
+            held[columns] = self._standardise(tile, columns)
         return held
 
-    def _standardise(self, tile: torch.Tensor, at: int | np.ndarray) -> torch.Tensor:
-        """Features (k, n) as they are, of columns `at` or of those from `at` on, standardised in place."""
-        columns = slice(at, at + len(tile)) if isinstance(at, int) else at
+    def _standardise(self, tile: torch.Tensor, columns: slice | np.ndarray) -> torch.Tensor:
+        """Features (k, n) of some columns, standardised in place."""
         tile -= torch.from_numpy(self.mean[columns])[:, None]
         tile /= torch.from_numpy(self.scale[columns])[:, None]
         return tile
