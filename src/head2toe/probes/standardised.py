@@ -15,7 +15,8 @@ from head2toe.probes.memory import let_go_of
 from head2toe.probes.scratch import Scratch, folder_of, room_for
 
 STRIPS = 5
-TILE_BYTES = 16 * 2**20
+TILE_BYTES = 8 * 2**20
+MAPPED_CHUNKS = 4  # read before their pages leave memory
 MEASURED_BYTES = 4 * 2**20  # measured at a time: what a processor's cache holds
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
@@ -66,9 +67,11 @@ class Standardised:
 
     def _chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
         """Chunks of X: which columns, and these features as they are, float32 (k, n)."""
-        for start, stop in _spans(self.d, self.step):
+        for number, (start, stop) in enumerate(_spans(self.d, self.step), start=1):
             yield slice(start, stop), torch.from_numpy(np.array(self.X[:, start:stop].T, np.float32, order="C"))
-            let_go_of(self.X)
+            # The system maps what lies around a page too: the next chunk finds a part of it there.
+            if number % MAPPED_CHUNKS == 0 or stop == self.d:
+                let_go_of(self.X)
 
     def _measure(self, start: int, tile: torch.Tensor, share: torch.Tensor) -> None:
         """Mean and spread of the features (k, n) that start at a column."""
@@ -110,14 +113,18 @@ class Standardised:
         tile /= torch.from_numpy(self.scale[columns])[:, None]
         return tile
 
-    def tile(self, indices: np.ndarray) -> torch.Tensor:
-        """Standardised features at ascending `indices`, float32 (K, n); not to be written to."""
+    def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:
+        """Standardised features at ascending `indices`, float32 (K, n); not to be written to.
+
+        Features that must be gathered are put into `room`, (K or more, n), where there is one: the heap is in pieces
+        soon where every tile is a new matrix.
+        """
         if self._copy is None:
             return self.of(self.X, slice(None), indices)
         first, last = int(indices[0]), int(indices[-1]) + 1
         if last - first == len(indices):
             return self._copy[first:last]
-        out = torch.empty(len(indices), self.n)
+        out = torch.empty(len(indices), self.n) if room is None else room[: len(indices)]
         for a, b in _close(indices, self.step):
             near = self._copy[indices[a] : indices[b - 1] + 1]
             torch.index_select(near, 0, torch.from_numpy(indices[a:b] - indices[a]), out=out[a:b])
@@ -142,12 +149,13 @@ class Standardised:
         float32 (n, n), or (a, a) between the rows `of` alone; eta (K,) is one where `importance` is None.
         """
         size = self.n if of is None else len(of)
-        total = torch.zeros(size, size)
+        total, room = torch.zeros(size, size), self._room(indices)
         for start, stop in _spans(len(indices), self.step):
-            z = self.tile(indices[start:stop])
-            z = z if of is None else z[:, torch.from_numpy(of)]
+            z = self.tile(indices[start:stop], room)
             if importance is not None:
-                z = z * torch.from_numpy(np.sqrt(importance[start:stop]).astype(np.float32))[:, None]
+                root = torch.from_numpy(np.sqrt(importance[start:stop]).astype(np.float32))
+                z = torch.mul(z, root[:, None], out=room[: len(z)])
+            z = z if of is None else z[:, torch.from_numpy(of)]
             for a, b in _strips(size):
                 total[a:b, a:].addmm_(z[:, a:b].T, z[:, a:])
         for a, b in _strips(size):
@@ -158,10 +166,14 @@ class Standardised:
         """``Z' alpha`` at ascending `indices`: float32 (K, c) from dual coefficients (n, c)."""
         columns = dual.shape[1]
         dual = widened(dual.float()) if columns > 1 else dual.float()
-        out = torch.empty(len(indices), dual.shape[1])
+        out, room = torch.empty(len(indices), dual.shape[1]), self._room(indices)
         for start, stop in _spans(len(indices), self.step):
-            torch.mm(self.tile(indices[start:stop]), dual, out=out[start:stop])
+            torch.mm(self.tile(indices[start:stop], room), dual, out=out[start:stop])
         return out[:, :columns]
+
+    def _room(self, indices: np.ndarray) -> torch.Tensor:
+        """For the largest tile of some features, (k, n)."""
+        return torch.empty(min(self.step, len(indices)), self.n)
 
 
 class Joined(Standardised):
@@ -188,9 +200,10 @@ class Joined(Standardised):
         self.mean, self.scale = rows.mean, rows.scale
         self.added = np.arange(rows.n, self.n)
 
-    def tile(self, indices: np.ndarray) -> torch.Tensor:
+    def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:
         """As of all rows: float32 (K, n + u)."""
-        return torch.cat([self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)], dim=1)
+        parts = [self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)]
+        return torch.cat(parts, dim=1, out=None if room is None else room[: len(indices)])
 
 
 def _close(ascending: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
