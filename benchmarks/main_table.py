@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from benchmarks import bench_paper, records
@@ -27,13 +28,27 @@ def sections() -> list[str]:
     """Markdown: an introduction, and accuracies, gains and costs of each backbone that has been measured."""
     from head2toe.benchmark.compare import Outcome
 
-    found = []
+    found, hours = [], 0.0
     for backbone in bench_paper.BACKBONES:
         cells = [records.read(f"paper/{task}--{backbone}") for task in bench_paper.GROUPS]
         outcomes = [Outcome.from_dict(row) for record in cells for row in record.values()]
         if outcomes:
             found.append(_backbone(backbone, outcomes))
-    return [LEAD, *found] if found else [LEAD, "Not yet run.\n"]
+            hours += sum(_hours(outcomes))
+    return [LEAD, *found, _whole(hours)] if found else [LEAD, "Not yet run.\n"]
+
+
+def _whole(hours: float) -> str:
+    """What all of `make reproduce` took, from the hours of the table's cells and the records of the experiments."""
+    files = (records.FOLDER / "experiments").glob("*.json")
+    seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in files]
+    others, at_once = sum(seconds) / 3600, bench_paper.PROCESSES
+    return (
+        "### What it took\n\n"
+        f"The cells above took {hours:.1f} hours by their records, and {at_once} run at once; the experiments below "
+        f"took {others:.1f}. That makes {hours / at_once + others:.1f} hours of two cores for the whole of "
+        "`make reproduce`; what was measured beside other work counts with the time it took there.\n"
+    )
 
 
 def _backbone(backbone: str, outcomes: list[Any]) -> str:
@@ -51,17 +66,18 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
 
 
 def _took(outcomes: list[Any]) -> str:
-    """Hours of everything measured here; each pair of task and network extracts once."""
+    training, extraction = _hours(outcomes)
+    return f"What ran here, nothing extrapolated, took {training:.1f} hours of training and {extraction:.1f} of extraction."
+
+
+def _hours(outcomes: list[Any]) -> tuple[float, float]:
+    """Of training and of extraction, of everything measured here; each pair of task and network extracts once."""
     ran = [one for one in outcomes if one.method not in NOT_COUNTED]
     training = sum(one.train_seconds for one in ran)
     longest: dict[str, float] = {}
     for one in ran:
         longest[one.task] = max(longest.get(one.task, 0.0), one.extract_seconds)
-    extraction = sum(longest.values())
-    return (
-        f"What ran here, nothing extrapolated, took {training / 3600:.1f} hours of training and "
-        f"{extraction / 3600:.1f} of extraction."
-    )
+    return training / 3600, sum(longest.values()) / 3600
 
 
 def _gains(outcomes: list[Any]) -> list[str]:
