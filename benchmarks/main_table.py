@@ -66,8 +66,8 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
 
 
 def _took(outcomes: list[Any]) -> str:
-    training, extraction = _hours(outcomes)
-    return f"What ran here, nothing extrapolated, took {training:.1f} hours of training and {extraction:.1f} of extraction."
+    training, extraction = (f"{hours:.1f}" for hours in _hours(outcomes))
+    return f"What ran here, nothing extrapolated, took {training} hours of training and {extraction} of extraction."
 
 
 def _hours(outcomes: list[Any]) -> tuple[float, float]:
