@@ -19,8 +19,8 @@ average (ResNet-50), level with fine-tuning, at a hundredth of its training and 
 `{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that train the
 network. `head2toe` is this package's search, `head2toe-equal` the same with the paper's candidates alone,
 `head2toe-reference` the recipe of the official code. A mean stands where all its tasks have been measured by a method.
-The cells of `head2toe` were measured on a slower machine than the other methods, some beside other work, to the
-disadvantage of its seconds; those of `head2toe-equal` with an earlier version of the search.
+The cells of `head2toe` and `head2toe-equal` were measured on a slower machine than the other methods, some beside
+other work, to the disadvantage of their seconds.
 """
 
 
