@@ -119,6 +119,19 @@ def test_wherever_the_features_lie_they_are_the_same(
             torch.testing.assert_close(one.project(indices, dual), expected @ dual)
 
 
+def test_weights_are_of_the_product_and_not_of_the_features(
+    X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles are weighted in a matrix that several of them share; what lies in the copy must stay."""
+    importance = np.random.default_rng(3).random(D)
+    for one in copies(X, tmp_path, monkeypatch).values():
+        for indices in (np.arange(D), np.array([0, 3, 4, 9, 13])):
+            z, eta = one.tile(indices).clone(), importance[indices]
+            weighted = z.T @ (torch.from_numpy(eta).float()[:, None] * z)
+            torch.testing.assert_close(one.gram(indices, eta), weighted)
+            assert torch.equal(one.tile(indices), z)
+
+
 def test_a_scratch_file_has_no_name(X: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", X)
     found = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
