@@ -116,8 +116,8 @@ class Standardised:
     def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:
         """Standardised features at ascending `indices`, float32 (K, n); not to be written to.
 
-        Features that must be gathered are put into `room`, (K or more, n), where there is one: the heap is in pieces
-        soon where every tile is a new matrix.
+        Features that must be gathered are put into `room`, (K or more, n), where there is one: a new matrix for every
+        tile would leave the heap in pieces.
         """
         if self._copy is None:
             return self.of(self.X, slice(None), indices)
