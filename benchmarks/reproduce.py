@@ -31,7 +31,11 @@ FEW_TASKS = ("orientation", "signdigits")
 TASKS_OF = {
     # Cheap ones whose findings are over tasks, means or a correlation: all there are.
     **dict.fromkeys(
-        ("affinity", "offset", "scorers", "whole-layers", "fraction", "one-layer", "normalisation"), tuple(TASKS)
+        (
+            *("affinity", "offset", "scorers", "whole-layers", "fraction", "target-size"),
+            *("other-task", "kept-layers", "hidden-layer", "one-layer", "normalisation"),
+        ),
+        tuple(TASKS),
     ),
     # Long ones: many rankings, or networks that are trained.
     **dict.fromkeys(("affine", "stability", "several-sizes", "backbones"), FEW_TASKS),
