@@ -46,7 +46,7 @@ def _whole(hours: float) -> str:
     return (
         "### What it took\n\n"
         f"The cells above took {hours:.1f} hours by their records, and {at_once} run at once; the experiments below "
-        f"took {others:.1f}. That makes {hours / at_once + others:.1f} hours of two cores for the whole of "
+        f"took {others:.1f}. That makes {hours / at_once + others:.2f} hours of two cores for the whole of "
         "`make reproduce`; what was measured beside other work counts with the time it took there.\n"
     )
 
