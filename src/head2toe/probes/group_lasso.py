@@ -253,8 +253,8 @@ def _solve(
         ratio[added] = 0
         wanted = _POOL * len(working.indices)
         pool = Pool(problem.design, penalty, ratio, wanted if wanted <= _POOL_SHARE * problem.design.d else 0)
-        share = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
-        iterations += _between_passes(problem, penalty, working, pool, share, max_iter - iterations)
+        target = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
+        iterations += _between_passes(problem, penalty, working, pool, target, max_iter - iterations)
     working.prune()
     return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
 
