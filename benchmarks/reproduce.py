@@ -26,19 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = records.FOLDER / "experiments"
 ROWS = ROOT / ".cache" / "reproduce"
 FIGURES, PAGE = ROOT / "docs" / "figures", ROOT / "docs" / "reproduction.md"
-MAIN_TASKS = ("orientation", "signdigits", "nuclei_count")
 FEW_TASKS = ("orientation", "signdigits")
-TASKS_OF = {
-    # Cheap ones whose findings are over tasks, means or a correlation: all there are.
-    **dict.fromkeys(
-        (
-            *("affinity", "offset", "scorers", "whole-layers", "fraction", "target-size"),
-            *("other-task", "kept-layers", "hidden-layer", "one-layer", "normalisation"),
-        ),
-        tuple(TASKS),
-    ),
-    # Long ones: many rankings, or networks that are trained.
-    **dict.fromkeys(("affine", "stability", "several-sizes", "backbones"), FEW_TASKS),
+TASKS_OF = {  # The others run on all tasks.
+    "shots": (*FEW_TASKS, "nuclei_count"),  # a panel a task
+    **dict.fromkeys(("affine", "stability", "several-sizes", "backbones"), FEW_TASKS),  # many rankings, or training
 }
 BACKBONES = ("embedded", "mobilenetv2_100")
 USES_SEVERAL = ("backbones",)
@@ -51,7 +42,7 @@ def laboratory(name: str, cache: Any, memory: dict) -> Any:
     from head2toe.features import read_data
 
     tasks = []
-    for task in TASKS_OF.get(name, MAIN_TASKS):
+    for task in TASKS_OF.get(name, tuple(TASKS)):
         file, label = TASKS[task]
         train, test = (read_data(SHARED / "data" / file, split=part, label=label) for part in ("train", "test"))
         tasks.append(Task(task, bench_paper.GROUPS[task], train.with_labels(), test.with_labels()))

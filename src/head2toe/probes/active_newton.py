@@ -25,15 +25,13 @@ _SUFFICIENT = 1e-4  # Armijo's share of the predicted decrease
 _PATIENCE = 4  # rounds without a smaller gap or objective before rounding is blamed
 
 
-def solve(problem: WorkingSet, penalty: GroupPenalty, tolerance: float, rounds: int, floor: float) -> tuple[int, int]:
+def solve(problem: WorkingSet, penalty: GroupPenalty, tolerance: float, rounds: int, floor: float) -> int:
     """Newton rounds, in place, until the gap of the reduced problem is at most ``tolerance * max(objective, floor)``.
 
     Returns
     -------
     int
         Rounds taken, at most `rounds`; fewer also where rounding lets the gap fall no further.
-    int
-        Columns that products ran over, each n c multiply-adds.
     """
     newton = _Newton(problem, penalty)
     best, lowest, since = float("inf"), float("inf"), 0
@@ -44,10 +42,10 @@ def solve(problem: WorkingSet, penalty: GroupPenalty, tolerance: float, rounds: 
         since = 0 if turn == 0 or progress else since + 1
         best, lowest = min(best, gap), min(lowest, newton.value)
         if gap <= tolerance * max(newton.value, floor) or since >= _PATIENCE or newton.stuck:
-            return turn, newton.columns
+            return turn
         newton.enter()
         newton.step()
-    return rounds, newton.columns
+    return rounds
 
 
 class _Newton:
@@ -65,7 +63,7 @@ class _Newton:
         self.value = self._objective(self.Z, self.W)
         self.diagonal: Diagonal | None = None
         self.dense: Dense | None = None
-        self.taken, self.excess, self.columns = 0, 0, 0
+        self.taken, self.excess = 0, 0
         self.stuck = False
         self.damping = _DAMPING
 
@@ -83,13 +81,12 @@ class _Newton:
     def enter(self) -> None:
         """Give every zero row that should not be zero a proximal step of its own, all scaled by one line search."""
         correlation = column_norms(self.gradient).to(self.W.dtype)
-        wrong = (self.norms == 0) & (correlation > self.levels * (1 + 10 * self.epsilon)) & (self.lipschitz > 0)
-        new = torch.nonzero(wrong)[:, 0]
-        if not len(new):
+        new = (self.norms == 0) & (correlation > self.levels * (1 + 10 * self.epsilon)) & (self.lipschitz > 0)
+        if not bool(new.any()):
             return
         length = (1 - self.levels[new] / correlation[new]) / (self.lipschitz[new] + self.penalty.ridge)
         entering = -length * self.gradient[:, new]
-        change = entering @ self.X.index_select(1, new).T
+        change = entering @ self.X[:, new].T
         step = 1.0
         for _ in range(_HALVINGS):
             W = self.W.clone()
@@ -201,5 +198,4 @@ class _System:
             rho = new
         self.newton.taken = turn
         self.newton.excess += max(0, turn - _TIRED)
-        self.newton.columns += (2 * turn + 4) * self.X.shape[1]
         return D, d, float((self.gradient * D).sum() + self.shift @ d)

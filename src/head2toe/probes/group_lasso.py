@@ -12,10 +12,9 @@ import torch
 
 from head2toe.errors import DataFormatError, ParameterError
 from head2toe.probes import active_newton
-from head2toe.probes.datafits import Datafit, Dual, Multinomial, Squared
+from head2toe.probes.datafits import Datafit, Multinomial, Squared
 from head2toe.probes.design import Design
 from head2toe.probes.penalty import GroupPenalty, dual_value
-from head2toe.probes.pool import Pool
 from head2toe.probes.working_set import WorkingSet
 
 Loss = Literal["multinomial", "squared"]
@@ -25,9 +24,6 @@ _FIRST = 128  # rows let in at first
 _GROWTH = 1.0  # later, this many times the rows that are active
 _INNER = 0.3  # the reduced problem is solved to this share of the gap
 _NEWTON_ROUNDS = 60
-_POOL = 8  # columns of the pool, as a multiple of the working set
-_POOL_SHARE = 1 / 16  # of all columns: gathering more costs as much as a pass, and there is no pool
-_POOL_WORK = 0.5  # X is read again when the work since the last pass is this share of a pass
 _SLACK = 1e-12  # at lambda_max itself rounding must not let a row in
 
 
@@ -96,15 +92,6 @@ class _Problem:
     @property
     def largest(self) -> float:
         return float((self.null_correlations / self.group_weights).max())
-
-    @property
-    def floor(self) -> float:
-        """What a gap is relative to at least."""
-        return _FLOOR * self.null
-
-    def relative(self, primal: float, dual: float) -> float:
-        """The relative duality gap."""
-        return max(0.0, primal - dual) / max(primal, self.floor, 1e-300)
 
 
 def lambda_max(
@@ -229,10 +216,13 @@ def _solve(
     began = time.perf_counter()
     iterations, dual, best, status = 0, -np.inf, np.inf, "max_iter"
     while True:
-        primal, point = _primal_dual(problem, penalty, working)
+        Z = working.predictions()
+        primal = problem.datafit.value(Z) + penalty.at(working.indices).value(working.W)
+        point = problem.datafit.dual(Z)
         correlations = problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
         dual = max(dual, dual_value(point, penalty, correlations))
-        gap = problem.relative(primal, dual)
+        floor = _FLOOR * problem.null
+        gap = max(0.0, primal - dual) / max(primal, floor, 1e-300)
         history.append({"objective": primal, "gap": gap, "working": len(working.indices),
                         "active": int(working.support.sum()), "iterations": iterations,
                         "seconds": time.perf_counter() - began})  # fmt: skip
@@ -241,57 +231,24 @@ def _solve(
             break
         if iterations >= max_iter:
             break
-        ratio = correlations / penalty.levels
-        ratio[working.indices] = 0
-        added = _violators(ratio, working)
+        added = _violators(correlations, penalty.levels, working)
         if not len(added) and len(history) > 1 and primal >= best:
             status = "stalled"
             break
         best = min(best, primal)
         working.prune()
         working.extend(added, problem.design.columns(added))
-        ratio[added] = 0
-        wanted = _POOL * len(working.indices)
-        pool = Pool(problem.design, penalty, ratio, wanted if wanted <= _POOL_SHARE * problem.design.d else 0)
-        target = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
-        iterations += _between_passes(problem, penalty, working, pool, target, max_iter - iterations)
+        inner = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
+        rounds = min(_NEWTON_ROUNDS, max_iter - iterations)
+        iterations += max(1, active_newton.solve(working, penalty.at(working.indices), inner, rounds, floor))
     working.prune()
     return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
 
 
-def _primal_dual(problem: _Problem, penalty: GroupPenalty, working: WorkingSet) -> tuple[float, Dual]:
-    """Objective and dual point of the working set's coefficients, the intercept solved exactly."""
-    Z = working.predictions()
-    return problem.datafit.value(Z) + penalty.at(working.indices).value(working.W), problem.datafit.dual(Z)
-
-
-def _between_passes(
-    problem: _Problem, penalty: GroupPenalty, working: WorkingSet, pool: Pool, target: float, most: int
-) -> int:
-    """Newton rounds on the working set and on what joins it from the pool, to a relative gap; the rounds taken.
-
-    Ends sooner where the work has become as much as a good part of a pass over X, which then tells more.
-    """
-    rounds, work, inner = 0, 0, target
-    while True:
-        left = min(_NEWTON_ROUNDS, most - rounds)
-        taken, columns = active_newton.solve(working, penalty.at(working.indices), inner, left, problem.floor)
-        rounds, work = rounds + max(1, taken), work + columns + len(pool)
-        if not len(pool) or rounds >= most or work > _POOL_WORK * problem.design.d:
-            return rounds
-        primal, point = _primal_dual(problem, penalty, working)
-        dual, ratio = pool.look(working, point)
-        places = _violators(ratio, working)
-        gap = problem.relative(primal, dual)
-        if gap <= target or not len(places):
-            return rounds
-        working.prune()
-        working.extend(pool.indices[places], pool.columns(places))
-        inner = max(0.3 * target, _INNER * gap)
-
-
-def _violators(ratio: torch.Tensor, working: WorkingSet) -> torch.Tensor:
-    """Where a zero is not optimal, the worst first, at most as many as the working set has rows that are not zero."""
+def _violators(correlations: torch.Tensor, levels: torch.Tensor, working: WorkingSet) -> torch.Tensor:
+    """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
+    ratio = correlations / levels
+    ratio[working.indices] = 0
     count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(_GROWTH * int(working.support.sum()))))
     return torch.topk(ratio, count).indices.sort().values
 
