@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/head2toe demo
+	$(BIN)/head2toe demo --progress
 
 # Two test processes with one thread each are far quicker than two with two.
 test slow: export OMP_NUM_THREADS := 1

@@ -142,8 +142,39 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path):
 
 def test_an_empty_folder_is_used(tmp_path):
     (tmp_path / "probe").mkdir()
+    place = (tmp_path / "probe").stat().st_ino
     save_probe(tmp_path / "probe", probe())
     assert_equal(load_probe(tmp_path / "probe"), probe())
+    assert (tmp_path / "probe").stat().st_ino == place  # it may be a mount point, or where the user stands
+
+
+def test_the_working_directory_can_hold_a_probe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_probe(".", probe())
+    save_probe(".", replace(probe(), cv_accuracy=0.5), overwrite=True)
+    assert load_probe(".").cv_accuracy == 0.5
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["probe.json", "probe.safetensors"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_files_that_cannot_be_moved_leave_what_was_there(tmp_path, monkeypatch, before):
+    tmp_path = tmp_path / "probe"
+    tmp_path.mkdir()
+    if before:
+        save_probe(tmp_path, probe())
+    moved, held = Path.replace, sorted(tmp_path.iterdir())
+
+    def refuses_the_last(path, target):
+        if path.name == "probe.json" and path.parent != tmp_path:
+            raise PermissionError(errno.EACCES, "no", str(target))
+        return moved(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuses_the_last)
+    with pytest.raises(PermissionError):
+        save_probe(tmp_path, replace(probe(), cv_accuracy=0.1), overwrite=True)
+    assert sorted(tmp_path.iterdir()) == held
+    if before:
+        assert_equal(load_probe(tmp_path), probe())
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -185,6 +216,11 @@ DAMAGE = {
     "newer": (lambda p: edit(p, lambda d: d.update(schema=99, version="9.9")), "newer head2toe .9.9"),
     "no schema": (lambda p: edit(p, lambda d: d.pop("schema")), "schema version"),
     "no backbone": (lambda p: edit(p, lambda d: d.pop("backbone")), "'backbone' is missing"),
+    "backbone of another kind": (lambda p: edit(p, lambda d: d.update(backbone=None)), "its backbone is NoneType"),
+    "no weights": (lambda p: edit(p, lambda d: d["backbone"].pop("weights_sha256")), "'weights_sha256' is missing"),
+    "choice": (lambda p: edit(p, lambda d: d.update(choice=None)), "its choice is NoneType where dict is expected"),
+    "costs": (lambda p: edit(p, lambda d: d.update(costs=None)), "its costs is NoneType"),
+    "one class twice": (lambda p: edit(p, lambda d: d["classes"].update(labels=["ant"] * 3)), "classes are the same"),
     "no plan": (lambda p: edit(p, lambda d: d.update(plan=None)), "damaged"),
     "unknown pooling": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(operation="magic:1")), "magic"),
     "wrong columns": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(stop=3)), "columns of layer 'stem'"),

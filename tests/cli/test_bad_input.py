@@ -260,13 +260,25 @@ def _cut_description(folder):
     (folder / "probe.json").write_text("{")
 
 
+def _other_version(folder):
+    description = json.loads((folder / "probe.json").read_text())
+    description["parameters"]["of_tomorrow"] = 1
+    (folder / "probe.json").write_text(json.dumps(description))
+
+
+def _no_mean(folder):
+    description = json.loads((folder / "probe.json").read_text())
+    del description["backbone"]["preprocessing"]["mean"]
+    (folder / "probe.json").write_text(json.dumps(description))
+
+
 def _cut_tensors(folder):
     path = folder / "probe.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-@pytest.mark.parametrize("damage", [_cut_description, _cut_tensors, shutil.rmtree, _empty])
+@pytest.mark.parametrize("damage", [_cut_description, _cut_tensors, _other_version, _no_mean, shutil.rmtree, _empty])
 def test_probes_that_cannot_be_read(run, probe, folder, tmp_path, command, damage):
     copy = shutil.copytree(probe, tmp_path / "probe")
     damage(copy)
@@ -279,6 +291,26 @@ def test_predictions_never_replace_a_file_unasked(run, probe, folder, tmp_path):
     assert (tmp_path / "answers.csv").read_text() == "mine"
     refused(run("predict", probe, folder, "--out", tmp_path / "nowhere" / "answers.csv"), "cannot be written")
     assert run("predict", probe, folder, "--out", tmp_path / "answers.csv", "--overwrite").code == 0
+
+
+OUTPUTS = {
+    "predict": ("PROBE", "DATA", "--out"),
+    "compare": ("DATA", "--test", "DATA", "--out"),
+    "extract": ("DATA", "--out"),
+    "demo": ("--out",),
+    "experiment": ("offset", "--data", "DATA", "--out"),
+    "vtab": ("run", "--task", "own=DATA", "--out"),
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_outputs_below_a_file_are_refused_before_any_work(run, probe, folder, tmp_path, monkeypatch, command):
+    for module in ("head2toe.backbones.load", "head2toe.features.read_data", "head2toe.benchmark.demo.run_demo"):
+        monkeypatch.setattr(module, lambda *_, **__: pytest.fail("work was begun"))
+    (tmp_path / "file").write_text("mine")
+    names = {"PROBE": probe, "DATA": folder, "own=DATA": f"own={folder}"}
+    refused(run(command, *(names.get(one, one) for one in OUTPUTS[command]), tmp_path / "file" / "out"), "cannot be")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_store_of_something_else(run, backbone, folder, tmp_path):
@@ -300,6 +332,7 @@ def test_a_store_of_something_else(run, backbone, folder, tmp_path):
         (("fit", "x", "--out", "y", "--fold", "1"), "No such option"),
         (("fits",), "No such command 'fits'"),
         (("fit", "x", "--out", "y", "--target-size", "0"), "--target-size"),
+        (("fit", "x", "--out", "y", "--seed", "-1"), "--seed"),
     ],
 )
 def test_wrong_use(run, arguments, message):

@@ -26,6 +26,7 @@ from head2toe.errors import (
     UnreadableImageError,
     WeightsMismatchError,
 )
+from head2toe.estimators import evaluate
 from head2toe.probes import heads
 
 QUICK = {
@@ -337,6 +338,44 @@ def test_no_readable_image_is_said_plainly(local_dir, files):
 def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no_loading):
     with pytest.raises(error):
         Head2ToeClassifier("embedded", **{**QUICK, "cv": 5}).fit(*spoil(*data))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "weight", "message"),
+    [
+        ({"class_weight": {"left": 1, "right": -1}}, None, "class_weight of 'right' is -1: use a number from 0 on"),
+        ({"class_weight": {"left": np.nan}}, None, "class_weight of 'left' is nan"),
+        ({"class_weight": {"top": 1}}, None, "class_weight: The classes, .* are not in class_weight"),
+        ({"class_weight": "balance"}, None, "class_weight: "),
+        ({"random_state": -1}, None, "random_state is -1: use a whole number from 0 on"),
+        ({}, lambda labels: -np.ones(len(labels)), "sample_weight: "),
+        ({}, lambda labels: np.full(len(labels), np.nan), "sample_weight: "),
+        ({}, lambda labels: np.zeros(len(labels)), "zero"),
+    ],
+)
+def test_bad_weights_and_seeds_are_refused_before_the_network_is_loaded(data, no_loading, parameters, weight, message):
+    images, labels = data
+    with pytest.raises(ParameterError, match=message):
+        Head2ToeClassifier("timm/resnet18", **parameters).fit(images, labels, weight and weight(labels))
+
+
+def test_weights_that_leave_one_class_are_refused_before_the_network_is_loaded(data, no_loading):
+    images, labels = data
+    with pytest.raises(OneClassError):
+        Head2ToeClassifier("timm/resnet18").fit(images, labels, np.asarray(labels) == "left")
+
+
+def test_a_cache_that_cannot_be_written_is_said_plainly(local_dir, data, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ParameterError, match=r"no cache can be kept in .*: choose another folder, or none"):
+        Head2ToeClassifier(local_dir, cache=tmp_path / "file").fit(*data)
+
+
+def test_one_label_an_image_is_needed_to_evaluate(fitted, data):
+    images, labels = data
+    for some in (labels[:-1], [*labels, "left"]):
+        with pytest.raises(DataFormatError, match=f"{len(images)} images but {len(some)} labels"):
+            evaluate(fitted, images, some)
 
 
 def test_a_bad_parameter_is_refused_before_the_network_is_loaded(data, no_loading):

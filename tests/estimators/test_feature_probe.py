@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
@@ -138,6 +139,12 @@ def test_rounding_is_no_variation():
         FeatureProbe(columns, **QUICK).fit((np.linspace(-1, 1, 40) + rounding).astype(np.float32), y)
 
 
+def test_the_linear_score_takes_labels_in_a_column_as_the_score_does():
+    X, y = problem()
+    probe = FeatureProbe(**QUICK).fit(X, y)
+    assert probe.linear_score(X, y[:, None]) == probe.linear_score(X, y) == np.mean(probe.linear_predict(X) == y)
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
@@ -148,6 +155,8 @@ def test_rounding_is_no_variation():
         (lambda X, y: (np.ones_like(X), y), ConstantFeaturesError, "all 40 features"),
         (lambda X, y: (X, [None, *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [float("nan"), *y[1:]]), MissingLabelError, "1 of 60 labels"),
+        (lambda X, y: (X, [pd.NA, *y[1:]]), MissingLabelError, "1 of 60 labels"),
+        (lambda X, y: (X, np.stack([y, y], axis=1)), DataFormatError, "labels"),
     ],
 )
 def test_data_that_cannot_be_learned_from(spoil, error, message):
@@ -167,6 +176,9 @@ def test_data_that_cannot_be_learned_from(spoil, error, message):
         {"most_features": 0},
         {"heads": "distilled"},
         {"heads": ("distilled", "logistic")},
+        {"class_weight": {"cat": -1}},
+        {"class_weight": "even"},
+        {"random_state": -1},
     ],
 )
 def test_parameters_out_of_range(parameters):

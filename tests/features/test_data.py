@@ -161,7 +161,6 @@ def test_a_table_with_splits_and_columns_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("path,label\na.png,0\na.png,\na.png,\n", MissingLabelError, r"line 3 \(and 1 more\): no label"),
         ("path,label\na.png,0\nz.png,1\n", DataFormatError, r"line 3: there is no z\.png; paths are relative"),
         ("path,label\n,0\n", DataFormatError, "line 2: no path"),
         ("picture,label\na.png,0\n", DataFormatError, "columns picture, label: one must be called path or file"),
@@ -177,6 +176,16 @@ def test_bad_tables(tmp_path, text, kind, message):
     with pytest.raises(kind, match=message) as caught:
         read_data(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_table_of_which_some_rows_have_no_label_yet(tmp_path):
+    put(tmp_path / "a.png", 1)
+    path = tmp_path / "t.csv"
+    path.write_text("path,label\na.png,0\na.png,\na.png,\n")
+    data = read_data(path)
+    assert len(data) == 3 and data.labels is None
+    with pytest.raises(MissingLabelError, match=r"t\.csv, line 3 \(and 1 more\): no label; fill it in"):
+        data.with_labels()
 
 
 def test_arrays(tmp_path):
@@ -199,8 +208,10 @@ def test_arrays_with_splits_and_several_labels(tmp_path):
     assert read_data(path, split="train", label="hue").labels == ["red", "blue"]
     only = read_data(path, split="test")
     assert only.labels == ["7"] and value(only, 0) == 2
+    undecided = read_data(path, split="train")
+    assert undecided.labels is None and value(undecided, 0) == 1  # enough to predict
     with pytest.raises(MissingLabelError, match="has labels hue, size: choose one"):
-        read_data(path, split="train")
+        undecided.with_labels()
     with pytest.raises(MissingLabelError, match="has no label shape: it has hue, size"):
         read_data(path, split="train", label="shape")
     with pytest.raises(DataFormatError, match="has splits test, train"):
@@ -304,4 +315,4 @@ def test_shared_arrays(shared):
     train = read_data(path, split="train", label="orientation")
     assert len(train) == 1000 and set(train.labels or []) == {str(i) for i in range(16)}
     with pytest.raises(Head2ToeError, match="location, orientation"):
-        read_data(path, split="train")
+        read_data(path, split="train").with_labels()

@@ -1,4 +1,4 @@
-"""A probe folder: written beside its place and renamed into it, so that it is there whole or not at all."""
+"""A probe folder: its files are written aside and then moved in, so that the probe is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     """
     target = check_output(folder, overwrite=overwrite)
     description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
-    beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    # A folder that is there stays: it may be a mount point, or the one that the user stands in.
+    beside = (target if target.exists() else target.parent) / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
         beside.mkdir(parents=True)
         (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
@@ -71,10 +72,21 @@ def check_output(folder: str | Path, *, overwrite: bool = False) -> Path:
     """
     target = Path(folder).expanduser().resolve()
     _check_free(target, folder, overwrite)
-    place = next(parent for parent in target.parents if parent.exists())
+    check_writable(target)
+    return target
+
+
+def check_writable(folder: str | Path) -> None:
+    """Refuse a folder that no file can be written into; one that is not there yet, with its parents, can be made.
+
+    Raises
+    ------
+    ParameterError
+    """
+    target = Path(folder).expanduser().resolve()
+    place = next(part for part in (target, *target.parents) if part.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise ParameterError(f"{folder} cannot be written: {place} is no folder, or not yours to write")
-    return target
 
 
 def load_probe(folder: str | Path) -> SavedProbe:
@@ -110,18 +122,20 @@ def _check_free(target: Path, folder: str | Path, overwrite: bool) -> None:
 
 
 def _put(beside: Path, target: Path) -> None:
-    """Rename the finished folder into its place; a probe that was there comes back if that fails."""
+    """Move the finished files into their place; a probe that was there comes back if that fails."""
     if not target.exists():
         beside.rename(target)
         return
-    old = beside.with_name(beside.name + ".old")
-    target.rename(old)
+    names = (TENSORS, DESCRIPTION)  # the description last: without it there is no probe
+    there = [name for name in names if (target / name).exists()]
+    for name in reversed(there):
+        (target / name).replace(beside / f"{name}.old")
     try:
-        beside.rename(target)
+        for name in names:
+            (beside / name).replace(target / name)
     except OSError:
-        old.rename(target)
+        for name in names:
+            (target / name).unlink(missing_ok=True)
+        for name in there:
+            (beside / f"{name}.old").replace(target / name)
         raise
-    for entry in old.iterdir():
-        if entry.name not in (DESCRIPTION, TENSORS):
-            entry.replace(target / entry.name)
-    shutil.rmtree(old, ignore_errors=True)

@@ -16,7 +16,16 @@ from head2toe.probes import LinearHead
 FORMAT = "head2toe probe"
 SCHEMA = 3  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many
 _HEADS = ("head", "linear_head")
-_FIELDS = ("choice", "search_table", "cv_accuracy", "linear_cv_accuracy", "dtype", "backbone", "parameters")
+_FIELDS = {
+    "choice": dict,
+    "search_table": list,
+    "cv_accuracy": float,
+    "linear_cv_accuracy": float,
+    "dtype": str,
+    "backbone": dict,
+    "parameters": dict,
+}
+_NETWORK = {"spec": str, "weights_sha256": str, "preprocessing": dict}  # what the description of a network must have
 
 
 @dataclass(frozen=True)
@@ -107,8 +116,12 @@ class SavedProbe:
         _check_plan(plan)
         classes = np.array(description["classes"]["labels"], dtype=np.dtype(description["classes"]["dtype"]))
         heads = {name: _head(tensors, name, len(classes), plan.d) for name in _HEADS}
-        fields = {name: description[name] for name in _FIELDS}
-        costs = description.get("costs", {})  # older probes have none
+        if len(np.unique(classes)) < len(classes):
+            raise ProbeFormatError("two of its classes are the same")
+        fields = _checked(description, _FIELDS)
+        for network in fields["backbone"].get("parts", [fields["backbone"]]):
+            _checked(network, _NETWORK)
+        costs = _checked({"costs": {}, **description}, {"costs": dict})["costs"]  # older probes have none
         return SavedProbe(classes=classes, plan=plan, costs=costs, version=description["version"], **heads, **fields)
 
 
@@ -123,6 +136,15 @@ def _check_schema(description: Any) -> None:
             f"it was written by a newer head2toe ({description.get('version')}, schema {schema}; "
             f"this one reads {SCHEMA}): upgrade head2toe"
         )
+
+
+def _checked(description: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
+    """Some of its fields, each of the type it must have; a whole number is a float too."""
+    for name, kind in kinds.items():
+        value = description[name]
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise ProbeFormatError(f"its {name} is {type(value).__name__} where {kind.__name__} is expected")
+    return {name: description[name] for name in kinds}
 
 
 def _check_plan(plan: Plan) -> None:

@@ -23,17 +23,20 @@ from head2toe.cli.output import emit
 def demo(
     out: Path,
     as_json: bool,
-    progress: bool,  # noqa: ARG001 - of few and long steps: always told
+    progress: bool,
 ) -> None:
     """Compare linear probe, Head2Toe, fine-tuning and training from scratch in three to six minutes.
 
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
     """
+    from head2toe.artifacts import check_writable
     from head2toe.benchmark.demo import run_demo, table_text
+
+    check_writable(out)
 
     def tell(done: int, total: int, text: str) -> None:
         click.echo(f"[{done}/{total}] {text}", err=True)
 
-    result = run_demo(out, tell)
+    result = run_demo(out, tell if progress else None)
     text = f"{table_text(result['table'])}\n\nreport: {result['report']}, {result['seconds']:.0f} seconds in all"
     emit(result, text, as_json=as_json)

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
-    alone_or_all,
     data_options,
+    moved,
     moved_backbone_option,
     output_options,
     running,
@@ -29,6 +29,7 @@ def evaluate(
     split: str | None,
     label: str | None,
     specs: tuple[str, ...],
+    files: tuple[str, ...],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -41,8 +42,8 @@ def evaluate(
     from head2toe.estimators import evaluate as measure
     from head2toe.features import read_data
 
-    options = running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, backbone=alone_or_all(specs), verbose=progress, **options)
+    options = moved(specs, files) | running(device, dtype, batch_size)
+    classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)
     images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
     found = measure(classifier, images, strict=strict)
     warn_skipped(found.skipped, len(images))

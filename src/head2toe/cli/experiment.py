@@ -122,6 +122,7 @@ def experiment(
 
 
 def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool) -> None:
+    from head2toe.artifacts import check_writable
     from head2toe.benchmark.experiments import style
     from head2toe.errors import OutputExistsError, ParameterError
 
@@ -129,8 +130,9 @@ def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool
     if split == test_split:
         raise ParameterError(f"--split and --test-split are both {split!r}: training and test images would be the same")
     there = [path for end in ("csv", "json", "svg", "png") if (path := out / f"{name}.{end}").exists()]
-    if out.is_file() or (there and not overwrite):
-        raise OutputExistsError(f"{(there or [out])[0]} is there already: choose another folder, or --overwrite it")
+    if there and not overwrite:
+        raise OutputExistsError(f"{there[0]} is there already: choose another folder, or --overwrite it")
+    check_writable(out)
 
 
 def _tasks(paths: tuple[Path, ...], label: str | None, split: str, test_split: str) -> list[Any]:

@@ -50,8 +50,10 @@ def extract(
     images.csv (path and label of each row). The same command resumes a run that was interrupted.
     """
     from head2toe import backbones, features
+    from head2toe.artifacts import check_writable
 
     start = time.perf_counter()
+    check_writable(out)
     images = features.read_data(data, split=split, label=label, takes=backbones.takes(backbone))
     network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     help="How large the head may be, as a share of the network's bytes; inf: as large as cross-validation likes.",
 )
 @click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the folds.")
 @click.option("--overwrite", is_flag=True, help="Replace a probe that is there already.")
 @click.option("--no-cache", is_flag=True, help="Keep no features for another run, or for resuming this one.")
 @running_options

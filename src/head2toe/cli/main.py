@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import sys
 import warnings
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C.
     """
-    with _notes_on_standard_error():
+    with _notes_on_standard_error(), _any_name_on_standard_output():
         return _run(arguments)
 
 
@@ -95,6 +97,21 @@ def _notes_on_standard_error() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+@contextmanager
+def _any_name_on_standard_output() -> Iterator[None]:
+    """Print names of files that are no text as their bytes, and what the terminal's encoding lacks with backslashes."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    before, unicode = stream.errors, codecs.lookup(stream.encoding).name == "utf-8"
+    stream.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=before)
 
 
 def _complain(message: str, code: int) -> int:

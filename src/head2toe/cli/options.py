@@ -19,13 +19,22 @@ _SPECIFICATIONS = (
 )
 
 
-def data_options(command: Command) -> Command:
-    """DATA, and how to read it."""
+def unlabelled_data_options(command: Command) -> Command:
+    """DATA, and which part of it to read."""
     return _with(
         command,
         click.argument("data", type=click.Path(path_type=Path)),
         click.option("--split", metavar="NAME", help="Which split of DATA, where it has several."),
-        click.option("--label", metavar="NAME", help="The label column of a CSV, or one of an npz's labels."),
+    )
+
+
+def data_options(command: Command) -> Command:
+    """DATA, and how to read it and its labels."""
+    return unlabelled_data_options(
+        _with(
+            command,
+            click.option("--label", metavar="NAME", help="The label column of a CSV, or one of an npz's labels."),
+        )
     )
 
 
@@ -64,7 +73,20 @@ def moved_backbone_option(command: Command) -> Command:
             multiple=True,
             help="Where the probe's backbone is now, if it has moved; of several, each in its order.",
         ),
+        click.option(
+            "--weights",
+            "files",
+            type=click.Path(),
+            metavar="FILE",
+            multiple=True,
+            help="Where the file is now that fit got by --weights; of several, each in its order.",
+        ),
     )
+
+
+def moved(specs: tuple[str, ...], files: tuple[str, ...]) -> dict[str, Any]:
+    """The options of `moved_backbone_option` in the words of the library."""
+    return {"backbone": alone_or_all(specs)} | ({"weights": alone_or_all(files)} if files else {})
 
 
 def alone_or_all(specs: tuple[str, ...]) -> str | list[str] | None:

@@ -87,7 +87,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
     """
     if path.is_dir() or (path.exists() and not overwrite):
         raise OutputExistsError(f"{path} is there already: choose another file, or --overwrite it")
-    if not os.access(path.absolute().parent, os.W_OK):
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ParameterError(f"{path} cannot be written: its folder is not there, or not yours to write")
 
 
@@ -111,7 +112,8 @@ def _replacing(path: Path) -> Iterator[TextIO]:
     """A file beside it that takes its place in the end."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        # Names of files that are no text are written as the bytes that they are.
+        with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             yield file
         beside.replace(path)
     finally:

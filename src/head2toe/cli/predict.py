@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
-    alone_or_all,
-    data_options,
+    moved,
     moved_backbone_option,
     output_options,
     running,
     running_options,
+    unlabelled_data_options,
 )
 from head2toe.cli.output import check_file, emit, skipped_dicts, warn_skipped, write_csv
 
 
 @click.command()
 @click.argument("probe", type=click.Path(path_type=Path))
-@data_options
+@unlabelled_data_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="By default standard output.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.csv.")
 @moved_backbone_option
@@ -29,10 +29,10 @@ def predict(
     probe: Path,
     data: Path,
     split: str | None,
-    label: str | None,
     out: Path | None,
     overwrite: bool,
     specs: tuple[str, ...],
+    files: tuple[str, ...],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -49,9 +49,9 @@ def predict(
 
     if out is not None:
         check_file(out, overwrite=overwrite)
-    options = running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, backbone=alone_or_all(specs), verbose=progress, **options)
-    images = read_data(data, split=split, label=label, takes=classifier.takes)
+    options = moved(specs, files) | running(device, dtype, batch_size)
+    classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)
+    images = read_data(data, split=split, takes=classifier.takes)
     found = classifier.outputs(images, strict=strict)
     names = [images.names[i] for i in found.kept]
     rows = list(zip(names, map(str, found.labels), found.probabilities.max(axis=1).tolist(), strict=True))

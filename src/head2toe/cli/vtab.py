@@ -99,8 +99,10 @@ def run_tasks(
 
     A task whose data cannot be used is told at the end, with exit code 2; the others are run.
     """
+    from head2toe.artifacts import check_writable
     from head2toe.benchmark.vtab import Settings, run
 
+    check_writable(out)
     tasks = _tasks(data, names, hubs, own, test_limit)
     if not tasks:
         raise ParameterError(

@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
+from head2toe.errors import ProbeFormatError
 from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
@@ -196,7 +197,15 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """
         folds = self._feature_probe(None).settings().folds
         check_head_size(self.head_size)
-        given = TrainingSet.of(images, labels, sample_weight, unlabelled, folds=folds, inputs=self._inputs)
+        given = TrainingSet.of(
+            images,
+            labels,
+            sample_weight,
+            unlabelled,
+            folds=folds,
+            class_weight=self.class_weight,
+            inputs=self._inputs,
+        )
         networks = self._load_networks()
         plan, costs = self._lay_out(networks, self.budget)
         with self._rows(networks, given.images, plan) as found:
@@ -290,7 +299,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         ------
         ProbeFormatError
         """
-        return from_saved(cls, artifacts.load_probe(Path(folder)), backbone, preprocessing, options)
+        saved = artifacts.load_probe(Path(folder))
+        try:
+            return from_saved(cls, saved, backbone, preprocessing, options)
+        except ProbeFormatError as error:
+            raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
 
     def assume(
         self, found: SearchResult, classes: np.ndarray, plan: features.Plan, backbone: dict[str, Any], dtype: str

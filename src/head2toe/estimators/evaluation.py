@@ -56,7 +56,7 @@ def evaluate(
     Raises
     ------
     DataFormatError
-        No label is a class of the probe.
+        Not one label an image, or none that is a class of the probe.
     EmptyDataError
         No image can be read.
     MissingLabelError
@@ -70,6 +70,9 @@ def evaluate(
             f"no label is a class of the probe: labels are {_shown(unknown)}, classes {_shown(sorted(classes))}"
         )
     found = classifier.outputs(images, linear=True, strict=strict)
+    seen = len(found.kept) + len(found.skipped)
+    if seen != len(true):
+        raise DataFormatError(f"{seen} images but {len(true)} labels: give one label an image")
     if not len(found.kept):
         raise EmptyDataError(f"none of the {len(true)} images can be read; the first: {found.skipped[0].reason}")
     true = true[found.kept]

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
-from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights
+from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
@@ -186,7 +187,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
 
     def linear_score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Accuracy of the linear probe in [0, 1]."""
-        return float(np.mean(self.linear_predict(X) == np.asarray(y)))
+        return float(accuracy_score(y, self.linear_predict(X)))
 
     def assume(self, found: SearchResult, classes: np.ndarray, columns: Columns, d: int) -> Self:
         """Become the fitted probe that a search over d columns found; `fit` ends here, and so does loading."""
@@ -251,11 +252,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, folds: int
     ) -> tuple[Target, np.ndarray, np.ndarray]:
         """Target, rows and weights of the rows that count."""
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise ParameterError("all sample weights are zero: at least two classes need a positive weight")
         target = Target.of(y)
-        weight = row_weights(target, self.class_weight, weight)
+        weight = row_weights(target, self.class_weight, sample_weights(sample_weight, len(X)))
         counts = weight > 0
         if not counts.all():
             # One copy, and only here: with all weights positive a memmap is never read as a whole.
@@ -328,6 +326,8 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:
     if isinstance(random_state, int | np.integer):
+        if random_state < 0:
+            raise ParameterError(f"random_state is {random_state}: use a whole number from 0 on")
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 

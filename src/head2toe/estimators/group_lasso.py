@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.feature_probe import decision, probabilities
-from head2toe.estimators.labels import Target, as_labels, row_weights
+from head2toe.estimators.labels import Target, as_labels, row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
 
 Rows = np.ndarray | torch.Tensor
@@ -80,9 +80,8 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         labels = y if y is None else as_labels(y)
         # scikit-learn has no types, and the checker reads its defaults as such.
         rows, labels = validate_data(self, _on_host(X), cast("Any", labels), dtype=[np.float64, np.float32])
-        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         whole = Target.of(cast("ArrayLike", labels))
-        weight = row_weights(whole, self.class_weight, weight)
+        weight = row_weights(whole, self.class_weight, sample_weights(sample_weight, len(whole.y)))
         present = np.unique(whole.y[weight > 0])
         if len(present) < 2:
             raise OneClassError(f"{len(present)} class with a positive weight: a classifier needs at least 2 classes")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -23,9 +23,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
-
-if TYPE_CHECKING:
-    from head2toe.features import Skipped
+from head2toe.features import LabelledImages, Skipped
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,10 @@ class Target:
         ValueError
             The labels are continuous (scikit-learn's message).
         """
-        values = column_or_1d(as_labels(labels), warn=True)
+        try:
+            values = column_or_1d(as_labels(labels), warn=True)
+        except ValueError as error:
+            raise error if isinstance(error, DataError) else DataFormatError(f"labels: {error}") from error
         check_classification_targets(values)
         classes, y = np.unique(values, return_inverse=True)
         return Target(classes, y.astype(np.int64))
@@ -105,6 +106,8 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
     """
     if labels is not None:
         return labels
+    if isinstance(images, LabelledImages):
+        return images.with_labels().labels or ()
     brought = getattr(images, "labels", None)
     if brought is None and isinstance(images, Dataset):
         brought = _labels_of_dataset(images)
@@ -126,18 +129,47 @@ def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, Tensor) and label.numel() == 1 else label
 
 
+def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:
+    """Weights of n samples, float64 (n,); ones where none are given.
+
+    Raises
+    ------
+    ParameterError
+        Not n numbers, one negative or no number, or all zero.
+    """
+    try:
+        weight = _check_sample_weight(given, np.empty((n, 0)), dtype=np.float64, ensure_non_negative=True)
+    except ValueError as error:
+        raise ParameterError(f"sample_weight: {error}") from error
+    if not weight.any():
+        raise ParameterError("all sample weights are zero: at least two classes need a positive weight")
+    return weight
+
+
 def row_weights(
     target: Target, class_weight: Mapping[Any, float] | str | None, sample_weight: np.ndarray
 ) -> np.ndarray:
     """Weights of rows, float64 (n,): the sample weights times the weights of the classes.
 
     ``"balanced"`` gives every class the same total weight, sample weights counted.
+
+    Raises
+    ------
+    ParameterError
+        `class_weight` is neither that nor weights from 0 on of labels that are there.
     """
-    if class_weight == "balanced":
+    if isinstance(class_weight, str) and class_weight == "balanced":
         totals = np.bincount(target.y, weights=sample_weight, minlength=len(target.classes))
-        factors = totals.sum() / (len(target.classes) * totals)
-    else:
+        factors = totals.sum() / (len(target.classes) * np.where(totals > 0, totals, 1))
+        return sample_weight * factors[target.y]
+    if isinstance(class_weight, Mapping):
+        bad = [label for label, weight in class_weight.items() if not 0 <= weight < np.inf]
+        if bad:
+            raise ParameterError(f"class_weight of {bad[0]!r} is {class_weight[bad[0]]!r}: use a number from 0 on")
+    try:
         factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
+    except ValueError as error:
+        raise ParameterError(f"class_weight: {' '.join(str(error).split())}") from error
     return sample_weight * factors[target.y]
 
 
@@ -173,11 +205,16 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     if array.ndim == 0:
         raise DataFormatError("labels are a single value: pass one label an image")
     # numpy prints None and NaN into strings: look at what was given.
-    given = _listed(labels) if mixed else array.ravel() if array.dtype.kind in "fO" else ()
-    missing = [i for i, label in enumerate(given) if label is None or label != label]  # noqa: PLR0124 - NaN
+    given = _listed(labels) if mixed and array.ndim == 1 else array.ravel() if array.dtype.kind in "fO" else ()
+    missing = [i for i, label in enumerate(given) if _is_missing(label)]
     if missing:
         raise MissingLabelError(f"{len(missing)} of {len(array)} labels are None or NaN, the first at {missing[0]}")
     return array
+
+
+def _is_missing(label: Any) -> bool:
+    """None, NaN, or pandas' NA, which is neither equal to itself nor unequal."""
+    return label is None or type(label).__name__ == "NAType" or bool(label != label)  # noqa: PLR0124 - NaN
 
 
 def _listed(labels: ArrayLike) -> list[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 import head2toe
 from head2toe.artifacts import SavedProbe
 from head2toe.backbones import Preprocessing, pinned
+from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
 from head2toe.probes import SearchResult
 
@@ -46,8 +49,19 @@ def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
 def from_saved(
     kind: type[Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
 ) -> Classifier:
-    """The fitted classifier; no weights are loaded."""
+    """The fitted classifier; no weights are loaded.
+
+    Raises
+    ------
+    ProbeFormatError
+        A parameter that this version does not have, or no preprocessing that it can read.
+    """
     written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
+    strange = sorted(written.keys() - inspect.signature(kind).parameters.keys())
+    if strange:
+        raise ProbeFormatError(f"it has a parameter {strange[0]} (head2toe {saved.version} wrote it): upgrade head2toe")
+    if backbone is not None:
+        written.pop("weights", None)  # they belong to the old place
     described = saved.backbone.get("parts")
     if preprocessing is None:
         preprocessing = (
@@ -57,7 +71,7 @@ def from_saved(
         backbone = pinned(saved.backbone) if described is None else [pinned(one) for one in described]
     refuse_another_number(len(described or [0]), len(backbone) if isinstance(backbone, list | tuple) else 1)
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
-    classifier.skipped_, classifier.cached_ = (), False
+    classifier.skipped_, classifier.skipped_unlabelled_, classifier.cached_ = (), (), False
     classifier.flops_, classifier.flops_saved_ = saved.costs.get("flops"), saved.costs.get("flops_saved")
     found = SearchResult(
         saved.head,
@@ -71,19 +85,36 @@ def from_saved(
 
 
 def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:
-    """What was written of it; neither a transform of the user's own nor a tokenizer can be turned back."""
+    """What was written of it; neither a transform of the user's own nor a tokenizer can be turned back.
+
+    Raises
+    ------
+    ProbeFormatError
+    """
     written = described["preprocessing"]
-    return Preprocessing.from_dict(written) if "size" in written else None
+    if "size" not in written:
+        return None
+    try:
+        return Preprocessing.from_dict(written)
+    except (TypeError, ValueError) as error:
+        raise ProbeFormatError(f"its preprocessing is not one: {error}") from error
 
 
 def _parameters(classifier: Head2ToeClassifier) -> dict[str, Any]:
     """The constructor's parameters that JSON can hold."""
     found = {}
     for name, value in classifier.get_params(deep=False).items():
-        plain = _plain(value)
+        plain = _absolute(value) if name == "weights" else _plain(value)
         if name not in _NOT_SAVED and _is_json(plain):
             found[name] = plain
     return found
+
+
+def _absolute(files: Any) -> Any:
+    """Paths of files that are found again from another working directory."""
+    if isinstance(files, list | tuple):
+        return [_absolute(file) for file in files]
+    return None if files is None else str(Path(files).expanduser().absolute())
 
 
 def _plain(value: Any) -> Any:

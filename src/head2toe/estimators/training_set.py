@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from head2toe import features
 from head2toe.errors import DataFormatError, EmptyDataError
-from head2toe.estimators.labels import Target, check_remaining, labels_of
+from head2toe.estimators.labels import Target, check_remaining, labels_of, row_weights, sample_weights
 from head2toe.features.chained import Chained
 
 log = logging.getLogger(__name__)
@@ -63,13 +63,15 @@ class TrainingSet:
         unlabelled: Any,
         *,
         folds: int,
+        class_weight: Mapping[Any, float] | str | None,
         inputs: Callable[[Any], features.Images],
     ) -> TrainingSet:
         """After all checks that need no forward pass; `inputs` makes sequences of what the backbone takes.
 
         Raises
         ------
-        EmptyDataError, MissingLabelError, OneClassError, ClassTooSmallError, TooFewImagesError, DataFormatError
+        EmptyDataError, MissingLabelError, OneClassError, ClassTooSmallError, TooFewImagesError, DataFormatError,
+        ParameterError
         """
         target = Target.of(labels_of(images, labels))
         pictures = inputs(images)
@@ -81,6 +83,8 @@ class TrainingSet:
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         if weight is not None and weight.shape != target.y.shape:
             raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
+        counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
+        Target.of(target.classes[target.y[counting]]).check(folds)
         everything = pictures if unlabelled is None else Chained(pictures, inputs(unlabelled))
         return TrainingSet(everything, target.classes[target.y], weight)
 

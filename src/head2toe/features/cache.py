@@ -16,6 +16,8 @@ from typing import Any
 import filelock
 import platformdirs
 
+from head2toe.errors import ParameterError
+
 log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 10_000_000_000
@@ -77,12 +79,17 @@ class Cache:
         needed
             Bytes of the finished store.
 
+        Raises
+        ------
+        ParameterError
+            The cache's folder cannot be written.
+
         Notes
         -----
         A second process that asks for the same rows waits, and then finds them finished.
         """
         key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:24]
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         with self._lock(key):
             folder = self.folder / key
             self._make_room(key, needed)
@@ -91,6 +98,15 @@ class Cache:
             finally:
                 if (folder / "manifest.json").exists():
                     os.utime(folder / "manifest.json")
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ParameterError(
+                f"no cache can be kept in {self.folder} ({error.strerror}): choose another folder, or none "
+                "(cache=False, --no-cache)"
+            ) from error
 
     def _lock(self, key: str) -> filelock.BaseFileLock:
         return filelock.FileLock(self.folder / f"{key}.lock")

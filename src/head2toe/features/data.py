@@ -16,7 +16,7 @@ from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingL
 from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound
 from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
-from head2toe.features.table import TEXT_COLUMNS, Row, check_labels, read_table
+from head2toe.features.table import TEXT_COLUMNS, Row, missing_labels, read_table
 from head2toe.features.texts import Texts
 
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -31,17 +31,20 @@ class LabelledImages:
     images : Images
         Read when they are indexed.
     labels : list of str, or None
-        n labels.
+        n labels. None too where only some are there, or where there are several for each image and none was chosen.
     names : list of str
         A readable name an image: its path, or its place in the array.
     source : str
         Where they come from, for messages.
+    lacking : str
+        What is wrong with the labels that there are, where `labels` is None in spite of them.
     """
 
     images: Images
     labels: list[str] | None
     names: list[str]
     source: str = "data"
+    lacking: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,9 +69,8 @@ class LabelledImages:
         MissingLabelError
         """
         if self.labels is None:
-            raise MissingLabelError(
-                f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
-            )
+            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
+            raise MissingLabelError(self.lacking or none)
         return self
 
 
@@ -102,7 +104,7 @@ def read_data(
     EmptyDataError
         No image.
     MissingLabelError
-        The label column is not there or empty in a row; in an npz, several labels and none chosen.
+        The labels asked for by `label` are not there, or empty in a row.
     DataFormatError
         The path or the split is not there, several splits and none chosen, or a form that is not read.
     """
@@ -131,7 +133,8 @@ def _texts(path: Path, split: str | None, label: str | None) -> LabelledImages:
         raise DataFormatError(f"{path}: texts are read from a CSV with the columns text and label")
     rows = _rows_of_split(read_table(path.read_bytes(), str(path), label, TEXT_COLUMNS), str(path), split)
     texts = [row.file for row in rows]
-    return LabelledImages(Texts(texts), _labels(rows), texts, str(path))
+    labels, lacking = _labels(rows, str(path), label)
+    return LabelledImages(Texts(texts), labels, texts, str(path), lacking)
 
 
 def _recordings(path: Path, split: str | None, label: str | None) -> LabelledImages:
@@ -187,7 +190,8 @@ def _from_table(tree: Tree, table: str, split: str | None, label: str | None) ->
     place = str(Path(tree.place) / table)
     rows = _rows_of_split(read_table(tree.text(table), place, label), place, split)
     names = [row.file for row in rows]
-    return LabelledImages(tree.images(_files(tree, table, rows), names), _labels(rows), names, place)
+    labels, lacking = _labels(rows, place, label)
+    return LabelledImages(tree.images(_files(tree, table, rows), names), labels, names, place, lacking)
 
 
 def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
@@ -198,12 +202,15 @@ def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
         if split not in splits:
             _no_split(place, split, splits)
         rows = [row for row in rows if row.split == split]
-    check_labels(rows, place)
     return rows
 
 
-def _labels(rows: list[Row]) -> list[str] | None:
-    return [row.label for row in rows if row.label is not None] or None
+def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[str] | None, str]:
+    """The labels if all are there, and what to say if only some are."""
+    lacking = missing_labels(rows, place)
+    if lacking and asked_for is not None:
+        raise MissingLabelError(lacking)
+    return None if lacking else [row.label for row in rows if row.label is not None] or None, lacking
 
 
 def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
@@ -225,7 +232,7 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
         with np.load(path, allow_pickle=False) as arrays:
             prefix = _array_prefix(list(arrays.files), path, split)
             images = ArrayImages(arrays[f"{prefix}images"])
-            key = _label_key(list(arrays.files), prefix, path, label)
+            key, lacking = _label_key(list(arrays.files), prefix, path, label)
             labels = None if key is None else _as_text(arrays[key])
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
@@ -235,7 +242,8 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
         raise EmptyDataError(f"{path}: {prefix}images has no image")
     if labels is not None and len(labels) != len(images):
         raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
-    return LabelledImages(images, labels, [f"{prefix}images[{i}]" for i in range(len(images))], str(path))
+    names = [f"{prefix}images[{i}]" for i in range(len(images))]
+    return LabelledImages(images, labels, names, str(path), lacking)
 
 
 def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:
@@ -252,18 +260,19 @@ def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:
     return f"{split}_"
 
 
-def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> str | None:
+def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> tuple[str | None, str]:
+    """The name of the array of labels, and what to say where there are several to choose from."""
     named = {key.removeprefix(f"{prefix}label_"): key for key in keys if key.startswith(f"{prefix}label_")}
     if label is not None:
         key = next((key for key in (named.get(label), f"{prefix}{label}", label) if key in keys), None)
         if key is None:
             raise MissingLabelError(f"{path} has no label {label}: it has {', '.join(sorted(named)) or 'none'}")
-        return key
+        return key, ""
     if f"{prefix}labels" in keys:
-        return f"{prefix}labels"
+        return f"{prefix}labels", ""
     if len(named) > 1:
-        raise MissingLabelError(f"{path} has labels {', '.join(sorted(named))}: choose one (label= or --label)")
-    return next(iter(named.values()), None)
+        return None, f"{path} has labels {', '.join(sorted(named))}: choose one (label= or --label)"
+    return next(iter(named.values()), None), ""
 
 
 def _as_text(values: np.ndarray) -> list[str]:

@@ -84,7 +84,7 @@ def request_for(backbone: Backbone, images: Images, plan: Plan, dtype: str) -> d
     """Return what identifies rows, as JSON data: backbone, plan, data and the dtype asked for."""
     digest = hashlib.sha256()
     for i in range(len(images)):
-        digest.update(images.identity(i).encode() + b"\n")
+        digest.update(images.identity(i).encode("utf-8", "surrogateescape") + b"\n")
     request = {
         "schema": SCHEMA,
         "backbone": backbone.to_dict(),

@@ -48,7 +48,7 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
     DataFormatError
         No column of that name, a row without a file, no UTF-8 or no CSV.
     MissingLabelError
-        The label column asked for is not there, or empty in a row.
+        The label column asked for is not there.
     """
     records = _records(data, place)
     columns = list(records[0][1])
@@ -68,17 +68,13 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
     return rows
 
 
-def check_labels(rows: list[Row], place: str) -> None:
-    """Refuse a table of which only some rows have labels.
-
-    Raises
-    ------
-    MissingLabelError
-    """
+def missing_labels(rows: list[Row], place: str) -> str:
+    """What to tell whoever needs labels of a table that has empty ones; nothing where it has none."""
     missing = [row.line for row in rows if row.label == ""]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise MissingLabelError(f"{place}, line {missing[0]}{more}: no label; fill it in or delete the row")
+    if not missing:
+        return ""
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return f"{place}, line {missing[0]}{more}: no label; fill it in or delete the row"
 
 
 def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:

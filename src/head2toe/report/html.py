@@ -25,7 +25,7 @@ def write_report(
     tasks: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Mapping[str, Any]],
 ) -> Path:
-    """Write a report; an older one at `path` is replaced as a whole.
+    """Write a report, whole or not at all; an older one at `path` is replaced.
 
     Parameters
     ----------
@@ -41,11 +41,14 @@ def write_report(
     facts : dict of dict
         Sections of names and values at the end: the backbone, its preprocessing, the versions.
     """
-    target = Path(path)
+    target, text = Path(path), render(title=title, lead=lead, tasks=tasks, facts=facts)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    part.write_text(render(title=title, lead=lead, tasks=tasks, facts=facts), encoding="utf-8")
-    part.replace(target)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return target
 
 
