@@ -35,7 +35,9 @@ MODELS: dict[str, Any] = {
     "vit_without_pooler": lambda: hf.ViTModel(hf.ViTConfig(**VIT), add_pooling_layer=False),
     "vit_classifier": lambda: hf.ViTForImageClassification(hf.ViTConfig(**VIT, **CLASSES)),
     "deit_classifier": lambda: hf.DeiTForImageClassification(hf.DeiTConfig(**VIT, **CLASSES)),
+    "deit_distilled": lambda: hf.DeiTForImageClassificationWithTeacher(hf.DeiTConfig(**VIT, **CLASSES)),
     "dinov2": lambda: hf.Dinov2Model(hf.Dinov2Config(**VIT)),
+    "dinov2_larger": lambda: hf.Dinov2Model(hf.Dinov2Config(**{**VIT, "image_size": 56})),
     "dinov2_registers": lambda: hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**VIT)),
     "beit": lambda: hf.BeitModel(hf.BeitConfig(**VIT)),
     "clip": _clip,
@@ -55,6 +57,7 @@ MODELS: dict[str, Any] = {
 PROCESSORS: dict[str, Any] = {
     "dinov2": lambda: hf.BitImageProcessor(size={"shortest_edge": 36}, crop_size=SQUARE),
     "dinov2_registers": lambda: hf.BitImageProcessor(size={"shortest_edge": 36}, crop_size=SQUARE),
+    "dinov2_larger": lambda: hf.BitImageProcessor(size={"shortest_edge": 36}, crop_size=SQUARE),
     "beit": lambda: hf.BeitImageProcessor(size=SQUARE, do_center_crop=False),
     "clip": lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE),
     "siglip": lambda: hf.SiglipImageProcessor(size=SQUARE),

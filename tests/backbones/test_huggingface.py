@@ -95,6 +95,8 @@ def test_the_linear_probe_reads_what_the_model_gives_to_a_classifier(loaded, nam
         if name.endswith("classifier"):
             made = backbone.module.classifier(features)
             assert penultimate.kind == "vector" and torch.equal(made, output.logits)
+        elif name == "deit_distilled":  # two classifiers, whose average is the output
+            assert torch.equal(backbone.module.cls_classifier(features), output.cls_logits)
         elif name == "vit_without_pooler":
             assert torch.equal(features, output.last_hidden_state)
         elif name == "vit":  # the class token after the last norm, not the pretraining head's view of it
@@ -133,7 +135,9 @@ def test_rows_are_finite_and_tell_images_apart(loaded, name):
         assert np.ptp(rows[:, block.start : block.stop], axis=0).max() > 0, block
 
 
-@pytest.mark.parametrize(("name", "prefix"), [("dinov2", 1), ("dinov2_registers", 5), ("clip", 1), ("siglip", 0)])
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("dinov2", 1), ("dinov2_larger", 1), ("dinov2_registers", 5), ("clip", 1), ("siglip", 0)]
+)
 def test_class_and_register_tokens_are_counted(loaded, name, prefix):
     tokens = [layer for layer in layers(loaded(name)) if layer.kind == "tokens" and layer.shape[0] >= 16]
     assert tokens

@@ -48,6 +48,17 @@ def test_position_embeddings_are_interpolated_and_the_own_size_changes_nothing(w
     assert abs(float(large[:, 1:].mean() - small[:, 1:].mean())) < 0.1 * float(small.std())
 
 
+def test_a_module_of_ones_own_keeps_its_size():
+    torch.manual_seed(0)
+    module = timm.create_model("test_vit").eval()
+    before = module.get_parameter("pos_embed").clone()
+    own = Preprocessing((160, 160), (0.5,) * 3, (0.5,) * 3)
+    other = load(module, preprocessing=own, image_size=96)
+    assert other.module.get_parameter("pos_embed").shape[1] < before.shape[1]
+    assert torch.equal(module.get_parameter("pos_embed"), before)
+    assert load(module, preprocessing=own).weights_sha256 != other.weights_sha256
+
+
 @pytest.mark.parametrize("size", [0, -3, 1.5, (32,), "64", True])
 def test_what_is_no_size_is_refused(weights, size):
     with pytest.raises(ParameterError, match="image_size"):

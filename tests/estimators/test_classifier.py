@@ -330,6 +330,7 @@ def test_no_readable_image_is_said_plainly(local_dir, files):
         (lambda x, y: (x[:2], y[:1].repeat(2)), OneClassError),
         (lambda x, y: (x[[0, 1, 3, 4]], y[[0, 1, 3, 4]]), TooFewImagesError),
         (lambda x, y: (x, y[:-1]), DataFormatError),
+        (lambda x, y: (x, np.stack([y, y], axis=1)), DataFormatError),
         (lambda x, y: (x, None), MissingLabelError),
         (lambda x, y: (x, [*y[:-1], None]), MissingLabelError),
         (lambda x, y: (x, y, np.ones(3)), DataFormatError),

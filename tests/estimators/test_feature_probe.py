@@ -156,7 +156,6 @@ def test_the_linear_score_takes_labels_in_a_column_as_the_score_does():
         (lambda X, y: (X, [None, *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [float("nan"), *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [pd.NA, *y[1:]]), MissingLabelError, "1 of 60 labels"),
-        (lambda X, y: (X, np.stack([y, y], axis=1)), DataFormatError, "labels"),
     ],
 )
 def test_data_that_cannot_be_learned_from(spoil, error, message):

@@ -66,6 +66,22 @@ def test_a_folder_a_class(classes, form):
     assert len({data.identity(i) for i in range(3)}) == 3
 
 
+def test_splits_may_be_capitalised(tmp_path):
+    for i, name in enumerate(("Training/left/a.png", "Training/right/b.png", "Testing/left/c.png")):
+        put(tmp_path / "d" / name, i)
+    assert read_data(tmp_path / "d", split="Training").labels == ["left", "right"]
+    with pytest.raises(DataFormatError, match="has splits Testing, Training: choose one"):
+        read_data(tmp_path / "d")
+
+
+def test_splits_beside_another_folder_are_no_classes(tmp_path):
+    for i, name in enumerate(("train/left/a.png", "test/left/b.png", "more/left/c.png")):
+        put(tmp_path / "d" / name, i)
+    with pytest.raises(DataFormatError, match="more, test, train: choose one"):
+        read_data(tmp_path / "d")
+    assert read_data(tmp_path / "d", split="train").labels == ["left"]
+
+
 def test_linked_folders_are_read_and_a_loop_ends(classes):
     (classes / "wolf").symlink_to(classes / "dog", target_is_directory=True)
     (classes / "cat" / "again").symlink_to(classes, target_is_directory=True)
@@ -163,6 +179,7 @@ def test_a_table_with_splits_and_columns_of_its_own(tmp_path):
     [
         ("path,label\na.png,0\nz.png,1\n", DataFormatError, r"line 3: there is no z\.png; paths are relative"),
         ("path,label\n,0\n", DataFormatError, "line 2: no path"),
+        ("path,label\na.png,0\na.png,0,1\n", DataFormatError, "line 3: more cells than columns"),
         ("picture,label\na.png,0\n", DataFormatError, "columns picture, label: one must be called path or file"),
         ("path,label\n", EmptyDataError, "has no rows"),
         ("", EmptyDataError, "has no rows"),

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from head2toe.errors import DataFormatError, UnreadableImageError
 from head2toe.features import Images, as_images
+from head2toe.features.texts import as_texts
 
 
 def gradient(height=12, width=16):
@@ -232,6 +233,17 @@ def test_a_column_of_a_table():
     assert as_images(pandas.Series(["a.png", "b.png"])).names == ["a.png", "b.png"]
 
 
+def test_a_column_of_hugging_face_datasets():
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_dict(
+        {"image": [Image.fromarray(gradient())] * 2, "text": ["one", "two"]},
+        features=datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")}),
+    )
+    images = as_images(table["image"])
+    assert len(images) == 2 and np.array_equal(np.asarray(images[1]), gradient())
+    assert list(as_texts(table["text"])) == ["one", "two"]
+
+
 def test_grey_arrays():
     grey = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     for array in (grey, grey[..., None], torch.from_numpy(grey)[:, None]):
@@ -317,6 +329,20 @@ def test_many_threads_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda i: np.asarray(images[i % 20]), range(200)))
     assert all(np.array_equal(image, arrays[i % 20]) for i, image in enumerate(found))
+
+
+def test_16_bits_with_a_transparent_value_are_scaled_all_the_same(tmp_path):
+    values = np.linspace(0, 65535, 12 * 16).reshape(12, 16).astype(np.uint16)
+    expected = np.asarray(pixels(saved(tmp_path, Image.fromarray(values))))
+    assert np.array_equal(pixels(saved(tmp_path, Image.fromarray(values), transparency=7)), expected)
+
+
+def test_exif_that_cannot_be_written_again_is_ignored(tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(np.rot90(gradient(), 2))), exif=exif)
+    monkeypatch.setattr(Image.Exif, "tobytes", lambda *_: pytest.fail("damaged entries cannot be packed"))
+    assert np.array_equal(pixels(path), gradient())
 
 
 def test_damaged_exif_is_ignored(tmp_path):

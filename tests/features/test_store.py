@@ -11,13 +11,20 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from head2toe.backbones import load
+from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import DiskFullError, StoreFormatError, StoreMismatchError
 from head2toe.features import store as store_module
 from head2toe.features.cache import Cache
 from head2toe.features.extractor import extract
 from head2toe.features.plan import Plan
 from head2toe.features.taps import layers
+
+declare_missing_operators()
+from torchvision import transforms  # noqa: E402
 
 QUIET = {"dtype": "float32", "batch_size": 4, "device": "cpu", "progress": False}
 
@@ -150,6 +157,61 @@ def test_cache_hits_by_what_is_asked(small, pictures, plan, tmp_path):
     assert cache.bytes() >= plan.bytes(16)
     assert len(cache.clear()) == 3
     assert cache.entries() == []
+
+
+def _stack(activation):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), activation, nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 28 * 28, 5))
+
+
+class Scaled(nn.Module):
+    """Multiplies by what no state dict holds."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor), persistent=False)
+
+    def forward(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize(("one", "other"), [(nn.ReLU(), nn.GELU()), (Scaled(1.0), Scaled(3.0))])
+def test_networks_that_differ_in_more_than_weights_share_no_rows(own, pictures, tmp_path, one, other):
+    cache, rows = Cache(tmp_path / "cache"), []
+    for activation in (one, other, one):
+        backbone = own(_stack(activation))
+        plan = Plan.build(layers(backbone), [16])
+        found = extract(backbone, pictures(4), plan, store=cache, **QUIET)
+        rows.append((found.cached, np.array(found.rows)))
+    assert [cached for cached, _ in rows] == [False, False, True]
+    assert not np.array_equal(rows[0][1], rows[1][1]) and np.array_equal(rows[0][1], rows[2][1])
+
+
+def test_transforms_that_print_alike_share_no_rows(pictures, tmp_path):
+    cache, found = Cache(tmp_path / "cache"), []
+    for factor in (1, 3, 1):
+        transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Resize(32), transforms.Lambda(lambda x, factor=factor: x * factor)]
+        )
+        backbone = load(_stack(nn.ReLU()), preprocessing=transform)
+        assert " at 0x" not in str(backbone.preprocessing.to_dict())
+        plan = Plan.build(layers(backbone), [16])
+        found.append(extract(backbone, pictures(4), plan, store=cache, **QUIET).cached)
+    assert found == [False, False, True]
+
+
+@pytest.mark.parametrize("left", [("rows.npy",), ("rows.npy", "progress.json"), ("progress.json.part",)])
+def test_what_an_interruption_left_of_a_store_is_no_hindrance(small, pictures, plan, tmp_path, left):
+    cache = Cache(tmp_path / "cache")
+    folder = extract(small, pictures(5), plan, store=cache, **QUIET).folder
+    assert folder is not None
+    for name in ("rows.npy", "progress.json", "manifest.json"):
+        (folder / name).unlink()
+    for name in left:
+        (folder / name).write_text("half")
+    assert len(extract(small, pictures(5), plan, store=cache, **QUIET).rows) == 5
+    (folder / "manifest.json").unlink()
+    assert cache.entries() == [] and cache.clear() == [] and not folder.exists()
 
 
 def test_cache_drops_the_least_recently_used(small, pictures, plan, tmp_path):

@@ -201,6 +201,29 @@ def test_networks_with_nothing_to_tap_are_refused(own, module):
         layers(own(module))
 
 
+def test_blocks_with_the_images_along_the_second_axis_are_told_of(own, caplog):
+    class Sideways(nn.Module):
+        def __init__(self, batch_first):
+            super().__init__()
+            self.batch_first = batch_first
+            self.patches = nn.Conv2d(3, 8, 8, stride=8)
+            block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=batch_first)
+            self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+            self.fc = nn.Linear(8, 5)
+
+        def forward(self, x):
+            tokens = self.patches(x).flatten(2).transpose(1, 2)
+            tokens = tokens if self.batch_first else tokens.transpose(0, 1)
+            return self.fc(self.blocks(tokens).mean(1 if self.batch_first else 0))
+
+    with caplog.at_level("WARNING", "head2toe"):
+        usual = [layer.name for layer in layers(own(Sideways(batch_first=True)))]
+        assert not caplog.records and any("blocks.layers.1" in name for name in usual)
+        turned = [layer.name for layer in layers(own(Sideways(batch_first=False)))]
+    assert not any("blocks" in name for name in turned)
+    assert "make the network batch first" in caplog.text and "blocks" in caplog.text
+
+
 def test_a_network_that_does_not_run_on_its_images_is_refused(own):
     with pytest.raises(PreprocessingError, match=r"Other does not run on images \(3, 32, 32\)"):
         layers(own(Other()))

@@ -69,5 +69,9 @@ def _model(found: Repository) -> torch.nn.Module:
 
 
 def _classifier(module: torch.nn.Module) -> str | None:
-    head = getattr(module, "classifier", None)
-    return "classifier" if isinstance(head, torch.nn.Module) and not isinstance(head, torch.nn.Identity) else None
+    """The head; of two that are averaged (distilled transformers) the one on the class token."""
+    for name in ("classifier", "cls_classifier"):
+        head = getattr(module, name, None)
+        if isinstance(head, torch.nn.Module) and not isinstance(head, torch.nn.Identity):
+            return name
+    return None

@@ -40,7 +40,8 @@ def load(
     spec : str or torch.nn.Module
         "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; "hf/ORG/REPO[@REVISION]" or
         "hf/FOLDER" for a vision model of `transformers`, "hf-text/..." and "hf-audio/..." for its models of text and
-        of recordings; "torchvision/NAME[@WEIGHTS]"; or a module of your own.
+        of recordings; "torchvision/NAME[@WEIGHTS]"; or a module of your own, which is put into eval mode and whose
+        gradients are switched off.
     weights : path of a .safetensors or .pth file, optional
         Weights for an architecture of timm or torchvision, loaded strictly.
     preprocessing : Preprocessing or callable, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -187,8 +188,8 @@ class TransformPreprocessing:
         return torch.stack(list(images)).float()
 
     def to_dict(self) -> dict[str, Any]:
-        """The transform's printed form: it identifies, but cannot be turned back."""
-        return {"transform": repr(self.transform)}
+        """The transform's printed form, without addresses in memory: it cannot be turned back."""
+        return {"transform": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(self.transform))}
 
 
 def _plain(value: Any) -> Any:

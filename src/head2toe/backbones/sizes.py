@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ from head2toe.errors import ParameterError
 def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
     """The backbone for images of another size, tried on one image.
 
-    timm's transformers interpolate their position embeddings (`set_input_size`); convolutional networks need nothing.
+    timm's transformers interpolate their position embeddings (`set_input_size`), in a copy: the network given stays as
+    it is. Convolutional networks need nothing.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
     height, width = _checked(size)
     if not isinstance(backbone.preprocessing, Preprocessing):
         raise ParameterError(f"image_size: {backbone.spec} has a transform of your own: resize in it")
-    made = replace(backbone, preprocessing=backbone.preprocessing.with_size((height, width)))
+    module = copy.deepcopy(backbone.module) if hasattr(backbone.module, "set_input_size") else backbone.module
+    made = replace(backbone, module=module, preprocessing=backbone.preprocessing.with_size((height, width)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(

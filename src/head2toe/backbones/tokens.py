@@ -17,6 +17,7 @@ from head2toe.errors import UnreadableImageError
 
 # Lengths of the noise that layers are found with: two, to tell the axis that grows with the text.
 _NOISE_TOKENS = (24, 17)
+_LONG = 512  # tokens that a text seldom exceeds: models of long contexts take tens of thousands
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class TextPreprocessing:
 
     def noise(self, count: int, kind: str = "first") -> torch.Tensor:
         """Random tokens, int64 (count, T), always the same; the kinds "first", "second" and "longest" differ in T."""
-        length = {"first": _NOISE_TOKENS[0], "second": _NOISE_TOKENS[1], "longest": self.max_length}[kind]
+        length = {"first": _NOISE_TOKENS[0], "second": _NOISE_TOKENS[1], "longest": _LONG}[kind]
         special = np.asarray(self.tokenizer("", verbose=False)["input_ids"], np.int64)
         ordinary = np.setdiff1d(np.arange(len(self.tokenizer)), self.tokenizer.all_special_ids)
         inner = min(length, self.max_length) - len(special)

@@ -54,7 +54,8 @@ def choose_batch_size(requested: int | str, prepared: Prepared, image: torch.Ten
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Tell whether a batch was too large for the memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    told = ("not enough memory", "can't allocate memory")  # on a CPU: of Windows, of Linux
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:

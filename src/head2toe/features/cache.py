@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,18 @@ class Cache:
         return sum(entry.bytes for entry in self.entries())
 
     def clear(self) -> list[Entry]:
-        """Delete all stores that are not in use; return those deleted."""
-        return [entry for entry in self.entries() if self._delete(entry)]
+        """Delete all stores that are not in use, and what is left of interrupted ones; return the stores deleted."""
+        deleted = [entry for entry in self.entries() if self._delete(entry)]
+        for folder in self._remains():
+            with suppress(filelock.Timeout, OSError), self._lock(folder.name).acquire(timeout=0):
+                shutil.rmtree(folder)
+        return deleted
+
+    def _remains(self) -> list[Path]:
+        """Folders of stores whose deletion or beginning was interrupted."""
+        if not self.folder.is_dir():
+            return []
+        return [path for path in self.folder.iterdir() if path.is_dir() and not (path / "manifest.json").exists()]
 
     @contextmanager
     def use(self, request: dict[str, Any], needed: int) -> Iterator[Path]:

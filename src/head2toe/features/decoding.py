@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from head2toe.errors import DataFormatError, UnreadableImageError
 
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _BACKGROUND = (255, 255, 255)
+_TURNS = {  # EXIF's orientation, and what sets it right
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _TAKEN = "a path, a PIL image, a uint8 array (h, w[, 3]) or a tensor (3, h, w), uint8 or float in [0, 1]"
 
 
@@ -86,11 +95,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         image.load()
         return image
-    if image.mode in _ALPHA or "transparency" in image.info:
+    deep = image.mode == "I" or image.mode.startswith("I;16")  # Pillow would clip it before it lays it over white
+    if image.mode in _ALPHA or ("transparency" in image.info and not deep):
         pixels = image.convert("RGBA")
         below = Image.new("RGBA", pixels.size, (*_BACKGROUND, 255))
         return Image.alpha_composite(below, pixels).convert("RGB")
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    if deep:
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "F":
         return Image.fromarray(_floats(np.asarray(image))).convert("RGB")
@@ -105,10 +115,10 @@ def is_tensor(item: Any) -> bool:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        orientation = image.getexif().get(0x0112, 1)
+        turn = _TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:  # noqa: BLE001 - damaged EXIF data do not make an image unreadable
         return image
-    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    return image if turn is None else image.transpose(turn)
 
 
 def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -73,10 +73,10 @@ def as_images(obj: Any) -> Images:
     items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
     if isinstance(items, np.ndarray) and items.ndim == 1:
         items = items.tolist()
-    if isinstance(items, list | tuple):
-        return ItemImages(items)
     if isinstance(obj, str | os.PathLike):
         raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.features.read_data(path)")
+    if isinstance(items, Sequence) and not isinstance(items, bytes):
+        return ItemImages(list(items))
     raise DataFormatError(f"images are a {type(obj).__name__}: pass {_TAKEN}")
 
 

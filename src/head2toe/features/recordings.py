@@ -108,8 +108,8 @@ def as_recordings(obj: Any) -> Recordings:
         if items.ndim not in (1, 2) or (items.ndim == 1 and getattr(items.dtype, "kind", "f") not in "OUT"):
             raise DataFormatError(f"recordings are an array of shape {tuple(items.shape)}: pass {_TAKEN}")
         items = list(items)
-    if isinstance(items, list | tuple):
-        return Recordings(items)
+    if isinstance(items, Sequence) and not isinstance(items, bytes):
+        return Recordings(list(items))
     raise DataFormatError(f"recordings are a {type(obj).__name__}: pass {_TAKEN}")
 
 
@@ -156,6 +156,8 @@ def _checked(given: Any, i: int) -> Recording | str:
 def _apart(given: Any) -> tuple[Any, Any]:
     """Array and rate; None where no rate is given."""
     if isinstance(given, Mapping) and {"array", "sampling_rate"} <= given.keys():
+        return given["array"], given["sampling_rate"]
+    if hasattr(given, "get_all_samples"):  # the decoder that newer versions of `datasets` put there
         return given["array"], given["sampling_rate"]
     return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
 

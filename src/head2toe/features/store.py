@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe.errors import DiskFullError, StoreFormatError, StoreMismatchError
+from head2toe.features.behaviour import behaviour
 from head2toe.features.plan import Plan
 from head2toe.features.reader import Skipped
 
@@ -38,6 +39,7 @@ _WORDS = {
     "backbone.weights_sha256": "the backbone's weights",
     "backbone.classifier": "the backbone's classifier",
     "backbone.preprocessing": "the preprocessing",
+    "behaviour": "what your own network or transform does",
     "plan.layers": "the layers",
     "plan.blocks": "the target sizes or pooling",
     "plan.views": "the target sizes",
@@ -84,7 +86,7 @@ def request_for(backbone: Backbone, images: Images, plan: Plan, dtype: str) -> d
     """Return what identifies rows, as JSON data: backbone, plan, data and the dtype asked for."""
     digest = hashlib.sha256()
     for i in range(len(images)):
-        digest.update(images.identity(i).encode("utf-8", "surrogateescape") + b"\n")
+        digest.update(images.identity(i).encode("utf-8", "surrogatepass") + b"\n")
     request = {
         "schema": SCHEMA,
         "backbone": backbone.to_dict(),
@@ -92,7 +94,8 @@ def request_for(backbone: Backbone, images: Images, plan: Plan, dtype: str) -> d
         "data": {"n": len(images), "sha256": digest.hexdigest()},
         "dtype": dtype,
     }
-    return json.loads(json.dumps(request))
+    made = behaviour(backbone)
+    return json.loads(json.dumps(request if made is None else {**request, "behaviour": made}))
 
 
 @dataclass
@@ -140,7 +143,7 @@ class Store:
         if (self.folder / "manifest.json").exists():
             self._check(request)
             self._progress = self._load_progress()
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        elif self.folder.exists() and not _is_free(self.folder):
             raise StoreFormatError(f"{self.folder} exists and is no feature store: choose another folder")
         if not self.complete:
             self._check_disk()
@@ -259,6 +262,12 @@ class Store:
         (self.folder / "rows.npy").write_bytes(self._header(self.n))
         _write_json(self.folder / "progress.json", asdict(self._progress))
         _write_json(self.folder / "manifest.json", request)
+
+
+def _is_free(folder: Path) -> bool:
+    """An empty folder, or one that holds what is left of a store that was being begun or deleted."""
+    own = {"rows.npy", "progress.json", "progress.json.part", "manifest.json.part"}
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= own
 
 
 def check_disk(folder: Path, needed: int) -> None:

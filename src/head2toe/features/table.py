@@ -10,6 +10,7 @@ from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
 
 FILE_COLUMNS = ("path", "file")
 TEXT_COLUMNS = ("text",)
+_SURPLUS = "\0"  # no column has this name
 _LABEL_COLUMNS = ("class_name", "label")
 
 
@@ -78,13 +79,22 @@ def missing_labels(rows: list[Row], place: str) -> str:
 
 
 def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
-    """Line numbers and rows; cells that are not there are empty, and blank lines are left out."""
+    """Line numbers and rows; cells that are not there are empty, and blank lines are left out.
+
+    Raises
+    ------
+    EmptyDataError, DataFormatError
+    """
     try:
         text = data.decode("utf-8-sig")
         header = text.split("\n", 1)[0]
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), restkey="")
+        delimiter = max(",;\t", key=header.count)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey=_SURPLUS)
         records = []
         for record in reader:
+            if any(record.pop(_SURPLUS, ())):
+                where = f"{place}, line {reader.line_num}"
+                raise DataFormatError(f"{where}: more cells than columns; put text with commas in quotes")
             cells = {name.strip(): (cell or "").strip() for name, cell in record.items() if name}
             if any(cells.values()):
                 records.append((reader.line_num, cells))

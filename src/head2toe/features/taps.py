@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import hashlib
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from head2toe.features.noise import noise_batch, takes_sequences
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
+
+log = logging.getLogger(__name__)
 
 # Three images tell the batch axis from most other axes; one is enough to compare values.
 _PROBE_IMAGES = 3
@@ -177,12 +180,17 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     wanted = _candidates(backbone.module, backbone.classifier)
     noise = noise_batch(backbone, _PROBE_IMAGES)
     sightings: list[_Sighting] = []
+    sideways: list[str] = []
     size = (noise.shape[-2], noise.shape[-1])
     longer = _other_shapes(backbone, wanted) if takes_sequences(backbone) else {}
 
     def see(name: str, where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value, _PROBE_IMAGES)
-        if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2 or len(tensor) != _PROBE_IMAGES:
+        if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
+            return
+        if len(tensor) != _PROBE_IMAGES:
+            if tensor.ndim == 3 and tensor.shape[1] == _PROBE_IMAGES:
+                sideways.append(name)
             return
         described = _described(name, where, call, tensor, size, longer.get((name, where, call)))
         if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
@@ -192,10 +200,18 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
 
     with watch(backbone.module, wanted, see):
         _try(backbone, noise)
+    if sideways:
+        log.warning(
+            "%s: %d layers from %s on have the images along the second axis and are left out: make the network batch "
+            "first (batch_first=True, or a wrapper that transposes)",
+            backbone.spec,
+            len(sideways),
+            sideways[0],
+        )
     prefix = _PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     for sighting in sightings:
-        layer = replace(sighting.layer, prefix=prefix.of(sighting.layer), penultimate=sighting is penultimate)
+        layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
         layer = replace(layer, grid=_grid(layer, size))
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
@@ -372,8 +388,11 @@ class _PrefixTokens:
         self.count = counts[0] if counts else sum(tokens.values())
         self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
 
-    def of(self, layer: Layer) -> int:
-        """Tokens carry the prefix when what remains is the grid of patches (a square where the grid is unknown)."""
+    def of(self, layer: Layer, size: tuple[int, int]) -> int:
+        """Tokens carry the prefix when what remains is the grid of patches, at the network's own input size or at this.
+
+        A network whose number of patches is unknown has them in a square.
+        """
         if layer.kind == "sequence":
             return self.of_text
         if layer.kind != "tokens" or not self.count:
@@ -381,17 +400,21 @@ class _PrefixTokens:
         rest = layer.shape[0] - self.count
         if rest < 1:
             return 0
-        whole = rest in self.patches if self.patches else math.isqrt(rest) ** 2 == rest
-        return self.count if whole else 0
+        if not self.patches:
+            return self.count if math.isqrt(rest) ** 2 == rest else 0
+        elsewhere = layer.shape[0] not in self.patches and _fills_grid(rest, size) is not None
+        return self.count if rest in self.patches or elsewhere else 0
 
 
 def _grid(layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
     """Rows and columns in the proportion of the input, where the tokens after the prefix fill them."""
-    if layer.kind != "tokens":
-        return None
-    rest = layer.shape[0] - layer.prefix
-    rows = round(math.sqrt(rest * size[0] / size[1]))
-    return (rows, rest // rows) if rows > 0 and rows * round(rows * size[1] / size[0]) == rest else None
+    return _fills_grid(layer.shape[0] - layer.prefix, size) if layer.kind == "tokens" else None
+
+
+def _fills_grid(count: int, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of so many tokens in the proportion of the input; None where they do not fill them."""
+    rows = round(math.sqrt(count * size[0] / size[1]))
+    return (rows, count // rows) if rows > 0 and rows * round(rows * size[1] / size[0]) == count else None
 
 
 def _count(module: nn.Module, name: str) -> int | None:

@@ -68,8 +68,8 @@ def as_texts(obj: Any) -> Texts:
     items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
     if isinstance(items, np.ndarray) and items.ndim == 1:
         items = items.tolist()
-    if isinstance(items, list | tuple):
-        return Texts(items)
+    if isinstance(items, Sequence) and not isinstance(items, bytes):
+        return Texts(list(items))
     raise DataFormatError(f"texts are a {type(obj).__name__}: a backbone of texts takes {_TAKEN}")
 
 
