@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.bench_main_job import SHARED
 from head2toe.backbones import Backbone, Preprocessing, load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.cli.output import write_text
 from head2toe.features.dtype import prepare
 from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
@@ -48,6 +50,7 @@ from head2toe.features.pooling_rules import STATISTICS
 from head2toe.features.taps import layers, noise_batch
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
+WEIGHTS = SHARED / "weights" / "resnet50"
 ONE, THREE = (512,), (512, 8192, 24576)
 FIRST_HALF = "re:^(maxpool|act1|layer[12])"
 BATCH = 16  # what `batch_size="auto"` takes on a CPU
@@ -192,10 +195,13 @@ def _name(sizes: tuple[int, ...]) -> str:
     return "+".join(map(str, sizes))
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", help="folder in timm's hub layout; without it, a ResNet-50 of random weights")
+    shared = str(WEIGHTS) if WEIGHTS.is_dir() else None
+    parser.add_argument(
+        "--weights", default=shared, help="folder in timm's hub layout; by default the shared ones, else random weights"
+    )
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(arguments)
@@ -203,6 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     backbone = _resnet50(options.weights)
     result = {
         "network": "resnet50",
+        "weights": Path(options.weights).name if options.weights else "random",
         "machine": {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
         # Before the wide rows: a process that predicts has never held any.
         "predict": speed_of_predict(backbone, options.dtype, 2 * options.rounds),
@@ -212,7 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     print(json.dumps(result, indent=2))
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_text(RESULTS, json.dumps(result, indent=2) + "\n")
 
 
 def _resnet50(weights: str | None) -> Backbone:
@@ -232,4 +239,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -9,7 +9,8 @@ from torch import nn
 
 from head2toe import backbones
 from head2toe.backbones import Backbone, Preprocessing
-from head2toe.baselines import FineTuned, tuning
+from head2toe.backbones.sizes import resized
+from head2toe.baselines import FineTuned, finetune, tuning
 from head2toe.baselines.finetune import draw_weights_anew
 from head2toe.baselines.training import Schedule, _shuffled, train
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
@@ -39,7 +40,10 @@ def backbone(monkeypatch):
         held["it"] = Backbone("small", network(seed).eval().requires_grad_(False), preprocessing, classifier="5")
         return held["it"]
 
-    monkeypatch.setattr(backbones, "load", lambda spec, **_: held["it"])
+    def load(spec, image_size=None, **_):
+        return held["it"] if image_size is None else resized(held["it"], image_size)
+
+    monkeypatch.setattr(backbones, "load", load)
     weights(10)
     return weights
 
@@ -127,6 +131,16 @@ def test_the_learning_rate_is_judged_on_images_it_was_not_trained_on(backbone, m
         assert len(held_out) == 12
         assert part.isdisjoint(held_out)
         assert part | held_out == final
+
+
+def test_a_class_of_one_image_is_trained_on_where_learning_rates_are_judged(backbone, monkeypatch):
+    parts, tune = [], finetune.tune
+    monkeypatch.setattr(finetune, "tune", lambda *args, **options: parts.append(args[3]) or tune(*args, **options))
+    images, labels = left_or_right(30)
+    model = FineTuned(steps=2, learning_rates=(0.1, 0.01), batch_size=8).fit(images, [*labels[:-1], "alone"])
+    ((train, held_out),) = parts
+    assert len(model.classes_) == 3 and 29 in train
+    assert sorted([*train, *held_out]) == list(range(30))
 
 
 def test_costs_follow_the_formulas(backbone):

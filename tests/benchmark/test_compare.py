@@ -158,7 +158,15 @@ def test_the_split_is_the_last_images_unless_they_hold_a_class_of_their_own(task
     order = np.argsort(y, kind="stable").tolist()
     train = LabelledImages(task.train.images, [task.train.labels[i] for i in order], task.train.names)
     by_class = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
-    assert by_class.split is by_class.folds[0] and "stratified" in by_class.split_name()
+    assert by_class.split.held_out.tolist() == by_class.folds[0].held_out.tolist()
+    assert "stratified" in by_class.split_name()
+
+
+def test_every_class_is_in_the_training_part_of_the_split(task):
+    labels = [f"alone {i}" if i < 6 or i >= N - 6 else label for i, label in enumerate(task.train.labels)]
+    cell = Cell(Task("t", "", LabelledImages(task.train.images, labels, task.train.names), task.test), "embedded", None)
+    assert len(np.unique(cell.y[cell.split.train])) == cell.classes == 15
+    assert len(cell.split.held_out) and sorted([*cell.split.train, *cell.split.held_out]) == list(range(N))
 
 
 def test_rows_hold_the_last_blocks_and_standardised_views(task):

@@ -22,6 +22,15 @@ def test_calibration_finds_the_factor_the_labels_were_drawn_with():
     assert scale == pytest.approx(4, rel=0.2)
 
 
+def test_calibration_cures_logits_that_are_far_too_sure():
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(4000, 3)))
+    y = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
+    evidence, ones = Evidence(), torch.ones(4000, dtype=torch.float64)
+    evidence.add(np.arange(4000), 50 * logits)
+    assert evidence.calibration(y, ones) == pytest.approx(1 / 50, rel=0.25)
+
+
 def test_a_row_of_weight_two_counts_as_two_rows():
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(60, 3, generator=generator, dtype=torch.float64)

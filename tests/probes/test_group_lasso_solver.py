@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from head2toe.errors import DataFormatError, ParameterError
+from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
 from head2toe.probes.group_lasso import group_lasso, group_lasso_path, lambda_max
 
 
@@ -121,6 +121,14 @@ def test_a_ridge_alone_is_a_ridge():
     result = group_lasso(X, y, 0.0, ridge=0.1, tolerance=1e-10)
     W, b = result.coef.numpy(), result.intercept.numpy()
     np.testing.assert_allclose(X.T @ gradient(X, y, W, b, shares(len(y))) + 0.1 * W, 0, atol=1e-5)
+
+
+def test_a_ridge_alone_is_not_led_astray_by_columns_of_zeros():
+    X, y = problem(d=20)
+    with_zeros = np.hstack([X, np.zeros((len(X), 300))])
+    result = group_lasso(with_zeros, y, 0.0, ridge=0.1, tolerance=1e-8)
+    assert result.status == "converged" and int(result.indices.max()) < 20
+    assert result.objective == pytest.approx(group_lasso(X, y, 0.0, ridge=0.1, tolerance=1e-8).objective, rel=1e-7)
 
 
 def test_without_an_intercept():
@@ -249,6 +257,8 @@ def test_history_tells_of_every_pass():
         ({"classes": 4}, ParameterError, "class 3"),
         ({"y": np.zeros(3, int)}, DataFormatError, "80 rows"),
         ({"X": np.zeros(3)}, DataFormatError, "shape"),
+        ({"X": np.full((80, 200), np.nan)}, NotFiniteError, "NaN or infinity"),
+        ({"X": np.where(np.arange(200) == 9, np.inf, np.ones((80, 200)))}, NotFiniteError, "NaN or infinity"),
     ],
 )
 def test_what_cannot_be_solved_is_refused(options, error, message):

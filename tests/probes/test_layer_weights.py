@@ -66,6 +66,19 @@ def test_gradient_of_the_likelihood_equals_finite_differences() -> None:
         torch.testing.assert_close(0.5 * (explained - expected)[b], numeric, rtol=1e-5, atol=1e-6)
 
 
+def test_labels_that_the_features_hold_exactly_are_no_hindrance() -> None:
+    """The noise falls far below the errors of float32 kernels then."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, 2, 200)
+        columns = torch.from_numpy(np.stack([y, *(rng.random((3, 200)) < 0.4)], axis=1)).float()
+        columns = (columns - columns.mean(dim=0)) / columns.std(dim=0)
+        grams = Grams.of([columns[:, j : j + 1] @ columns[:, j : j + 1].T for j in range(4)])
+        targets = torch.nn.functional.one_hot(torch.from_numpy(y), 2).double()
+        found = learn_layer_weights(grams, np.arange(200), targets, torch.ones(200, dtype=torch.float64))
+        assert bool(torch.isfinite(found.importance).all()) and int(found.importance.argmax()) == 0
+
+
 def test_only_training_rows_count() -> None:
     grams, targets = problem()
     train, one = np.arange(45), torch.ones(45, dtype=torch.float64)

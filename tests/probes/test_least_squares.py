@@ -53,6 +53,28 @@ def test_leave_one_out_equals_leaving_one_out(problem: tuple[torch.Tensor, ...])
         torch.testing.assert_close(ours[i], targets[i] - features[i] @ coef[:-1] - coef[-1])
 
 
+def test_left_out_outputs_differ_from_leaving_one_out_by_the_intercept_alone(problem: tuple[torch.Tensor, ...]) -> None:
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    ridge = KernelRidge(kernel.train, targets, weight)
+    found = ridge.left_out_outputs(0.3)
+    for i in (0, 7, N - 1):
+        others = np.delete(everything, i)
+        mean = weight[others] @ targets[others] / weight[others].sum()
+        shift = targets[i] - ridge.leave_one_out(0.3)[i] - found[i]
+        torch.testing.assert_close(shift, mean - ridge.intercept)
+
+
+def test_left_out_outputs_tell_nothing_where_features_do(problem: tuple[torch.Tensor, ...]) -> None:
+    """With an endless penalty all rows say the same, whatever their label: a rule fitted to that learns nothing."""
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    found = KernelRidge(kernel.train, targets, weight).left_out_outputs(1e12)
+    torch.testing.assert_close(found, found[:1].expand_as(found))
+
+
 def test_fold_kernels_see_only_training_rows() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(N, D)) + 5

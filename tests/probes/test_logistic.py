@@ -29,6 +29,18 @@ def test_equals_scikit_learn(classes: int, weighted: bool) -> None:
     assert torch.softmax(ours, 1).numpy() == pytest.approx(theirs.predict_proba(X), abs=2e-3)
 
 
+def test_a_path_leads_to_what_its_steps_lead_to() -> None:
+    rng = np.random.default_rng(0)
+    X, y = torch.from_numpy(rng.normal(size=(30, 50))), torch.from_numpy(rng.integers(0, 3, 30))
+    weight = torch.ones(30, dtype=torch.float64)
+    stepwise, at_once = (KernelLogistic(X @ X.T / 50, y, 3, weight) for _ in range(2))
+    strengths = (0.1, 0.01, 0.001)
+    expected = [stepwise.solve(strength) for strength in strengths][1]
+    torch.testing.assert_close(at_once.down_to(0.01, strengths).alpha, expected.alpha)
+    with pytest.raises(ValueError, match="is none of"):
+        at_once.down_to(0.5, strengths)
+
+
 def test_gradient_vanishes() -> None:
     rng = np.random.default_rng(1)
     n, strength = 50, 1e-3

@@ -15,10 +15,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from head2toe import backbones
-from head2toe.backbones import Preprocessing
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
-from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError, PreprocessingError
+from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
 from head2toe.features import as_images
 from head2toe.features.dtype import find_device
 
@@ -146,16 +145,10 @@ class FineTuned(ClassifierMixin, BaseEstimator):
 
     def _network(self, c: int) -> nn.Module:
         """The untrained network with a new head for c classes; sets `preprocessing_`."""
-        backbone = backbones.load(self.backbone, preprocessing=self.preprocessing)
+        backbone = backbones.load(self.backbone, preprocessing=self.preprocessing, image_size=self.image_size)
         if backbone.classifier is None:
             raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
         self.preprocessing_ = backbone.preprocessing
-        if self.image_size is not None:
-            if not isinstance(self.preprocessing_, Preprocessing):
-                raise PreprocessingError(
-                    "image_size goes with a backbone's own preprocessing: resize in your transform"
-                )
-            self.preprocessing_ = self.preprocessing_.with_size(self.image_size)
         network = copy.deepcopy(backbone.module).requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
@@ -165,16 +158,18 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         return network
 
     def _split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the images that learning rates are trained and judged on."""
+        """Numbers of the images that learning rates are trained and judged on; a class of one image is trained on."""
         everything, counts = np.arange(len(y)), np.bincount(y)
         if len(self.learning_rates) == 1:
             return everything, everything[:0]
-        if counts.min() < 2:
-            small = self.classes_[int(counts.argmin())]
-            raise ClassTooSmallError(f"class {small!r} has one image: a learning rate cannot be chosen, give only one")
-        share = max(HELD_OUT, len(counts) / len(y))
+        several, alone = everything[counts[y] > 1], everything[counts[y] == 1]
+        classes = int((counts > 1).sum())
+        if classes < 2:
+            raise ClassTooSmallError("fewer than two classes have two images: no learning rate can be chosen, give one")
+        share = max(HELD_OUT, classes / len(several))
         split = StratifiedShuffleSplit(1, test_size=share, random_state=self.random_state)
-        return next(split.split(everything, y))
+        train, held_out = (several[part] for part in next(split.split(several, y[several])))
+        return np.concatenate([train, alone]), held_out
 
     def _told(self, done: int, total: int) -> None:
         if self.progress is not None:

@@ -89,20 +89,27 @@ class Cell:
     def split(self) -> Fold:
         """One split for methods that are too slow for folds: VTAB's 800 and 200 images.
 
-        Where the last images are no sample (one of their classes is in no other image, or they hold less than half of
-        what classes they could: images sorted by class), the first of the folds.
+        Where the last images are no sample, the first of the folds; of a class that has images in no other, these are
+        trained on.
         """
-        n, held_out = len(self.y), self.task.held_out
-        few = 2 * len(np.unique(self.y[n - held_out :])) < min(self.classes, held_out)
-        if few or len(np.unique(self.y[: n - held_out])) < self.classes:
-            return self.folds[0]
-        return Fold(np.arange(n - held_out), np.arange(n - held_out, n))
+        if self._last_are_a_sample:
+            first = len(self.y) - self.task.held_out
+            return Fold(np.arange(first), np.arange(first, len(self.y)))
+        fold = self.folds[0]
+        known = np.isin(self.y[fold.held_out], self.y[fold.train])
+        return Fold(np.sort(np.append(fold.train, fold.held_out[~known])), fold.held_out[known])
+
+    @cached_property
+    def _last_are_a_sample(self) -> bool:
+        """No class is in them alone, and they hold half of what classes they could (not so if sorted by class)."""
+        first, held_out = len(self.y) - self.task.held_out, self.task.held_out
+        few = 2 * len(np.unique(self.y[first:])) < min(self.classes, held_out)
+        return not few and len(np.unique(self.y[:first])) == self.classes
 
     def split_name(self) -> str:
         """How `split` is told in a choice."""
-        fold = self.split
-        last = fold is not self.folds[0]
-        return f"{len(fold.train)} / {len(fold.held_out)} images, {'the last ones' if last else 'a stratified fold'}"
+        which = "the last ones" if self._last_are_a_sample else "a stratified fold"
+        return f"{len(self.split.train)} / {len(self.split.held_out)} images, {which}"
 
     def earlier(self, name: str) -> Fitted:
         """What a method that must come before another one left.

@@ -108,11 +108,10 @@ def run_tasks(
         raise ParameterError(
             "no task to run: --data has none of VTAB's (see head2toe vtab list), or name one by --task"
         )
-    settings = Settings(backbone, image_size, test_limit)
+    settings = Settings(backbone, image_size, test_limit, steps)
     chosen = [method.strip() for method in methods.split(",") if method.strip()]
-    options: dict[str, Any] = {"device": device} | ({} if steps is None else {"steps": steps})
     with resuming(possible=True):
-        ran = run(tasks, chosen, out, settings, seeds=seeds, progress=_tell if progress else None, **options)
+        ran = run(tasks, chosen, out, settings, seeds=seeds, progress=_tell if progress else None, device=device)
     result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
     text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
     emit(result, text, as_json=as_json)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head2toe.probes.paired import behind
+from head2toe.probes.paired import behind, effective_images
 
 ERRORS = 0.5  # standard errors within which fewer features are preferred
 PROBE_ERRORS = 1.0  # within which the linear probe is
@@ -89,8 +89,8 @@ class Ballot:
 
     def _behind(self, seen: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each candidate is behind a rival, hits (rows,), and the standard error of that."""
-        images = len(np.unique(self.rows[seen]))
-        return behind(self.hits[:, seen], rival[seen], self._share(seen), images)
+        share = self._share(seen)
+        return behind(self.hits[:, seen], rival[seen], share, effective_images(self.rows[seen], share))
 
     def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], int]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""

@@ -73,7 +73,7 @@ class ClosedForms:
         if head == LEAST_SQUARES:
             return fitted
         known = self.labels
-        left_out = [known.targets - self.ridge.leave_one_out(*one) for one in zip(strengths, fitted, strict=True)]
+        left_out = [self.ridge.left_out_outputs(*one) for one in zip(strengths, fitted, strict=True)]
         return [
             discriminant(solution, outputs, known.y, known.targets, known.weight)
             for solution, outputs in zip(fitted, left_out, strict=True)

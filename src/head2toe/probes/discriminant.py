@@ -16,15 +16,15 @@ def discriminant(
 
     Least squares on class indicators cannot give the largest output to a class that lies between others ("masking").
     Its outputs hold what is needed all the same: a Gaussian for each class, with one covariance, finds it (flexible and
-    penalised discriminant analysis, Hastie et al. 1994, 1995). Means and covariance are taken from exact
-    leave-one-out outputs, so that they show the spread of images not trained on.
+    penalised discriminant analysis, Hastie et al. 1994, 1995). Means and covariance are taken from leave-one-out
+    outputs, so that they show the spread of images not trained on.
 
     Parameters
     ----------
     solution : DualSolution
         The least squares head.
     left_out : Tensor (m, c) float64
-        Its leave-one-out outputs on the training rows.
+        `KernelRidge.left_out_outputs` on the training rows.
     y : Tensor (m,) int64
     targets : Tensor (m, c) float64
         Indicators of y.

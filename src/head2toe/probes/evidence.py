@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-TEMPERATURES = tuple(np.geomspace(0.5, 200, 40))
+TEMPERATURES = tuple(0.5 * 400 ** (np.arange(-26, 40) / 39))  # from 0.009 to 200
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from head2toe.errors import DataFormatError, ParameterError
+from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
 from head2toe.probes import active_newton
 from head2toe.probes.datafits import Datafit, Multinomial, Squared
 from head2toe.probes.design import Design
@@ -231,7 +231,7 @@ def _solve(
             break
         if iterations >= max_iter:
             break
-        added = _violators(correlations, penalty.levels, working)
+        added = _violators(correlations, penalty, working)
         if not len(added) and len(history) > 1 and primal >= best:
             status = "stalled"
             break
@@ -245,9 +245,9 @@ def _solve(
     return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
 
 
-def _violators(correlations: torch.Tensor, levels: torch.Tensor, working: WorkingSet) -> torch.Tensor:
+def _violators(correlations: torch.Tensor, penalty: GroupPenalty, working: WorkingSet) -> torch.Tensor:
     """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
-    ratio = correlations / levels
+    ratio = penalty.ratios(correlations)
     ratio[working.indices] = 0
     count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(_GROWTH * int(working.support.sum()))))
     return torch.topk(ratio, count).indices.sort().values
@@ -303,7 +303,10 @@ def _problem(
     if len(target) != n:
         raise DataFormatError(f"X has {n} rows, but y has {len(target)}")
     datafit = _datafit(loss, target, classes, share, dtype, fit_intercept)
-    return _Problem(design, datafit, groups, float(ridge), fit_intercept)
+    problem = _Problem(design, datafit, groups, float(ridge), fit_intercept)
+    if not (np.isfinite(problem.null) and bool(torch.isfinite(problem.null_correlations).all())):
+        raise NotFiniteError("NaN or infinity (inf) in X or y: the group lasso needs finite numbers")
+    return problem
 
 
 def _datafit(

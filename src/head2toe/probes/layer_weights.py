@@ -69,7 +69,7 @@ def learn_layer_weights(
     for turn in range(rounds + 1):
         largest = w.max().clamp_min(1e-300)  # float32 sums of weights that may have shrunk far below one
         kernel = largest * grams.weighted(w / largest)[rows][:, rows].double()
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(centred(kernel, p) + torch.diag(s * noise_shape)))
+        inverse = _inverse(centred(kernel, p) + torch.diag(s * noise_shape))
         alpha = inverse @ y
         if turn == rounds:
             break
@@ -83,6 +83,15 @@ def learn_layer_weights(
     spread_alpha = torch.zeros(n, y.shape[1], dtype=torch.float64)
     spread_alpha[rows] = alpha - p[:, None] * alpha.sum(dim=0)
     return LayerWeights(w / (w @ diagonal).clamp_min(1e-300), spread_alpha)
+
+
+def _inverse(matrix: torch.Tensor) -> torch.Tensor:
+    """Of a sum of float32 kernels, whose errors may outweigh the noise where the labels are fitted almost exactly."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if int(failed):
+        error = len(matrix) * torch.finfo(torch.float32).eps * matrix.diagonal().mean()
+        factor = torch.linalg.cholesky(matrix + error * torch.eye(len(matrix), dtype=matrix.dtype))
+    return torch.cholesky_inverse(factor)
 
 
 def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: float) -> torch.Tensor:

@@ -68,6 +68,7 @@ class KernelRidge:
 
     def aim(self, targets: torch.Tensor) -> None:
         """Take other targets (m, c); the eigendecomposition stays."""
+        self.targets = targets
         self.intercept = (self.weight / self.weight.sum()) @ targets
         self.residual = self.root[:, None] * (targets - self.intercept)
         self.rotated = self.vectors.T @ self.residual
@@ -110,6 +111,17 @@ class KernelRidge:
         alpha = (solution or self.solve(strength)).alpha
         free = self.squared @ (strength / (self.values + strength)) - self.weight / self.weight.sum()
         return strength * alpha / (self.weight * free.clamp_min(1e-12))[:, None]
+
+    def left_out_outputs(self, strength: float, solution: DualSolution | None = None) -> torch.Tensor:
+        """Leave-one-out outputs ``f_{-i}(z_i) + b``, float64 (m, c), but with the intercept of all rows.
+
+        The intercept of the others, ``(sum_j v_j y_j - v_i y_i) / (sum_j v_j - v_i)``, is lower for the class of the
+        row left out: a shift by the label alone, from which a rule fitted to these outputs would learn to tell classes
+        that it cannot tell in new rows.
+        """
+        total = self.weight.sum()
+        others = (total * self.intercept - self.weight[:, None] * self.targets) / (total - self.weight)[:, None]
+        return self.targets - self.leave_one_out(strength, solution) - others + self.intercept
 
     def best_strength(self, strengths: tuple[float, ...]) -> float:
         """The strength with the smallest weighted leave-one-out squared error."""

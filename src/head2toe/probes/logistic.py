@@ -38,6 +38,14 @@ class KernelLogistic:
         self.intercept = (prior / prior.sum()).clamp_min(1e-12).log().float()
         self.intercept -= self.intercept.mean()
 
+    def down_to(self, strength: float, strengths: tuple[float, ...]) -> DualSolution:
+        """The minimiser at one of the descending `strengths`, by way of those before it."""
+        for one in strengths:
+            solution = self.solve(one)
+            if one == strength:
+                return solution
+        raise ValueError(f"{strength} is none of {strengths}")
+
     def solve(self, strength: float, tolerance: float = 1e-5, iterations: int = 100) -> DualSolution:
         """The minimiser at one strength, started from the last one solved.
 

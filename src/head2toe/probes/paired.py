@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 
-def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
+def effective_images(rows: np.ndarray, share: np.ndarray) -> float:
+    """How many images of equal weight would say as much: ``1 / sum_i s_i^2``, s an image's share (Kish 1965).
+
+    Parameters
+    ----------
+    rows : int64 array (held-out rows,)
+        Numbers of the images; repeats of cross-validation are no new ones.
+    share : array (held-out rows,)
+        Weights of these rows; they sum to one.
+    """
+    return float(1 / np.square(np.bincount(rows, weights=share)).sum())
+
+
+def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float) -> tuple[np.ndarray, np.ndarray]:
     """How much less accurate each candidate is than a rival, and the standard error of that (paired) difference.
 
     Parameters
@@ -15,8 +28,8 @@ def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: int) 
     rival : bool array (held-out rows,)
     share : array (held-out rows,)
         Weights of these rows; they sum to one.
-    images : int
-        Distinct images among the rows: repeats of cross-validation are no new ones.
+    images : float
+        `effective_images` among the rows.
     """
     difference = rival.astype(np.float32) - hits.astype(np.float32)
     gap = difference @ share

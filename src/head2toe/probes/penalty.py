@@ -40,9 +40,13 @@ class GroupPenalty:
             return float(excess.square().sum()) / (2 * self.ridge)
         return float("inf") if bool((excess > 1e-12 * self.levels).any()) else 0.0
 
+    def ratios(self, norms: torch.Tensor) -> torch.Tensor:
+        """``||U_j|| / levels_j`` from the row norms of U; nothing over nothing, with a ridge alone, is zero."""
+        return torch.where(norms > 0, norms / self.levels, 0.0)
+
     def scales(self, norms: torch.Tensor) -> list[float]:
         """Factors to try on a dual point with row norms ``||X_j' theta||``; the first makes it feasible."""
-        ratio = float((norms / self.levels).max()) if len(norms) else 0.0
+        ratio = float(self.ratios(norms).max()) if len(norms) else 0.0
         feasible = 1 / max(1.0, ratio)
         return [feasible, (1 + feasible) / 2, 1.0] if self.ridge > 0 and feasible < 1 else [feasible]
 

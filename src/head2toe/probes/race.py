@@ -11,7 +11,7 @@ MOST_WAYS = (4, 3, 2)  # pairs of a view and a way of weighing layers that go on
 
 
 def going_on(
-    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, turns: int, images: int
+    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, turns: int, images: float
 ) -> set[Features]:
     """The features that stay in the race, those of the best few ways among them alone.
 
@@ -26,8 +26,8 @@ def going_on(
         does, and all ways go on.
     turns : int
         How many looks there have been, this one among them.
-    images : int
-        Distinct images among the rows: repeats of cross-validation are no new ones.
+    images : float
+        `paired.effective_images` among the rows.
     """
     if not hits or np.isinf(patience):
         return set(hits)

@@ -19,6 +19,7 @@ from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.memory import trim
+from head2toe.probes.paired import effective_images
 from head2toe.probes.race import going_on
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
@@ -150,9 +151,10 @@ class _Search:
         """The ways of which some features stay in the race; all others are given up."""
         rows = np.concatenate([fold.held_out for fold in judges])
         weight = self.labels.weight.numpy()[rows]
+        share = weight / weight.sum()
         hits = {one: found.hits(self.labels.y) for one, found in self._best_heads().items()}
-        turns, images = len(judges) // self.turn, len(np.unique(rows))
-        left = going_on(hits, weight / weight.sum(), self.settings.patience, turns, images)
+        turns = len(judges) // self.turn
+        left = going_on(hits, share, self.settings.patience, turns, effective_images(rows, share))
         self.given_up |= hits.keys() - left
         return [way for way in ways if any((one.view, one.layer_weights) == way for one in left)]
 
@@ -348,7 +350,8 @@ class _Search:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
         known = self.labels.of(fold.train)
         if candidate.head == CROSS_ENTROPY:
-            return KernelLogistic(kernel.train, known.y, self.classes, known.weight).solve(candidate.strength)
+            path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
+            return path.down_to(candidate.strength, self.strengths)
         lesson = None
         if candidate.head == DISTILLED:
             whole = self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold)

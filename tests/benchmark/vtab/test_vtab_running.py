@@ -71,7 +71,7 @@ def test_methods_that_share_rows_run_together_and_networks_one_by_one(tmp_path):
     assert all(file.endswith(".json") or "." not in file for file in files)  # nothing half-written
     cell = json.loads((tmp_path / "embedded/kitti/linear-seed1.json").read_text())
     assert (cell["task"], cell["group"], cell["seed"], cell["data"]) == ("kitti", "structured", 1, FACTS)
-    assert cell["settings"] == {"backbone": "embedded", "image_size": 32, "test_limit": None}
+    assert cell["settings"] == {"backbone": "embedded", "image_size": 32, "test_limit": None, "steps": None}
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
@@ -135,6 +135,29 @@ def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
     run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
     with pytest.raises(OutputExistsError, match=r"made with other settings .*image_size 32.*: choose another --out"):
         run([a_task()], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
+    with pytest.raises(OutputExistsError, match="made with other settings"):
+        run([a_task()], ["linear"], tmp_path, Settings("embedded", 32, steps=20), seeds=2, compare=Recorder())
+
+
+def test_cells_that_do_not_tell_their_steps_are_still_there(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    path = tmp_path / "embedded/kitti/linear-seed0.json"
+    cell = json.loads(path.read_text())
+    del cell["settings"]["steps"]
+    path.write_text(json.dumps(cell))
+    assert run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder()).kept == 1
+
+
+def test_a_method_that_another_starts_from_keeps_its_cell(tmp_path):
+    class Chain(Recorder):
+        def __call__(self, task, backbone, methods, **options):
+            return super().__call__(task, backbone, ["head2toe", *methods], **options)
+
+    run([a_task()], ["head2toe"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    path = tmp_path / "embedded/kitti/head2toe-seed0.json"
+    before = path.stat().st_mtime_ns
+    ran = run([a_task()], ["head2toe", "head2toe-ft"], tmp_path, SETTINGS, seeds=1, compare=Chain())
+    assert (ran.made, ran.kept) == (1, 1) and path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"task": "kitti"}'])

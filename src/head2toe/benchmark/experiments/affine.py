@@ -102,7 +102,7 @@ class Linearised:
     """
 
     def __init__(self, network: FineTuned, spec: str) -> None:
-        start = backbones.load(spec)
+        start = backbones.load(spec, image_size=network.image_size)
         assert start.classifier is not None, "FineTuned has replaced it"
         assert isinstance(network.preprocessing_, Preprocessing), "it has an image size"
         self.preprocessing = network.preprocessing_

@@ -7,7 +7,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,18 @@ class Settings:
         Side of the network's input in pixels; None: the checkpoint's.
     test_limit : int or None
         At most so many test images a task.
+    steps : int or None
+        Gradient steps of one training of a network; None: those of `compare`.
     """
 
     backbone: str
     image_size: int | None = None
     test_limit: int | None = None
+    steps: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"backbone": self.backbone, "image_size": self.image_size, "test_limit": self.test_limit}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def run(
     compare : callable, optional
         By default `head2toe.benchmark.compare.compare`.
     **options
-        Of `compare`: steps, dtype, device, ...
+        Of `compare`: dtype, device, ...
 
     Raises
     ------
@@ -174,7 +177,8 @@ class _Step:
         compare = self.compare
         if compare is None:
             from head2toe.benchmark.compare import compare
-        loaded = load()
+        loaded, wanted = load(), set(missing)
+        steps = {} if self.settings.steps is None else {"steps": self.settings.steps}
         for methods, seeds in _steps(missing, self.rows):
             outcomes = compare(
                 loaded.task,
@@ -183,11 +187,14 @@ class _Step:
                 seed=seeds,
                 image_size=self.settings.image_size,
                 progress=lambda done, total, text: self.told(f"{loaded.task.name}: {text}"),
+                **steps,
                 **self.options,
             )
-            for outcome in outcomes:
+            # A method that another one starts from was run again; its cell is there, and stays.
+            new = [outcome for outcome in outcomes if (outcome.method, outcome.seed) in wanted]
+            for outcome in new:
                 self._keep(loaded, outcome.to_dict())
-            yield len(outcomes)
+            yield len(new)
 
     def _keep(self, loaded: LoadedTask, outcome: dict[str, Any]) -> None:
         task = loaded.task
@@ -212,10 +219,10 @@ def _steps(missing: Sequence[tuple[str, int]], rows: frozenset[str]) -> list[tup
 def _is_there(path: Path, settings: Settings) -> bool:
     if not path.exists():
         return False
-    cell = _read(path)
-    if cell.get("settings") != settings.to_dict():
+    found = _read(path).get("settings")
+    if {"steps": None, **(found or {})} != settings.to_dict():  # older cells do not tell the steps
         raise OutputExistsError(
-            f"{path} was made with other settings ({_shown(cell.get('settings'))}): choose another --out, or delete it"
+            f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
         )
     return True
 
