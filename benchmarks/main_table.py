@@ -19,8 +19,8 @@ average (ResNet-50), level with fine-tuning, at a hundredth of its training and 
 `{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that train the
 network. `head2toe` is this package's search, `head2toe-equal` the same with the paper's candidates alone,
 `head2toe-reference` the recipe of the official code. A mean stands where all its tasks have been measured by a method.
-The cells of `head2toe` and `head2toe-equal` were measured on a slower machine than the other methods, some beside
-other work, to the disadvantage of their seconds.
+Where methods of a backbone were measured on different machines, its seconds are not those of one of them; all cells are
+older than a repair of the discriminant head ([which test images were looked at](test-images.md)).
 """
 
 
@@ -61,8 +61,20 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
         for task, values in accuracy_rows(outcomes, names)
     ]
     table = markdown_table(["top-1 accuracy (%)", *names], rows)
-    sentences = [*_gains(outcomes), *_costs(outcomes), _took(outcomes)]
+    sentences = [*_gains(outcomes), *_costs(outcomes), *_formats(outcomes), _took(outcomes)]
     return f"### {backbone}\n\n{table}\n" + "".join(f"- {sentence}\n" for sentence in sentences)
+
+
+def _formats(outcomes: list[Any]) -> list[str]:
+    """Which methods saw features of which number format, where these differ."""
+    by_format: dict[str, list[str]] = {}
+    for one in outcomes:
+        if one.dtype is not None and one.method not in by_format.setdefault(one.dtype, []):
+            by_format[one.dtype].append(one.method)
+    if len(by_format) < 2:
+        return []
+    told = "; ".join(f"{name} for {', '.join(methods)}" for name, methods in sorted(by_format.items()))
+    return [f"The frozen network ran in {told}."]
 
 
 def _took(outcomes: list[Any]) -> str:
@@ -71,12 +83,16 @@ def _took(outcomes: list[Any]) -> str:
 
 
 def _hours(outcomes: list[Any]) -> tuple[float, float]:
-    """Of training and of extraction, of everything measured here; each pair of task and network extracts once."""
+    """Of training and of extraction, of everything measured here; each pair of task and network extracts once.
+
+    The time of the test images is not measured: they are taken to pass the network as fast as the training images.
+    """
     ran = [one for one in outcomes if one.method not in NOT_COUNTED]
     training = sum(one.train_seconds for one in ran)
     longest: dict[str, float] = {}
     for one in ran:
-        longest[one.task] = max(longest.get(one.task, 0.0), one.extract_seconds)
+        both = one.extract_seconds * (1 + one.n_test / one.n_train)
+        longest[one.task] = max(longest.get(one.task, 0.0), both)
     return training / 3600, sum(longest.values()) / 3600
 
 

@@ -35,14 +35,6 @@ def folder(tmp_path):
     return write_folder(tmp_path / "pictures")
 
 
-@pytest.fixture(autouse=True)
-def cache_home(monkeypatch, tmp_path_factory):
-    """A cache of its own for each test."""
-    home = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-    return home
-
-
 @pytest.fixture
 def run(capsys):
     """Run the program: exit code, standard output, its JSON where there is some, lines of standard error."""

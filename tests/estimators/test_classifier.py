@@ -278,6 +278,26 @@ def test_large_rows_without_a_cache_pass_through_a_temporary_folder(local_dir, f
     assert_same(by_disk.decision_function(data[0]), fitted.decision_function(data[0]))
 
 
+def test_weights_stay_with_their_images(local_dir, files):
+    """Mislabelled images of weight zero, behind two that cannot be read: as if all of these were not there."""
+    paths, labels = files
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    wrong = [5, 9]
+    spoilt = np.array(labels, dtype=object)
+    spoilt[wrong] = [next(one for one in labels if one != labels[i]) for i in wrong]
+    weight = np.where(np.isin(np.arange(len(paths)), wrong), 0.0, 1.0)
+    weighted = Head2ToeClassifier(local_dir, **QUICK).fit(paths, spoilt, weight)
+    rest = [i for i in range(2, len(paths)) if i not in wrong]
+    without = Head2ToeClassifier(local_dir, **QUICK).fit([paths[i] for i in rest], [labels[i] for i in rest])
+    images = [paths[i] for i in rest]
+    assert_same(weighted.decision_function(images), without.decision_function(images))
+    truth = [labels[i] for i in rest]
+    told = np.asarray(weighted.predict(images)) == truth
+    share = np.arange(1.0, len(rest) + 1)
+    assert weighted.score(images, truth, sample_weight=share) == pytest.approx(np.average(told, weights=share))
+
+
 def test_unreadable_images_leave_with_their_labels(local_dir, files):
     paths, labels = files
     # Image by image: otherwise two fewer make other batches, which round otherwise.

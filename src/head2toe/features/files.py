@@ -97,14 +97,11 @@ class Folder:
         return PurePosixPath(name).parts
 
     def _walk(self) -> Iterator[str]:
-        seen: set[str] = set()
+        """All files; links to folders are followed, but not to one that the way down has come through."""
         for folder, below, files in os.walk(self._root, followlinks=True):
-            real = os.path.realpath(folder)
-            below[:] = [] if real in seen else [name for name in below if not _is_hidden(name)]
-            if real in seen:
-                continue
-            seen.add(real)
             within = Path(folder).relative_to(self._root)
+            above = {(self._root / part).resolve() for part in (within, *within.parents)}
+            below[:] = [name for name in below if not _is_hidden(name) and (Path(folder) / name).resolve() not in above]
             yield from ((within / name).as_posix() for name in files)
 
 
