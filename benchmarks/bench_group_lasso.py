@@ -208,7 +208,7 @@ def table(record: dict[str, Any]) -> str:
         rest = {**own, **{other: times[other] for other in times if other != name}}
         others = ", ".join(f"{other} {_shown(entry)}" for other, entry in rest.items())
         lines.append(f"| {kinds[row['kind']]} | {row['d']:,} | {row['c']} | {row['ratio']} | {_shown(ours)} "
-                     f"| {name} {seconds} | {ratio} | {others} |")  # fmt: skip
+                     f"| {f'{name} {seconds}'.strip()} | {ratio} | {others} |")  # fmt: skip
     return "\n".join(lines)
 
 
@@ -217,8 +217,10 @@ def _fastest(times: dict[str, dict], ours: dict) -> tuple[str, str, str]:
     if there:
         name = min(there, key=lambda key: there[key])
         return name, _shown(times[name]), f"{there[name] / ours['seconds']:.1f}"
-    limit = min((entry["over"] for entry in times.values()), default=float("nan"))
-    return "none", f"> {limit:.0f}", f"> {limit / ours['seconds']:.0f}"
+    limits = [entry["over"] for entry in times.values() if entry["tried"]]
+    if not limits:  # all of them had failed on an easier problem
+        return "", "not tried", "-"
+    return "none", f"> {min(limits):.0f}", f"> {min(limits) / ours['seconds']:.0f}"
 
 
 def _shown(entry: dict[str, Any]) -> str:

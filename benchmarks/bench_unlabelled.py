@@ -53,17 +53,19 @@ def main(tasks: list[str] | None = None) -> None:
             found = run_task(task)
             records.write(NAME, {**records.read(NAME), task: found})
     print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'unlabelled':>12}{'gain':>7}{'over linear':>13}")
-    gains, over = [], []
+    gains, over, single = [], [], []
     for task, draws in records.read(NAME).items():
         for count in PER_CLASS:
             rows = [row for row in draws.values() if row["per_class"] == count]
             linear, alone, more = (np.mean([row[k] for row in rows]) for k in ("linear", "head2toe", "unlabelled"))
             gains.append(more - alone)
             over.append(more - linear)
+            single += [row["unlabelled"] - row["head2toe"] for row in rows]
             print(f"{task:16}{count:8}{linear:9.1f}{alone:10.1f}{more:12.1f}{gains[-1]:+7.1f}{over[-1]:+13.1f}")
     if gains:
         print(
-            f"gain: mean {np.mean(gains):+.1f}, least {min(gains):+.1f}; over the linear probe: least {min(over):+.1f}"
+            f"gain: mean {np.mean(gains):+.1f}, from {min(gains):+.1f} to {max(gains):+.1f}, of single draws from "
+            f"{min(single):+.1f} to {max(single):+.1f}; over the linear probe: least {min(over):+.1f}"
         )
 
 

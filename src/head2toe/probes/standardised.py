@@ -132,10 +132,12 @@ class Standardised:
 
     def of(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
         """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
-        first, last = int(indices[0]), int(indices[-1]) + 1
-        part = X[rows, first:last]
-        part = part if last - first == len(indices) else np.take(part, indices - first, axis=1)
-        return self._standardise(torch.from_numpy(np.array(part.T, np.float32, order="C")), indices)
+        m = len(rows) if isinstance(rows, np.ndarray) else len(range(*rows.indices(len(X))))
+        out = np.empty((len(indices), m), np.float32)
+        for a, b in _close(indices, self.step):  # where rows are picked, all columns between are copied
+            near = X[rows, indices[a] : indices[b - 1] + 1]
+            out[a:b] = np.take(near, indices[a:b] - indices[a], axis=1).T
+        return self._standardise(torch.from_numpy(out), indices)
 
     def gram(
         self,
