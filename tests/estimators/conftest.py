@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from tiny import pictures, tiny_network, write_local_dir
 
+from head2toe import backbones
+
 
 @pytest.fixture
 def module():
@@ -31,3 +33,13 @@ def files(tmp_path):
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)
     return paths, labels
+
+
+@pytest.fixture
+def no_loading(monkeypatch):
+    """Loading a backbone is an error."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a backbone was loaded")
+
+    monkeypatch.setattr(backbones, "load", refuse)

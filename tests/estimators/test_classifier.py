@@ -11,33 +11,19 @@ import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from tiny import PREPROCESSING, pictures, tiny_network, write_local_dir
+from tiny import PREPROCESSING, QUICK, pictures, tiny_network, write_local_dir
 
 from head2toe import Head2ToeClassifier, backbones
 from head2toe.errors import (
-    ClassTooSmallError,
     DataFormatError,
     EmptyDataError,
-    MissingLabelError,
-    OneClassError,
     OutputExistsError,
     ParameterError,
-    TooFewImagesError,
     UnreadableImageError,
     WeightsMismatchError,
 )
 from head2toe.estimators import evaluate
 from head2toe.probes import heads
-
-QUICK = {
-    "target_sizes": (64, 256),
-    "fractions": (0.1, 1.0),
-    "strengths": (0.01,),
-    "cv": 3,
-    "cache": False,
-    "dtype": "float32",
-    "batch_size": 16,
-}
 
 
 def assert_same(actual, expected):
@@ -51,16 +37,6 @@ def assert_same(actual, expected):
 @pytest.fixture(scope="module")
 def fitted(local_dir):
     return Head2ToeClassifier(local_dir, **QUICK).fit(*pictures())
-
-
-@pytest.fixture
-def no_loading(monkeypatch):
-    """Loading a backbone is an error."""
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("a backbone was loaded")
-
-    monkeypatch.setattr(backbones, "load", refuse)
 
 
 def test_fit_learns_and_says_what_it_chose(fitted):
@@ -342,72 +318,11 @@ def test_no_readable_image_is_said_plainly(local_dir, files):
         Head2ToeClassifier(local_dir, **QUICK).fit(paths, labels)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "error"),
-    [
-        (lambda x, y: (x, np.full(30, "left")), OneClassError),
-        (lambda x, y: (x, np.append(y[:-1], "up")), ClassTooSmallError),
-        (lambda x, y: (x[:2], y[:1].repeat(2)), OneClassError),
-        (lambda x, y: (x[[0, 1, 3, 4]], y[[0, 1, 3, 4]]), TooFewImagesError),
-        (lambda x, y: (x, y[:-1]), DataFormatError),
-        (lambda x, y: (x, np.stack([y, y], axis=1)), DataFormatError),
-        (lambda x, y: (x, None), MissingLabelError),
-        (lambda x, y: (x, [*y[:-1], None]), MissingLabelError),
-        (lambda x, y: (x, y, np.ones(3)), DataFormatError),
-    ],
-)
-def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no_loading):
-    with pytest.raises(error):
-        Head2ToeClassifier("embedded", **{**QUICK, "cv": 5}).fit(*spoil(*data))
-
-
-@pytest.mark.parametrize(
-    ("parameters", "weight", "message"),
-    [
-        ({"class_weight": {"left": 1, "right": -1}}, None, "class_weight of 'right' is -1: use a number from 0 on"),
-        ({"class_weight": {"left": np.nan}}, None, "class_weight of 'left' is nan"),
-        ({"class_weight": {"top": 1}}, None, "class_weight: The classes, .* are not in class_weight"),
-        ({"class_weight": "balance"}, None, "class_weight: "),
-        ({"random_state": -1}, None, "random_state is -1: use a whole number from 0 on"),
-        ({}, lambda labels: -np.ones(len(labels)), "sample_weight: "),
-        ({}, lambda labels: np.full(len(labels), np.nan), "sample_weight: "),
-        ({}, lambda labels: np.zeros(len(labels)), "zero"),
-    ],
-)
-def test_bad_weights_and_seeds_are_refused_before_the_network_is_loaded(data, no_loading, parameters, weight, message):
-    images, labels = data
-    with pytest.raises(ParameterError, match=message):
-        Head2ToeClassifier("timm/resnet18", **parameters).fit(images, labels, weight and weight(labels))
-
-
-def test_weights_that_leave_one_class_are_refused_before_the_network_is_loaded(data, no_loading):
-    images, labels = data
-    with pytest.raises(OneClassError):
-        Head2ToeClassifier("timm/resnet18").fit(images, labels, np.asarray(labels) == "left")
-
-
-def test_a_cache_that_cannot_be_written_is_said_plainly(local_dir, data, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ParameterError, match=r"no cache can be kept in .*: choose another folder, or none"):
-        Head2ToeClassifier(local_dir, cache=tmp_path / "file").fit(*data)
-
-
 def test_one_label_an_image_is_needed_to_evaluate(fitted, data):
     images, labels = data
     for some in (labels[:-1], [*labels, "left"]):
         with pytest.raises(DataFormatError, match=f"{len(images)} images but {len(some)} labels"):
             evaluate(fitted, images, some)
-
-
-def test_a_bad_parameter_is_refused_before_the_network_is_loaded(data, no_loading):
-    with pytest.raises(ParameterError, match="fractions"):
-        Head2ToeClassifier("embedded", fractions=(2,)).fit(*data)
-
-
-@pytest.mark.parametrize("size", [0, -1, "small", True])
-def test_a_head_size_that_is_none_is_refused(size, data, no_loading):
-    with pytest.raises(ParameterError, match="head_size"):
-        Head2ToeClassifier("embedded", head_size=size).fit(*data)
 
 
 def test_a_small_head_size_keeps_the_head_small(local_dir, monkeypatch):

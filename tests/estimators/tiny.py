@@ -15,6 +15,16 @@ from head2toe.backbones.torchvision_ops import declare_missing_operators
 SIDE = 32
 PREPROCESSING = Preprocessing(size=(SIDE, SIDE), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
+QUICK = {
+    "target_sizes": (64, 256),
+    "fractions": (0.1, 1.0),
+    "strengths": (0.01,),
+    "cv": 3,
+    "cache": False,
+    "dtype": "float32",
+    "batch_size": 16,
+}
+
 
 def tiny_network(seed=0):
     """timm's `test_resnet`; its weights are drawn at random."""

@@ -80,6 +80,8 @@ def test_splits_beside_another_folder_are_no_classes(tmp_path):
     with pytest.raises(DataFormatError, match="more, test, train: choose one"):
         read_data(tmp_path / "d")
     assert read_data(tmp_path / "d", split="train").labels == ["left"]
+    put(tmp_path / "d" / "loose.png", 3)  # no classes then, and nothing to choose
+    assert len(read_data(tmp_path / "d")) == 4 and read_data(tmp_path / "d").labels is None
 
 
 def test_linked_folders_are_read_and_a_loop_ends(classes):

@@ -211,7 +211,16 @@ def test_what_an_interruption_left_of_a_store_is_no_hindrance(small, pictures, p
         (folder / name).write_text("half")
     assert len(extract(small, pictures(5), plan, store=cache, **QUIET).rows) == 5
     (folder / "manifest.json").unlink()
+    (cache.folder / "thesis").mkdir()
     assert cache.entries() == [] and cache.clear() == [] and not folder.exists()
+    assert (cache.folder / "thesis").is_dir()  # not the cache's
+
+
+def test_rows_of_the_users_own_are_no_store_and_stay(small, pictures, plan, tmp_path):
+    (tmp_path / "rows.npy").write_text("mine")
+    with pytest.raises(StoreFormatError, match="is no feature store"):
+        extract(small, pictures(5), plan, store=tmp_path, **QUIET)
+    assert (tmp_path / "rows.npy").read_text() == "mine"
 
 
 def test_cache_drops_the_least_recently_used(small, pictures, plan, tmp_path):

@@ -17,14 +17,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
-from head2toe.errors import ProbeFormatError
 from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
 from head2toe.estimators.labels import labels_of
 from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
 from head2toe.estimators.outputs import Outputs
-from head2toe.estimators.saving import from_saved, to_saved
+from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
 from head2toe.estimators.training_set import Readable, TrainingSet
 from head2toe.probes import Columns, SearchResult
@@ -299,11 +298,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         ------
         ProbeFormatError
         """
-        saved = artifacts.load_probe(Path(folder))
-        try:
-            return from_saved(cls, saved, backbone, preprocessing, options)
-        except ProbeFormatError as error:
-            raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
+        return loaded(cls, Path(folder), backbone, preprocessing, options)
 
     def assume(
         self, found: SearchResult, classes: np.ndarray, plan: features.Plan, backbone: dict[str, Any], dtype: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 import head2toe
-from head2toe.artifacts import SavedProbe
+from head2toe.artifacts import SavedProbe, load_probe
 from head2toe.backbones import Preprocessing, pinned
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
@@ -46,16 +46,26 @@ def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
     )
 
 
-def from_saved(
-    kind: type[Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
+def loaded(
+    kind: type[Classifier], folder: Path, backbone: Any, preprocessing: Any, options: dict[str, Any]
 ) -> Classifier:
-    """The fitted classifier; no weights are loaded.
+    """The fitted classifier of a probe folder; no weights are loaded.
 
     Raises
     ------
     ProbeFormatError
-        A parameter that this version does not have, or no preprocessing that it can read.
+        As `load_probe`; or it has a parameter that this version does not have, or no preprocessing that it can read.
     """
+    saved = load_probe(folder)
+    try:
+        return _from_saved(kind, saved, backbone, preprocessing, options)
+    except ProbeFormatError as error:
+        raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
+
+
+def _from_saved(
+    kind: type[Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
+) -> Classifier:
     written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
     strange = sorted(written.keys() - inspect.signature(kind).parameters.keys())
     if strange:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from head2toe.errors import ParameterError
 
 log = logging.getLogger(__name__)
 
+_KEY = re.compile(r"[0-9a-f]{24}")  # the name of a store; whatever else lies in the folder is not the cache's
 DEFAULT_LIMIT = 10_000_000_000
 """Bytes: 10 GB."""
 
@@ -67,16 +69,11 @@ class Cache:
     def clear(self) -> list[Entry]:
         """Delete all stores that are not in use, and what is left of interrupted ones; return the stores deleted."""
         deleted = [entry for entry in self.entries() if self._delete(entry)]
-        for folder in self._remains():
-            with suppress(filelock.Timeout, OSError), self._lock(folder.name).acquire(timeout=0):
-                shutil.rmtree(folder)
+        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
+            if _KEY.fullmatch(folder.name):
+                with suppress(filelock.Timeout, OSError), self._lock(folder.name).acquire(timeout=0):
+                    _sweep(folder)
         return deleted
-
-    def _remains(self) -> list[Path]:
-        """Folders of stores whose deletion or beginning was interrupted."""
-        if not self.folder.is_dir():
-            return []
-        return [path for path in self.folder.iterdir() if path.is_dir() and not (path / "manifest.json").exists()]
 
     @contextmanager
     def use(self, request: dict[str, Any], needed: int) -> Iterator[Path]:
@@ -102,6 +99,7 @@ class Cache:
         self._make_folder()
         with self._lock(key):
             folder = self.folder / key
+            _sweep(folder)
             self._make_room(key, needed)
             try:
                 yield folder
@@ -147,6 +145,12 @@ class Cache:
         except (filelock.Timeout, OSError):
             return False
         return True
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what an interruption has left of a store that was being begun or deleted; its lock must be held."""
+    if folder.is_dir() and not (folder / "manifest.json").exists():
+        shutil.rmtree(folder)
 
 
 def _entry(folder: Path) -> Entry | None:

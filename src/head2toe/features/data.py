@@ -178,11 +178,11 @@ def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[lis
     """The files of the split, and how many folders stand above their classes."""
     tops = {tree.parts(name)[0] for name in files if len(tree.parts(name)) > 1}
     named = {top for top in tops if top.lower() in _SPLITS}
-    splits = tops if all(len(tree.parts(name)) > 1 for name in files) and tops == named else set()
+    inside = all(len(tree.parts(name)) > 1 for name in files)
+    splits = tops if inside and tops == named else set()
     if split is None:
-        if len(named) > 1 and not splits:
-            _need_no_choice(tree.place, tops)  # train and test beside something else are no classes
-        _need_no_choice(tree.place, splits)
+        # Train and test beside another folder are no classes.
+        _need_no_choice(tree.place, tops if inside and len(named) > 1 else splits)
         return files, len(splits)
     if split not in tops:
         _no_split(tree.place, split, splits)

@@ -14,7 +14,7 @@ from head2toe.errors import DataFormatError, UnreadableImageError
 
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _BACKGROUND = (255, 255, 255)
-_TURNS = {  # EXIF's orientation, and what sets it right
+_TURNS = {  # EXIF's orientation, and what sets it right; Pillow's way would also pack the (damaged) EXIF data again
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

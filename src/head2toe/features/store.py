@@ -143,7 +143,7 @@ class Store:
         if (self.folder / "manifest.json").exists():
             self._check(request)
             self._progress = self._load_progress()
-        elif self.folder.exists() and not _is_free(self.folder):
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise StoreFormatError(f"{self.folder} exists and is no feature store: choose another folder")
         if not self.complete:
             self._check_disk()
@@ -262,12 +262,6 @@ class Store:
         (self.folder / "rows.npy").write_bytes(self._header(self.n))
         _write_json(self.folder / "progress.json", asdict(self._progress))
         _write_json(self.folder / "manifest.json", request)
-
-
-def _is_free(folder: Path) -> bool:
-    """An empty folder, or one that holds what is left of a store that was being begun or deleted."""
-    own = {"rows.npy", "progress.json", "progress.json.part", "manifest.json.part"}
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= own
 
 
 def check_disk(folder: Path, needed: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.noise import noise_batch, takes_sequences
+from head2toe.features.prefix import PrefixTokens, grid
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -39,19 +40,6 @@ _EMBEDDING_NAMES = frozenset(
 _ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
 _ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
 _POOL = re.compile(r"Pool")
-_PREFIX_PARAMETERS = frozenset(
-    {
-        "class_embedding",
-        "cls_token",
-        "class_token",
-        "dist_token",
-        "distillation_token",
-        "reg_token",
-        "register_tokens",
-        "storage_tokens",
-    }
-)
-_STAGE_NUMBER = re.compile(r"_?\d+$")
 _Key = tuple[str, str, int]
 
 
@@ -208,11 +196,11 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
             len(sideways),
             sideways[0],
         )
-    prefix = _PrefixTokens(backbone)
+    prefix = PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
-        layer = replace(layer, grid=_grid(layer, size))
+        layer = replace(layer, grid=grid(layer, size))
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
@@ -371,52 +359,3 @@ def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
         return distortion_last < distortion_first
     values = tensor.float()
     return bool(values.mean((0, 1, 2)).var() > values.mean((0, 2, 3)).var())
-
-
-class _PrefixTokens:
-    """Count the class and register tokens of a network, and tell which of its layers carry them."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        module = backbone.module
-        self.of_text = getattr(backbone.preprocessing, "prefix", 0)
-        counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
-        tokens: dict[str, int] = {}
-        for name, parameter in module.named_parameters():
-            kind = _STAGE_NUMBER.sub("", name.rpartition(".")[2])  # one for each stage, never together: cls_token2
-            if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 3):
-                tokens[kind] = max(tokens.get(kind, 0), parameter.shape[1] if parameter.ndim == 3 else 1)
-        self.count = counts[0] if counts else sum(tokens.values())
-        self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
-
-    def of(self, layer: Layer, size: tuple[int, int]) -> int:
-        """Tokens carry the prefix when what remains is the grid of patches, at the network's own input size or at this.
-
-        A network whose number of patches is unknown has them in a square.
-        """
-        if layer.kind == "sequence":
-            return self.of_text
-        if layer.kind != "tokens" or not self.count:
-            return 0
-        rest = layer.shape[0] - self.count
-        if rest < 1:
-            return 0
-        if not self.patches:
-            return self.count if math.isqrt(rest) ** 2 == rest else 0
-        elsewhere = layer.shape[0] not in self.patches and _fills_grid(rest, size) is not None
-        return self.count if rest in self.patches or elsewhere else 0
-
-
-def _grid(layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Rows and columns in the proportion of the input, where the tokens after the prefix fill them."""
-    return _fills_grid(layer.shape[0] - layer.prefix, size) if layer.kind == "tokens" else None
-
-
-def _fills_grid(count: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Rows and columns of so many tokens in the proportion of the input; None where they do not fill them."""
-    rows = round(math.sqrt(count * size[0] / size[1]))
-    return (rows, count // rows) if rows > 0 and rows * round(rows * size[1] / size[0]) == count else None
-
-
-def _count(module: nn.Module, name: str) -> int | None:
-    value = getattr(module, name, None)
-    return value if isinstance(value, int) else None

@@ -71,7 +71,7 @@ def ridge_logistic(
     choice = max(table, key=lambda row: (round(row["cv_accuracy"], 9), -row["cv_log_loss"]))
     kernel = centre(gram, everything, everything[:0], weight)
     path = KernelLogistic(kernel.train, target, classes, weight)
-    solution = [path.solve(row["strength"]) for row in table if row["strength"] >= choice["strength"]][-1]
+    solution = path.down_to(choice["strength"], tuple(row["strength"] for row in table))
     head = head_from_dual(rows, indices, solution, everything, weight, kernel.unit)
     return RidgeLogistic(head, choice, table)
 

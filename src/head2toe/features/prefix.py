@@ -1,0 +1,76 @@
+"""Class and register tokens: how many stand before the patches, and the grid that the patches fill."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+    from head2toe.features.taps import Layer
+
+_PREFIX_PARAMETERS = frozenset(
+    {
+        "class_embedding",
+        "cls_token",
+        "class_token",
+        "dist_token",
+        "distillation_token",
+        "reg_token",
+        "register_tokens",
+        "storage_tokens",
+    }
+)
+_STAGE_NUMBER = re.compile(r"_?\d+$")
+
+
+class PrefixTokens:
+    """Count the class and register tokens of a network, and tell which of its layers carry them."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        module = backbone.module
+        self.of_text = getattr(backbone.preprocessing, "prefix", 0)
+        counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
+        tokens: dict[str, int] = {}
+        for name, parameter in module.named_parameters():
+            kind = _STAGE_NUMBER.sub("", name.rpartition(".")[2])  # one for each stage, never together: cls_token2
+            if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 3):
+                tokens[kind] = max(tokens.get(kind, 0), parameter.shape[1] if parameter.ndim == 3 else 1)
+        self.count = counts[0] if counts else sum(tokens.values())
+        self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
+
+    def of(self, layer: Layer, size: tuple[int, int]) -> int:
+        """Tokens carry the prefix when what remains is the grid of patches, at the network's own input size or at this.
+
+        A network whose number of patches is unknown has them in a square.
+        """
+        if layer.kind == "sequence":
+            return self.of_text
+        if layer.kind != "tokens" or not self.count:
+            return 0
+        rest = layer.shape[0] - self.count
+        if rest < 1:
+            return 0
+        if not self.patches:
+            return self.count if math.isqrt(rest) ** 2 == rest else 0
+        elsewhere = layer.shape[0] not in self.patches and _fills_grid(rest, size) is not None
+        return self.count if rest in self.patches or elsewhere else 0
+
+
+def grid(layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns in the proportion of the input, where the tokens after the prefix fill them."""
+    return _fills_grid(layer.shape[0] - layer.prefix, size) if layer.kind == "tokens" else None
+
+
+def _fills_grid(count: int, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of so many tokens in the proportion of the input; None where they do not fill them."""
+    rows = round(math.sqrt(count * size[0] / size[1]))
+    return (rows, count // rows) if rows > 0 and rows * round(rows * size[1] / size[0]) == count else None
+
+
+def _count(module: nn.Module, name: str) -> int | None:
+    value = getattr(module, name, None)
+    return value if isinstance(value, int) else None
