@@ -2,7 +2,8 @@
 
 `python -m benchmarks.bench_paper [TASK--BACKBONE ...]` runs what is missing, cell by cell, and prints the tables. Each
 cell has a record of its own, benchmarks/results/paper/TASK--BACKBONE.json; methods that it has are not run again, so
-two processes work on different cells, each with half of the cores: seconds are those of a cell beside another one.
+two processes work on different cells, each with half of the cores: seconds are those of a cell beside another one. What
+started from an outcome that is gone or made again is gone too.
 `--methods=linear,head2toe` runs those methods alone. Needs the folder `shared` beside the checkout.
 `python -m benchmarks paper` prints what is there.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
@@ -42,6 +44,7 @@ OFFICIAL = "finetune-official"
 COSTED = ("orientation", "caltech101")  # tasks whose fine-tuning is costed, with few and with many classes
 SMALL, PIXELS = "embedded-64", 64
 BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224", SMALL)
+DTYPE = "float32"  # of the frozen network: which format is faster differs from machine to machine
 PROCESSES = 2
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in GROUPS)
 
@@ -65,7 +68,7 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     from head2toe.features import read_data
 
     name, backbone = cell.split("--")
-    record = records.read(f"paper/{cell}")
+    record = _standing(records.read(f"paper/{cell}"))
     possible = dict.fromkeys((*methods(name, backbone), *(columns(backbone) if only else ())))
     missing = [m for m in possible if m not in record and (not only or m in only)]
     if not missing:
@@ -75,13 +78,18 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     task = Task(name, GROUPS[name], train.with_labels(), test.with_labels())
     start = time.perf_counter()
     network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
-    outcomes = compare(task, network, missing, image_size=size, progress=_told)
-    # Read again: a method that another one starts from may have been run a second time, and the first counts.
+    outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_told)
     new = {one.method: {**one.to_dict(), "backbone": backbone} for one in outcomes}
-    record = {**new, **records.read(f"paper/{cell}")}
-    (records.FOLDER / "paper").mkdir(parents=True, exist_ok=True)
-    records.write(f"paper/{cell}", record)
+    records.write(f"paper/{cell}", {**_standing(records.read(f"paper/{cell}"), new.keys()), **new})
     print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def _standing(record: dict, run: Collection[str] = ()) -> dict:
+    """The outcomes that still hold: those that started from one which is there, and was not run again."""
+    from head2toe.benchmark.methods.registry import STARTS_FROM
+
+    there = record.keys() - run
+    return {name: kept for name, kept in record.items() if there >= {*STARTS_FROM.get(name, ())}}
 
 
 def run_cells(cells: tuple[str, ...], only: tuple[str, ...] = ()) -> None:

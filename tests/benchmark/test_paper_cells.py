@@ -45,6 +45,13 @@ def test_a_cell_runs_what_its_record_lacks_and_keeps_the_rest(folder: Path) -> N
     assert (folder / f"{CELL}.json").stat().st_mtime_ns == stamp
 
 
+def test_what_started_from_an_older_head_goes_with_it(folder: Path) -> None:
+    records.write(f"paper/{CELL}", {"head2toe-ft": {"accuracy": 0.5}, "scratch": {"accuracy": 0.5}})
+    bench_paper.run_cell(CELL, ("head2toe",))
+    found = records.read(f"paper/{CELL}")
+    assert set(found) == {"head2toe", "scratch"} and found["head2toe"]["dtype"] == bench_paper.DTYPE
+
+
 def test_a_cell_that_fails_is_raised_by_the_pool() -> None:
     with pytest.raises(KeyError, match="nowhere"):
         bench_paper.run_cells(("nowhere--embedded",))

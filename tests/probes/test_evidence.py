@@ -31,6 +31,15 @@ def test_calibration_cures_logits_that_are_far_too_sure():
     assert evidence.calibration(y, ones) == pytest.approx(1 / 50, rel=0.25)
 
 
+@pytest.mark.parametrize("images", [8, 98])
+def test_images_that_are_all_right_do_not_make_it_infinitely_sure(images):
+    """With two classes the probability of what n images of n say is (n + 1) / (n + 2), as Platt's targets have it."""
+    y = torch.arange(images) % 2
+    logits = torch.nn.functional.one_hot(y, 2).double()
+    scale = evidence(logits).calibration(y, torch.ones(images, dtype=torch.float64))
+    assert scale == pytest.approx(np.log(images + 1), rel=0.17)  # the grid's step
+
+
 def test_a_row_of_weight_two_counts_as_two_rows():
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(60, 3, generator=generator, dtype=torch.float64)

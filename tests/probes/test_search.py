@@ -263,3 +263,14 @@ def test_of_many_classes_as_well_and_rounding_costs_no_accuracy() -> None:
     logits = found.head.logits(torch.from_numpy(fresh)[:, found.head.indices])
     accuracy = float((logits.argmax(1).numpy() == y).mean())
     assert accuracy > found.cv_accuracy - 0.05  # judged before rounding, and with fewer rows
+
+
+def test_a_class_of_one_image_counts_in_accuracy_and_not_in_the_log_loss() -> None:
+    X, y = rows()
+    many = search(X, y, columns(), settings=QUICK)
+    X, y = np.vstack([X, X[-1:]]), np.append(y, C)
+    found = search(X, y, columns(), settings=QUICK)
+    right = found.cv_accuracy * len(y)
+    assert right == pytest.approx(round(right)) and right <= len(y) - 1
+    # An image that no fold learned has a loss of many nats, and calibration would flatten all heads because of it.
+    assert found.choice["cv_log_loss"] < many.choice["cv_log_loss"] + 0.01

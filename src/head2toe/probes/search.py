@@ -40,7 +40,8 @@ from head2toe.probes.settings import (
 from head2toe.probes.standardised import Joined, Standardised
 
 FEW_IMAGES, REPEATS = 200, 3
-FINALISTS = 1
+FINALISTS = 2
+TAUGHT = 1  # of these, with unlabelled rows
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
@@ -59,9 +60,9 @@ def search(
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
     Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
-    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The best,
-    and the linear probe, are judged by a logistic head too; where there are unlabelled rows, these two sets of features
-    also by heads that learn from them (`self_training`). `choice.Ballot` says who wins.
+    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The two
+    best, and the linear probe, are judged by a logistic head too; where there are unlabelled rows, the best and the
+    linear probe's features also by heads that learn from them (`self_training`). `choice.Ballot` says who wins.
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ class _Search:
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
         self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
+        self.told_apart = _of_several(numbers, self.labels.weight)
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
@@ -193,7 +195,7 @@ class _Search:
             if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
                 for f, fold in enumerate(self.folds):
                     self._try_logistic(features, self._gram(features, f), fold)
-            if self.joined is not None:
+            if self.joined is not None and j <= TAUGHT:
                 teacher = self._teacher(features)
                 for f, fold in enumerate(self.folds):
                     self._try_unlabelled(features, self.joined, f, fold, teacher)
@@ -307,7 +309,8 @@ class _Search:
             fold=fold,
             repeat=fold // self.settings.folds,
             size=np.array([rows[candidate]["features"] for candidate in judged]),
-            losses=np.stack([found.losses(self.labels.y, self._scale(one)) for one, found in judged.items()]),
+            losses=np.stack([found.losses(self.labels.y, self._scale(one)) for one, found in judged.items()])
+            * (self.told_apart > 0).numpy()[numbers],
             probe=np.array([candidate.is_probe for candidate in judged]),
             networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
         )
@@ -324,7 +327,7 @@ class _Search:
             "strength": candidate.strength,
             "unlabelled": len(self.joined.added) if self.joined is not None and candidate.unlabelled else 0,
             "cv_accuracy": evidence.accuracy(self.labels.y, self.labels.weight),
-            "cv_log_loss": evidence.log_loss(self.labels.y, self.labels.weight, scale),
+            "cv_log_loss": evidence.log_loss(self.labels.y, self.told_apart, scale),
             "folds": len(evidence.rows),
         }
 
@@ -359,17 +362,24 @@ class _Search:
         return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
-        """Scale a head in closed form so that the softmax of its logits is a probability one can trust."""
+        """Scale a head so that the softmax of its logits is a probability one can trust."""
         scale = self._scale(candidate)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
 
     def _scale(self, candidate: Candidate) -> float:
-        """The calibrating factor of a head in closed form; a logistic one is fitted to be a probability as it is."""
-        if candidate.head == CROSS_ENTROPY:
-            return 1.0
+        """The calibrating factor; a logistic head needs it too, whose strength was chosen by accuracy."""
         if candidate not in self.scales:
-            self.scales[candidate] = self.evidence[candidate].calibration(self.labels.y, self.labels.weight)
+            self.scales[candidate] = self.evidence[candidate].calibration(self.labels.y, self.told_apart)
         return self.scales[candidate]
+
+
+def _of_several(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weights of rows in log losses: none for a class of one image, which no fold both learns and holds out.
+
+    Such rows count in accuracy, as errors, but would flatten the probabilities of all others.
+    """
+    several = torch.bincount(y)[y] > 1
+    return weight * several if bool(several.any()) else weight
 
 
 def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:

@@ -27,7 +27,7 @@ _ALL = (
     Method("finetune-cost", "what the official schedule would cost", networks.finetune_cost, reads_rows=False),
 )
 METHODS = {method.name: method for method in _ALL}
-_FIRST = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}
+STARTS_FROM = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}
 
 
 def methods(names: Iterable[str]) -> list[Method]:
@@ -42,7 +42,7 @@ def methods(names: Iterable[str]) -> list[Method]:
     for name in names:
         if name not in METHODS:
             raise ParameterError(f"unknown method {name!r}: use some of {', '.join(METHODS)}")
-        wanted += [one for one in (*_FIRST.get(name, ()), name) if one not in wanted]
+        wanted += [one for one in (*STARTS_FROM.get(name, ()), name) if one not in wanted]
     if not wanted:
         raise ParameterError(f"no method: name some of {', '.join(METHODS)}")
     return [method for name, method in METHODS.items() if name in wanted]
