@@ -6,8 +6,9 @@ standardised columns drawn at random. Every solver runs in its own process, at o
 tight until it is within 1e-3 of the optimum; that last run counts. The optimum comes from head2toe in float64 at a gap
 of 1e-5. Times are of the processor, not of the wall, so that other work on the machine matters little.
 
-What is in the record is not measured again: delete it to start afresh. A solver that did not get there in its time is
-not tried again with as many columns and classes or more and a strength as small or smaller; the record says so.
+What is in the record is not measured again: delete it to start afresh. A solver that did not get there in its time
+(that of all tolerances together) is not tried again with as many columns and classes or more and a strength as small or
+smaller; the record says so.
 
 The table and the curves are written into docs/how-to-group-lasso.md.
 
@@ -107,8 +108,16 @@ def optimum(X: np.ndarray, y: np.ndarray, ratio: float) -> tuple[float, float]:
     return strength, group_lasso(X, y, strength, loss=loss, tolerance=1e-5, dtype=torch.float64).objective
 
 
-def ladder(name: str, entry: dict[str, Any], folder: Path, options: argparse.Namespace) -> list[dict]:
-    """What a solver printed before it was there, failed or used up its CPU-seconds."""
+@dataclass(frozen=True)
+class Run:
+    """What a solver printed, a step a tolerance, before it was there or used up its CPU-seconds; or it crashed."""
+
+    steps: list[dict[str, float]]
+    crashed: bool = False
+
+
+def ladder(name: str, entry: dict[str, Any], folder: Path, options: argparse.Namespace) -> Run:
+    """One run of a solver, over all its tolerances. Who is out of CPU-seconds is stopped by a signal: no crash."""
     goal = (1 + WITHIN) * entry["optimum"]
     command = [options.python.get(name, sys.executable), rivals.__file__, name, str(folder)]
     command += [repr(entry["strength"]), repr(goal)]
@@ -118,7 +127,8 @@ def ladder(name: str, entry: dict[str, Any], folder: Path, options: argparse.Nam
     done = subprocess.run(capped, env=environment, capture_output=True, text=True, check=False)
     if done.returncode > 0 and done.stderr.strip():
         print(f"   {name}: {done.stderr.strip().splitlines()[-1]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    steps = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return Run(steps, crashed=done.returncode > 0)
 
 
 def measure(row: Row, entry: dict[str, Any], rows: list[dict], options: argparse.Namespace, keep: Callable) -> None:
@@ -161,14 +171,16 @@ def failed_on_easier(row: Row, name: str, done: list[dict]) -> bool:
     return name != OURS and any("over" in old["solvers"].get(name, {}) for old in easier)
 
 
-def summary(runs: list[list[dict[str, float]]], best: float, limit: float) -> dict[str, Any]:
+def summary(runs: list[Run], best: float, limit: float) -> dict[str, Any]:
     """The median over repeats of the run within the goal; where none got there, how near it came."""
-    last = [run[-1] for run in runs if run]
+    last = [run.steps[-1] for run in runs if run.steps]
     if len(last) == len(runs) and all(step["objective"] <= (1 + WITHIN) * best for step in last):
         middle = statistics.median(step["seconds"] for step in last)
         return {"seconds": round(middle, 3), "error": max(step["objective"] / best - 1 for step in last)}
-    reached = [step["objective"] / best - 1 for step in last]
-    return {"over": limit, "tried": True, "error": min(reached, default=None)}
+    reached = min((step["objective"] / best - 1 for step in last), default=None)
+    if any(run.crashed for run in runs):
+        return {"crashed": True, "error": reached}
+    return {"over": limit, "tried": True, "error": reached}
 
 
 def curves(cache: Path) -> dict[str, list[dict[str, float]]]:
@@ -217,15 +229,17 @@ def _fastest(times: dict[str, dict], ours: dict) -> tuple[str, str, str]:
     if there:
         name = min(there, key=lambda key: there[key])
         return name, _shown(times[name]), f"{there[name] / ours['seconds']:.1f}"
-    limits = [entry["over"] for entry in times.values() if entry["tried"]]
-    if not limits:  # all of them had failed on an easier problem
-        return "", "not tried", "-"
+    limits = [entry["over"] for entry in times.values() if entry.get("tried")]
+    if not limits:  # all of them had run out of time on an easier problem, or crashed
+        return "", "none" if any("crashed" in entry for entry in times.values()) else "not tried", "-"
     return "none", f"> {min(limits):.0f}", f"> {min(limits) / ours['seconds']:.0f}"
 
 
 def _shown(entry: dict[str, Any]) -> str:
     if "seconds" in entry:
         return f"{entry['seconds']:.2f}"
+    if "crashed" in entry:
+        return "crashed"
     return f"> {entry['over']:.0f}" + ("" if entry["tried"] else "*")
 
 
@@ -234,8 +248,9 @@ def measured(record: dict[str, Any]) -> str:
     lines = [
         table(record),
         "",
-        '"> 60": not within 1e-3 after 60 CPU-seconds; with a star: not tried, as it had failed on a problem no',
-        "larger. fista and proximal are our own plain versions, with and without working sets.",
+        '"> 60": not within 1e-3 after 60 CPU-seconds, over all tolerances that were tried; with a star: not tried, as',
+        "it had failed on a problem no larger. fista and proximal are our own plain versions, with and without working",
+        "sets.",
         "",
     ]
     curve = record.get("curves", {})

@@ -179,6 +179,17 @@ def test_the_how_to_page_shows_what_was_measured(monkeypatch):
     assert on_page(page, read("group_lasso")) == page
 
 
+def test_the_benchmark_tells_a_crash_from_a_solver_that_is_too_slow(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2])
+    from benchmarks.bench_group_lasso import WITHIN, Run, summary
+
+    far, there = {"objective": 2.0, "seconds": 1.0}, {"objective": 1 + WITHIN / 2, "seconds": 3.0}
+    assert summary([Run([far])], 1.0, 60) == {"over": 60, "tried": True, "error": 1.0}
+    assert summary([Run([far], crashed=True)], 1.0, 60) == {"crashed": True, "error": 1.0}
+    assert summary([Run([], crashed=True)], 1.0, 60) == {"crashed": True, "error": None}
+    assert summary([Run([far, there])], 1.0, 60)["seconds"] == 3
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_matrix_on_cuda_is_solved_there_to_the_same_objective(digits, dtype):

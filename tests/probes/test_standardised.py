@@ -51,6 +51,13 @@ def test_a_common_factor_of_a_block_changes_nothing(X: np.ndarray) -> None:
     torch.testing.assert_close(scaled.tile(everything), plain.tile(everything), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [1e-28, 1e-19, 1e17, 1e30])
+def test_features_whose_squares_no_float32_holds_are_features_all_the_same(X: np.ndarray, factor: float) -> None:
+    everything = np.arange(D)
+    plain, scaled = Standardised(X, blocks=BLOCKS), Standardised(X * np.float32(factor), blocks=BLOCKS)
+    torch.testing.assert_close(scaled.tile(everything), plain.tile(everything), rtol=1e-4, atol=1e-4)
+
+
 def test_a_feature_that_hardly_varies_stays_small_beside_its_neighbours(X: np.ndarray) -> None:
     X[:, 1] *= 1e-3 * X[:, 0].std() / X[:, 1].std()
     spread = Standardised(X, blocks=BLOCKS).tile(np.arange(5)).std(dim=1, correction=0)

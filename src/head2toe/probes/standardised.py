@@ -20,6 +20,7 @@ MAPPED_CHUNKS = 4  # read before their pages leave memory
 MEASURED_BYTES = 4 * 2**20  # measured at a time: what a processor's cache holds
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
+SQUARED = 1e15  # float32 holds the squares of spreads from its inverse to this; others, and zero, take float64
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +76,10 @@ class Standardised:
 
     def _measure(self, start: int, tile: torch.Tensor, share: torch.Tensor) -> None:
         """Mean and spread of the features (k, n) that start at a column."""
-        mean = (tile @ share.float()).double()
-        centred = tile - mean.float()[:, None]
-        mean = mean + (centred @ share.float()).double()  # a second step: the first rounds where the mean is large
-        spread = (centred.square() @ share.float()).double().sqrt()
+        mean, spread = _moments(tile, share.float())
+        lost = ~((spread > 1 / SQUARED) & (spread < SQUARED))
+        if bool(lost.any()):
+            mean[lost], spread[lost] = _moments(tile[lost].double(), share)
         largest = tile.abs().amax(dim=1).double()
         self.mean[start : start + len(tile)] = mean.numpy()
         self.scale[start : start + len(tile)] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
@@ -206,6 +207,14 @@ class Joined(Standardised):
         """As of all rows: float32 (K, n + u)."""
         parts = [self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)]
         return torch.cat(parts, dim=1, out=None if room is None else room[: len(indices)])
+
+
+def _moments(tile: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of features (k, n), computed in their dtype: float64 (k,)."""
+    mean = (tile @ share).double()
+    centred = tile - mean.to(tile.dtype)[:, None]
+    mean = mean + (centred @ share).double()  # a second step: the first rounds where the mean is large
+    return mean, (centred.square() @ share).double().sqrt()
 
 
 def _close(ascending: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
