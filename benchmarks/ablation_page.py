@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ OTHERS = (  # part of a task's record, what it compares, and the table's title
     ("selections", "way", "ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
     ("single", "view", "the statistics one by one, learned layer weights"),
 )
+IMAGES = 1000  # of each task
 SHARE = 0.03  # of a view's features: what small heads may keep
 
 
@@ -71,12 +73,15 @@ Table = list[list[str]]
 def page(found: dict[str, Records]) -> str:
     """The page, Markdown, from the records by backbone and task."""
     seconds = [record["damped"]["seconds"] for records in found.values() for record in records.values()]
+    errors = [_standard_error(value) for records in found.values() for value in _reached(records, ADDED, EVERYTHING)]
     sections = [
         "# What each piece gives",
         (
             "Written by `python -m benchmarks.bench_ablation` from benchmarks/results/ablation. Cross-validated "
             "accuracy (per cent, five folds) on the 1000 training images of each task; no test image plays a part. "
-            "The standard error of a figure is 1 to 1.6 points, of a difference half."
+            f"The standard error of a figure is {min(errors):.1f} to {max(errors):.1f} points, of a difference on the "
+            "same images less. A figure is that of the best of its candidates: the more there are, the higher by luck "
+            "alone. The searches are older than a repair of the discriminant that matters with few images."
         ),
         f"One search took {np.median(seconds):.0f} s in the median, one thread, nothing given up early.",
     ]
@@ -104,12 +109,21 @@ def _means(found: dict[str, Records], pieces: Pieces, *, lost: bool = False) -> 
 
 def _values(records: Records, pieces: Pieces, name: str, *, lost: bool) -> list[float]:
     """A figure a task: what a choice of candidates reaches, or how far that is from what all reach."""
-    part, wanted = pieces[name]
-    reached = [best(record[part]["table"], wanted) for record in records.values()]
+    reached = _reached(records, pieces, name)
     if not lost:
         return reached
-    everything = _values(records, ADDED, EVERYTHING, lost=False)
+    everything = _reached(records, ADDED, EVERYTHING)
     return [value - full for value, full in zip(reached, everything, strict=True)]
+
+
+def _reached(records: Records, pieces: Pieces, name: str) -> list[float]:
+    part, wanted = pieces[name]
+    return [best(record[part]["table"], wanted) for record in records.values()]
+
+
+def _standard_error(accuracy: float) -> float:
+    """Of an accuracy on so many images, both in per cent."""
+    return math.sqrt(accuracy * (100 - accuracy) / IMAGES)
 
 
 def _tables(records: Records) -> list[tuple[str, Table]]:

@@ -163,6 +163,10 @@ def test_a_data_set_with_too_few_images_or_one_split_is_refused(tmp_path, huggin
     hugging_face.DatasetDict(tables).save_to_disk(str(tmp_path / "few"))
     with pytest.raises(DataFormatError, match="there are fewer"):
         read_hub(str(tmp_path / "few"), definition("kitti"))
+    ready = {"train800val200": tables["train"], "test": tables["test"]}
+    hugging_face.DatasetDict(ready).save_to_disk(str(tmp_path / "ready"))
+    with pytest.raises(DataFormatError, match="train800val200 has 900 images, not 1000"):
+        read_hub(str(tmp_path / "ready"), definition("kitti"))
     tables["train"].save_to_disk(str(tmp_path / "one"))
     with pytest.raises(DataFormatError, match="is one split"):
         read_hub(str(tmp_path / "one"), definition("kitti"))

@@ -55,6 +55,8 @@ def read_hub(name: str, definition: TaskDefinition, *, label: str | None = None,
 def _training(parts: Mapping[str, Part], name: str, seed: int) -> tuple[list[tuple[Part, int]], str]:
     if _READY in parts and len(parts[_READY]) == TRAINING + VALIDATION:
         return [(parts[_READY], i) for i in range(TRAINING + VALIDATION)], f"split {_READY} of {name}"
+    if "train" not in parts:
+        raise DataFormatError(f"{name}: split {_READY} has {len(parts[_READY])} images, not {TRAINING + VALIDATION}")
     train, held = parts["train"], parts.get("validation")
     if held is not None and (len(train), len(held)) == (TRAINING, VALIDATION):
         return [(part, i) for part in (train, held) for i in range(len(part))], f"the 800 and 200 images of {name}"
