@@ -61,7 +61,7 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
         for task, values in accuracy_rows(outcomes, names)
     ]
     table = markdown_table(["top-1 accuracy (%)", *names], rows)
-    sentences = [*_gains(outcomes), *_costs(outcomes), *_formats(outcomes), _took(outcomes)]
+    sentences = [*_gains(outcomes), *_costs(outcomes), *_formats(outcomes), *_paths(outcomes), _took(outcomes)]
     return f"### {backbone}\n\n{table}\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
@@ -75,6 +75,25 @@ def _formats(outcomes: list[Any]) -> list[str]:
         return []
     told = "; ".join(f"{name} for {', '.join(methods)}" for name, methods in sorted(by_format.items()))
     return [f"The frozen network ran in {told}."]
+
+
+def _paths(outcomes: list[Any]) -> list[str]:
+    """Where the paths of the sparse penalties ended: how far from the optimum, and whether at the weakest strength."""
+    from head2toe.benchmark.methods.sparse import TOLERANCE, ratios
+
+    told = []
+    for method in ("all-l1", "all-gl"):
+        mine = [one for one in outcomes if one.method == method]
+        loose = [one.choice["relative_gap"] for one in mine if one.choice["relative_gap"] > TOLERANCE]
+        weakest = sum(one.choice["lambda"].startswith(f"{ratios(one.classes)[-1]:g} ") for one in mine)
+        if loose:
+            told.append(
+                f"{method} stopped by its limit of steps in {len(loose)} of {len(mine)} cells, at relative duality gaps "
+                f"of up to {100 * max(loose):.1f} %"
+            )
+        if weakest:
+            told.append(f"{method} chose the weakest strength it tries in {weakest} of {len(mine)} cells")
+    return [f"{'; '.join(told)}."] if told else []
 
 
 def _took(outcomes: list[Any]) -> str:

@@ -51,6 +51,11 @@ def all_gl(cell: Cell) -> Fitted:
     return _fitted(cell, _group_lasso)
 
 
+def ratios(classes: int) -> tuple[float, ...]:
+    """The strengths of a path, as shares of lambda_max, from strong to weak."""
+    return RATIOS if classes <= FEW_CLASSES else RATIOS[:-1]
+
+
 def _fitted(cell: Cell, problem: Problem) -> Fitted:
     """The strength by accuracy on one split, along a path of warm starts; then all images, from the solution there."""
     view = cell.rows.paper_views[0]
@@ -61,7 +66,7 @@ def _fitted(cell: Cell, problem: Problem) -> Fitted:
         tried: list[dict[str, float]] = []
         reached = [None]
         solve = problem(Z[train], y[train], cell.classes)
-        for ratio in RATIOS if cell.classes <= FEW_CLASSES else RATIOS[:-1]:
+        for ratio in ratios(cell.classes):
             state, solution = solve(ratio, reached[-1])
             reached.append(state)
             tried.append({"ratio": ratio, **_judged(solution.logits(Z[held_out]), y[held_out])})
