@@ -88,8 +88,8 @@ def _paths(outcomes: list[Any]) -> list[str]:
         weakest = sum(one.choice["lambda"].startswith(f"{ratios(one.classes)[-1]:g} ") for one in mine)
         if loose:
             told.append(
-                f"{method} stopped by its limit of steps in {len(loose)} of {len(mine)} cells, at relative duality gaps "
-                f"of up to {100 * max(loose):.1f} %"
+                f"{method} stopped by its limit of steps in {len(loose)} of {len(mine)} cells, at relative duality "
+                f"gaps of up to {100 * max(loose):.1f} %"
             )
         if weakest:
             told.append(f"{method} chose the weakest strength it tries in {weakest} of {len(mine)} cells")

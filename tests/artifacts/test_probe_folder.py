@@ -177,6 +177,24 @@ def test_files_that_cannot_be_moved_leave_what_was_there(tmp_path, monkeypatch, 
         assert_equal(load_probe(tmp_path), probe())
 
 
+@pytest.mark.parametrize("call", range(1, 5))
+def test_an_interruption_at_any_move_leaves_the_old_probe(place, monkeypatch, call):
+    save_probe(place, probe())
+    moved, calls = Path.replace, []
+
+    def interrupted(path, target):
+        calls.append(path)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return moved(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_probe(place, replace(probe(), cv_accuracy=0.1), overwrite=True)
+    assert_equal(load_probe(place), probe())
+    assert sorted(path.name for path in place.iterdir()) == ["probe.json", "probe.safetensors"]
+
+
 @pytest.mark.parametrize("before", [False, True])
 def test_a_full_disk_leaves_what_was_there(place, monkeypatch, before):
     if before:

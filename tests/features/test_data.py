@@ -218,6 +218,32 @@ def test_arrays(tmp_path):
     assert read_data(tmp_path / "c.npz").labels is None
 
 
+@pytest.mark.parametrize("labels", [[0.0, np.nan, 1.0], ["x", "", "y"]])
+def test_arrays_of_which_some_have_no_label(tmp_path, labels):
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 4, 5), np.uint8), labels=labels)
+    data = read_data(tmp_path / "a.npz")
+    assert len(data) == 3 and data.labels is None
+    with pytest.raises(MissingLabelError, match="1 labels are empty or NaN, the first at 1"):
+        data.with_labels()
+    with pytest.raises(MissingLabelError, match="has no label x: it has labels"):
+        read_data(tmp_path / "a.npz", label="x")
+
+
+def test_an_image_beside_the_folders_of_the_classes_is_named(tmp_path):
+    for i, name in enumerate(("cat/a.png", "dog/b.png", "cover.png")):
+        put(tmp_path / "d" / name, i)
+    with pytest.raises(MissingLabelError, match=r"cover\.png lies beside the folders of the classes"):
+        read_data(tmp_path / "d").with_labels()
+
+
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there(tmp_path):
+    (tmp_path / "t.csv").write_text("path,label\n" + 3000 * "x" + ",cat\n")
+    with pytest.raises(DataFormatError, match=r"line 2: there is no x+\.\.\.;"):
+        read_data(tmp_path / "t.csv")
+    with pytest.raises(DataFormatError, match="there is no such file or folder"):
+        read_data(3000 * "x")
+
+
 def test_arrays_with_splits_and_several_labels(tmp_path):
     path = tmp_path / "a.npz"
     train, test = np.full((2, 3, 3, 3), 1, np.uint8), np.full((1, 3, 3, 3), 2, np.uint8)
@@ -242,12 +268,12 @@ def test_arrays_with_splits_and_several_labels(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "kind", "message"),
     [
-        ({"images": np.zeros((2, 3, 3), np.uint8), "labels": np.zeros(3)}, DataFormatError, "2 images but 3 labels"),
+        ({"images": np.zeros((2, 3, 5), np.uint8), "labels": np.zeros(3)}, DataFormatError, "2 images but 3 labels"),
         ({"images": np.zeros((2, 3, 3), np.float32)}, DataFormatError, "float32"),
-        ({"pictures": np.zeros((2, 3, 3), np.uint8)}, DataFormatError, "has pictures: the array of images is called"),
-        ({"images": np.zeros((0, 3, 3), np.uint8)}, EmptyDataError, "no image"),
+        ({"pictures": np.zeros((2, 3, 5), np.uint8)}, DataFormatError, "has pictures: the array of images is called"),
+        ({"images": np.zeros((0, 3, 5), np.uint8)}, EmptyDataError, "no image"),
         ({"images": np.array([None, 1])}, DataFormatError, "allow_pickle"),
-        ({"images": np.zeros((2, 3, 3), np.uint8), "labels": np.zeros((2, 2))}, DataFormatError, "labels have shape"),
+        ({"images": np.zeros((2, 3, 5), np.uint8), "labels": np.zeros((2, 2))}, DataFormatError, "labels have shape"),
     ],
 )
 def test_bad_arrays(tmp_path, arrays, kind, message):

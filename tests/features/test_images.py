@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +16,7 @@ from PIL import Image, PngImagePlugin
 from torch.utils.data import Dataset
 
 from head2toe.errors import DataFormatError, UnreadableImageError
-from head2toe.features import Images, as_images
+from head2toe.features import Images, as_images, read_data
 from head2toe.features.texts import as_texts
 
 
@@ -245,7 +248,7 @@ def test_a_column_of_hugging_face_datasets():
 
 
 def test_grey_arrays():
-    grey = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    grey = np.arange(30, dtype=np.uint8).reshape(2, 3, 5)
     for array in (grey, grey[..., None], torch.from_numpy(grey)[:, None]):
         assert np.array_equal(np.asarray(as_images(array)[1]), np.repeat(grey[1, ..., None], 3, -1))
 
@@ -358,3 +361,38 @@ def test_text_given_as_images_is_called_by_its_name():
     for i, expected in ((0, "takes paths, not text"), (1, r"missing.png: no such file or directory$"), (2, "not text")):
         with pytest.raises(UnreadableImageError, match=expected):
             images[i]
+
+
+def test_one_array_of_colours_is_no_stack_of_grey_images():
+    with pytest.raises(DataFormatError, match=r"is one image: pass image\[None\]"):
+        as_images(np.zeros((32, 32, 3), np.uint8))
+
+
+class Striped(Dataset):
+    """Items that share one open file, as many datasets do: two threads would move its place under each other."""
+
+    def __init__(self, pixels):
+        self.file = io.BytesIO(pixels)
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        self.file.seek(48 * i)
+        time.sleep(0.001)
+        return np.frombuffer(self.file.read(48), np.uint8).reshape(4, 4, 3)
+
+
+def test_one_thread_at_a_time_asks_a_dataset():
+    images = as_images(Striped(np.repeat(np.arange(12, dtype=np.uint8), 48).tobytes()))
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda i: np.asarray(images[i]), range(12)))
+    assert [int(image.min()) for image in read] == [int(image.max()) for image in read] == list(range(12))
+
+
+def test_images_of_a_zip_can_be_pickled(tmp_path):
+    Image.new("RGB", (4, 4), (7, 8, 9)).save(tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.write(tmp_path / "a.png", "cat/a.png")
+    again = pickle.loads(pickle.dumps(read_data(tmp_path / "a.zip")))
+    assert np.asarray(again[0]).tolist() == np.full((4, 4, 3), (7, 8, 9)).tolist()

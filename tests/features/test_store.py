@@ -16,7 +16,13 @@ from torch import nn
 
 from head2toe.backbones import load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
-from head2toe.errors import DiskFullError, StoreFormatError, StoreMismatchError
+from head2toe.errors import (
+    DiskFullError,
+    ParameterError,
+    StoreFormatError,
+    StoreMismatchError,
+    UnreadableImageError,
+)
 from head2toe.features import store as store_module
 from head2toe.features.cache import Cache
 from head2toe.features.extractor import extract
@@ -245,3 +251,32 @@ def test_cache_keeps_what_is_in_use(small, pictures, plan, tmp_path):
         Cache(tmp_path / "cache", limit=1)._make_room("another", 10)
         assert len(cache.entries()) == 1
     assert len(cache.clear()) == 1
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_strict_is_strict_of_stored_rows_too(small, pictures, plan, tmp_path, finished):
+    images = pictures(10, broken=[3])
+    extract(small, images, plan, store=tmp_path / "rows", **QUIET)
+    if not finished:
+        progress = tmp_path / "rows" / "progress.json"
+        progress.write_text(json.dumps({**json.loads(progress.read_text()), "complete": False}))
+    with pytest.raises(UnreadableImageError):
+        extract(small, images, plan, store=tmp_path / "rows", strict=True, **QUIET)
+
+
+def test_stored_rows_hide_no_device_that_is_not_there(small, pictures, plan, tmp_path):
+    extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+    with pytest.raises(ParameterError, match="toaster"):
+        extract(small, pictures(5), plan, store=tmp_path / "rows", **{**QUIET, "device": "toaster"})
+
+
+def test_a_damaged_store_of_the_cache_is_made_again_and_can_be_cleared(small, pictures, plan, tmp_path):
+    cache = Cache(tmp_path)
+    first = extract(small, pictures(5), plan, store=cache, **QUIET)
+    (first.folder / "progress.json").write_text("")
+    again = extract(small, pictures(5), plan, store=cache, **QUIET)
+    assert not again.cached
+    np.testing.assert_array_equal(again.rows, first.rows)
+    (again.folder / "progress.json").write_text("")
+    cache.clear()
+    assert not again.folder.exists()

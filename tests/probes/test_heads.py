@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 
 from head2toe.probes.heads import LEAST_BYTES, LinearHead, features_within
-from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature
+from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, compensated
 from head2toe.probes.standardised import Standardised
 
 K, C = 300, 7
@@ -100,6 +100,17 @@ def test_features_make_good_what_others_lost_by_rounding() -> None:
         exact, near, made_good = (h.logits(kept) for h in (head, head.rounded(), head.rounded(rows)))
         assert (made_good - exact).std() < (near - exact).std() / 2
     assert_equal(head.rounded(rows).rounded(), head.rounded(rows))
+
+
+def test_a_feature_that_is_nearly_silent_pays_no_debts() -> None:
+    """In the training rows a huge coefficient of it would make good what others lost, and ruin new rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 200)).astype(np.float32)
+    X[:, 150:] = 0
+    X[np.arange(50), np.arange(150, 200)] = 1e-4
+    rows = Standardised(X, blocks=((0, 200),))
+    coef = torch.from_numpy(rng.normal(size=(40, 200)).astype(np.float32))
+    assert float(compensated(coef, 7, rows, np.arange(200)).abs().max()) < 2 * float(coef.abs().max())
 
 
 def assert_equal(a: LinearHead, b: LinearHead) -> None:

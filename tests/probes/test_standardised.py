@@ -72,6 +72,12 @@ def test_constant_features_become_zero_in_a_block_too(X: np.ndarray) -> None:
     assert np.isinf(found.scale[2]) and not z[2].any() and z[[0, 1, 3, 4]].any(dim=1).all()
 
 
+@pytest.mark.parametrize("n", [300, 3000])
+def test_a_constant_of_many_rows_is_constant(n: int) -> None:
+    values = np.linspace(0.1, 10, 50, dtype=np.float32)
+    assert np.isinf(Standardised(np.tile(values, (n, 1))).scale).all()
+
+
 def test_only_commensurable_columns_are_damped() -> None:
     blocks = (Block("a", "mean", 0, 5), Block("b", "mean", 5, 11))
     assert Columns(blocks, {"all": (0, 1)}).spans() == list(BLOCKS)

@@ -127,15 +127,16 @@ def _put(beside: Path, target: Path) -> None:
         beside.rename(target)
         return
     names = (TENSORS, DESCRIPTION)  # the description last: without it there is no probe
-    there = [name for name in names if (target / name).exists()]
-    for name in reversed(there):
-        (target / name).replace(beside / f"{name}.old")
     try:
+        for name in reversed(names):
+            if (target / name).exists():
+                (target / name).replace(beside / f"{name}.old")
         for name in names:
             (beside / name).replace(target / name)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         for name in names:
-            (target / name).unlink(missing_ok=True)
-        for name in there:
-            (beside / f"{name}.old").replace(target / name)
+            if (beside / f"{name}.old").exists():
+                (beside / f"{name}.old").replace(target / name)
+            elif not (beside / name).exists():
+                (target / name).unlink(missing_ok=True)
         raise

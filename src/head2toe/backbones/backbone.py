@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,6 +64,15 @@ class Backbone:
 def freeze(module: torch.nn.Module) -> torch.nn.Module:
     """Put a module into eval mode and switch its gradients off; returns it."""
     return module.eval().requires_grad_(False)
+
+
+def settled(description: dict[str, Any]) -> dict[str, Any]:
+    """`Backbone.to_dict()` with the full path of a local folder, which is found from another working directory too."""
+    family, _, name = description["spec"].partition("/")
+    prefix = f"{family}/local-dir:" if name.startswith("local-dir:") else f"{family}/"
+    folder = Path(description["spec"].removeprefix(prefix)).expanduser()
+    local = prefix.endswith("local-dir:") or family in ("hf", "hf-text", "hf-audio")
+    return {**description, "spec": f"{prefix}{folder.absolute()}"} if local and folder.is_dir() else description
 
 
 def pinned(description: dict[str, Any]) -> str:

@@ -65,6 +65,10 @@ def load(
     """
     if resize not in RESIZES:
         raise ParameterError(f"resize is {resize!r}: use 'whole' or 'crop'")
+    if weights is not None and isinstance(spec, torch.nn.Module):
+        raise ParameterError(
+            "weights= goes with timm/NAME and torchvision/NAME: load those of your own module yourself"
+        )
     backbone = (
         _from_module(spec)
         if isinstance(spec, torch.nn.Module)

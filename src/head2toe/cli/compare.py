@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, data_options, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, data_options, images_alone, output_options
 from head2toe.cli.output import check_file, emit, table, write_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 @data_options
 @click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="The test images; by default in DATA.")
 @click.option("--test-split", metavar="NAME", help="Which split holds the test images.")
-@click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit.")
+@click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit, of images.")
 @click.option(
     "--methods",
     metavar="A,B,...",
@@ -66,6 +66,7 @@ def compare(
     from head2toe.features import read_data
 
     _check_parts(split, test, test_split)
+    images_alone(backbone)
     names, numbers = _listed(methods), _seeds(seeds)
     named(names)  # refused before any image is read
     if out is not None:
@@ -79,9 +80,9 @@ def compare(
     told = _told if progress else None
     outcomes = run(task, backbone, names, seed=numbers, image_size=image_size, steps=steps, progress=told)
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
-    if out is not None:
-        write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     emit(result, _text(outcomes), as_json=as_json)
+    if out is not None:  # where the disk is full the user has seen them
+        write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
 def _check_parts(split: str | None, test: Path | None, test_split: str | None) -> None:

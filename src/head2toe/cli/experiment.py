@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, output_options, running, running_options
+from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options, running, running_options
 from head2toe.cli.output import emit, resuming, table
 
 NAMES = (
@@ -37,7 +37,7 @@ NAMES = (
     multiple=True,
     default=(DEFAULT_BACKBONE,),
     show_default=True,
-    help="As for fit; may be repeated: `fraction` and `backbones` use all, the others the first.",
+    help="As for fit, of images; may be repeated: `fraction` and `backbones` use all, the others the first.",
 )
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
 @click.option(
@@ -107,6 +107,8 @@ def experiment(
     from head2toe.features import Cache
 
     _check(out, name, split, test_split, overwrite=overwrite)
+    for spec in specs:
+        images_alone(spec)
     laboratory = Laboratory(
         _tasks(paths, label, split, test_split),
         _labelled(specs),

@@ -60,6 +60,8 @@ def extract(
     options = running(device, dtype, batch_size)
     with resuming(possible=True):
         found = features.extract(network, images, plan, store=out, strict=strict, progress=progress, **options)
+    if images.lacking:
+        click.echo(f"no labels are written to images.csv: {images.lacking}", err=True)
     labels = images.labels or [""] * len(images)
     write_csv(out / "images.csv", ("path", "label"), ((images.names[i], labels[i]) for i in found.kept))
     warn_skipped(found.skipped, len(images))

@@ -22,6 +22,7 @@ from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipp
 
 if TYPE_CHECKING:
     from head2toe import Head2ToeClassifier
+    from head2toe.features import LabelledImages
 
 
 @click.command()
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     metavar="DATA",
     help="More images, without labels, like those to predict: used where cross-validation says that it helps.",
 )
+@click.option("--unlabelled-split", metavar="NAME", help="Which split of --unlabelled, where it has several.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
@@ -66,6 +68,7 @@ def fit(
     target_sizes: tuple[int, ...],
     statistics: tuple[str, ...],
     unlabelled: Path | None,
+    unlabelled_split: str | None,
     class_weight: str | None,
     budget: float | None,
     head_size: float,
@@ -110,7 +113,7 @@ def fit(
         **running(device, dtype, batch_size),
     )
     images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
-    others = None if unlabelled is None else read_data(unlabelled, takes=classifier.takes)
+    others = _unlabelled(unlabelled, unlabelled_split, classifier.takes)
     with resuming(possible=not no_cache):
         classifier.fit(images, unlabelled=others)
     folder = classifier.save(out, overwrite=overwrite)
@@ -118,6 +121,17 @@ def fit(
     warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others))
     result = _result(classifier, len(images), folder, time.perf_counter() - start)
     emit(result, _text(result), as_json=as_json)
+
+
+def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
+    from head2toe.errors import ParameterError
+    from head2toe.features import read_data
+
+    if data is not None:
+        return read_data(data, split=split, takes=takes)
+    if split is not None:
+        raise ParameterError("--unlabelled-split goes with --unlabelled")
+    return None
 
 
 def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float) -> dict[str, Any]:

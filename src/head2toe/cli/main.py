@@ -75,11 +75,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         return program.main(arguments, prog_name="head2toe", standalone_mode=False) or 0
     except Head2ToeError as error:
         return _complain(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "head2toe"
         return _complain(f"{error.format_message()} Try: {where} --help", error.exit_code)
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
+    except OSError as error:
+        return _complain(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}", 2)
     except click.Abort:
         return _complain("interrupted", INTERRUPTED)
 

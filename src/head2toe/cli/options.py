@@ -46,6 +46,20 @@ def one_backbone_option(command: Command) -> Command:
     )
 
 
+def images_alone(spec: str) -> None:
+    """Refuse a backbone of texts or recordings where a command compares by images.
+
+    Raises
+    ------
+    ParameterError
+    """
+    from head2toe import backbones
+    from head2toe.errors import ParameterError
+
+    if backbones.takes(spec) != "images":
+        raise ParameterError(f"{spec} takes {backbones.takes(spec)}: this command is for backbones of images")
+
+
 def several_backbones_option(command: Command) -> Command:
     """One network, or several under one probe."""
     return _with(

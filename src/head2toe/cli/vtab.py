@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options
 from head2toe.cli.output import check_file, emit, resuming, table, write_text
 from head2toe.errors import Head2ToeError, ParameterError
 
@@ -103,6 +103,7 @@ def run_tasks(
     from head2toe.benchmark.vtab import Settings, run
 
     check_writable(out)
+    images_alone(backbone)
     tasks = _tasks(data, names, hubs, own, test_limit)
     if not tasks:
         raise ParameterError(

@@ -208,26 +208,27 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         ParameterError
         """
         for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
-            if value is not None and not (len(value) and all(0 < v < np.inf for v in value)):
+            listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+            if value is not None and not (listed and len(value) and all(0 < v < np.inf for v in value)):
                 raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
         if self.most_features is not None and self.most_features < 1:
             raise ParameterError(f"most_features is {self.most_features!r}: keep at least one, or None for no limit")
-        ways = (self.layer_weights,) if isinstance(self.layer_weights, str) else tuple(self.layer_weights)
+        ways, views = _listed(self.layer_weights), None if self.views is None else _listed(self.views)
         if not ways or not set(ways) <= {EQUAL, LEARNED}:
             raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
-        heads = (self.heads,) if isinstance(self.heads, str) else tuple(self.heads)
+        heads = _listed(self.heads)
         if not set(heads) <= set(HEADS) or not set(heads) & {LEAST_SQUARES, DISCRIMINANT}:
             known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
         return SearchSettings(
-            views=None if self.views is None else tuple(self.views),
+            views=views,
             layer_weights=ways,
             heads=heads,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             most_features=self.most_features,
-            strengths=None if self.strengths is None else tuple(float(s) for s in self.strengths),
+            strengths=None if self.strengths is None else tuple({float(s): None for s in self.strengths}),
             folds=check_folds(self.cv),
             random_state=_seed(self.random_state),
         )
@@ -315,6 +316,11 @@ def decision(logits: np.ndarray) -> np.ndarray:
     """What scikit-learn calls the decision function of c logits: one number a row where there are two classes."""
     z = logits.astype(np.float64)
     return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, each once."""
+    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

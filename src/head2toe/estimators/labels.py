@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from head2toe.errors import (
     ClassTooSmallError,
@@ -22,6 +22,7 @@ from head2toe.errors import (
     OneClassError,
     ParameterError,
     TooFewImagesError,
+    UnreadableImageError,
 )
 from head2toe.features import LabelledImages, Skipped
 
@@ -117,12 +118,34 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
 
 
 def _labels_of_dataset(dataset: Any) -> list[Any]:
-    targets = getattr(dataset, "targets", None)
-    if targets is not None and getattr(dataset, "target_transform", None) is None and len(targets) == len(dataset):
-        return [_plain(label) for label in targets]  # torchvision's way: no image is decoded
-    items = (dataset[i] for i in range(len(dataset)))
-    pairs = [item if isinstance(item, tuple | list) and len(item) == 2 else (item, None) for item in items]
+    if not hasattr(dataset, "__len__"):
+        raise DataFormatError("a Dataset without a length cannot be used: pass one that can be indexed")
+    known = _targets(dataset)
+    if known is not None:
+        return known
+    pairs = [item if isinstance(item, tuple | list) and len(item) == 2 else (item, None) for item in _items(dataset)]
     return [_plain(label) for _, label in pairs]
+
+
+def _targets(dataset: Any) -> list[Any] | None:
+    """Labels that are known without decoding an image: torchvision's way, and parts of such datasets."""
+    if isinstance(dataset, Subset):
+        whole = _targets(dataset.dataset)
+        return None if whole is None else [whole[i] for i in dataset.indices]
+    targets = getattr(dataset, "targets", None)
+    if targets is None or getattr(dataset, "target_transform", None) is not None or len(targets) != len(dataset):
+        return None
+    return [_plain(label) for label in targets]
+
+
+def _items(dataset: Any) -> Iterator[Any]:
+    for i in range(len(dataset)):
+        try:
+            yield dataset[i]
+        except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
+            raise UnreadableImageError(
+                f"image {i} cannot be read, so its label is not known: pass labels beside the dataset ({error})"
+            ) from error
 
 
 def _plain(label: Any) -> Any:
@@ -163,7 +186,7 @@ def row_weights(
         factors = totals.sum() / (len(target.classes) * np.where(totals > 0, totals, 1))
         return sample_weight * factors[target.y]
     if isinstance(class_weight, Mapping):
-        bad = [label for label, weight in class_weight.items() if not 0 <= weight < np.inf]
+        bad = [label for label, weight in class_weight.items() if not _is_weight(weight)]
         if bad:
             raise ParameterError(f"class_weight of {bad[0]!r} is {class_weight[bad[0]]!r}: use a number from 0 on")
     try:
@@ -171,6 +194,10 @@ def row_weights(
     except ValueError as error:
         raise ParameterError(f"class_weight: {' '.join(str(error).split())}") from error
     return sample_weight * factors[target.y]
+
+
+def _is_weight(weight: Any) -> bool:
+    return isinstance(weight, int | float | np.number) and bool(0 <= weight < np.inf)
 
 
 def check_folds(cv: Any) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 import head2toe
 from head2toe.artifacts import SavedProbe, load_probe
-from head2toe.backbones import Preprocessing, pinned
+from head2toe.backbones import Preprocessing, pinned, settled
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
 from head2toe.probes import SearchResult
@@ -31,7 +31,7 @@ def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
     probe = classifier.probe_
     return SavedProbe(
         classes=classifier.classes_,
-        backbone=classifier.backbone_,
+        backbone=_settled(classifier.backbone_),
         plan=classifier.plan_,
         head=probe.head_,
         linear_head=probe.linear_head_,
@@ -92,6 +92,12 @@ def _from_saved(
         saved.linear_cv_accuracy,
     )
     return classifier.assume(found, saved.classes, saved.plan, saved.backbone, saved.dtype)
+
+
+def _settled(described: dict[str, Any]) -> dict[str, Any]:
+    if "parts" in described:
+        return {**described, "parts": [settled(one) for one in described["parts"]]}
+    return settled(described)
 
 
 def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:

@@ -52,7 +52,8 @@ class Cache:
     """
 
     def __init__(self, folder: str | Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
-        self.folder = Path(folder) if folder is not None else platformdirs.user_cache_path("head2toe") / "features"
+        own = platformdirs.user_cache_path("head2toe") / "features"
+        self.folder = own if folder is None else Path(folder).expanduser()
         self.limit = limit
 
     def entries(self) -> list[Entry]:
@@ -67,7 +68,7 @@ class Cache:
         return sum(entry.bytes for entry in self.entries())
 
     def clear(self) -> list[Entry]:
-        """Delete all stores that are not in use, and what is left of interrupted ones; return the stores deleted."""
+        """Delete all stores not in use, and what is left of interrupted and damaged ones; return the stores deleted."""
         deleted = [entry for entry in self.entries() if self._delete(entry)]
         for folder in self.folder.iterdir() if self.folder.is_dir() else ():
             if _KEY.fullmatch(folder.name):
@@ -148,8 +149,8 @@ class Cache:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what an interruption has left of a store that was being begun or deleted; its lock must be held."""
-    if folder.is_dir() and not (folder / "manifest.json").exists():
+    """Delete what an interruption or a power cut has left, and nobody can read; its lock must be held."""
+    if folder.is_dir() and _entry(folder) is None:
         shutil.rmtree(folder)
 
 

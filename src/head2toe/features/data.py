@@ -19,6 +19,7 @@ from head2toe.features.recordings import Recordings
 from head2toe.features.table import TEXT_COLUMNS, Row, missing_labels, read_table
 from head2toe.features.texts import Texts
 
+LONGEST = 200  # characters of a name in a message
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
@@ -109,12 +110,12 @@ def read_data(
         The path or the split is not there, several splits and none chosen, or a form that is not read.
     """
     path = Path(path).expanduser()
-    if takes != "images" and path.exists():
+    if not _is_there(path):
+        raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")
+    if takes != "images":
         return (_texts if takes == "texts" else _recordings)(path, split, label)
     if path.is_dir():
         return _from_tree(Folder(path), split, label)
-    if not path.exists():
-        raise DataFormatError(f"{path}: there is no such file or folder")
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return _from_table(Folder(path.parent), path.name, split, label)
@@ -126,6 +127,18 @@ def read_data(
         _refuse(label, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is there; a name that no file can have is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _shortened(name: str | Path) -> str:
+    return str(name) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]}..."
 
 
 def _texts(path: Path, split: str | None, label: str | None) -> LabelledImages:
@@ -161,7 +174,10 @@ def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImag
     folders = [tree.parts(name)[depth:-1] for name in files]
     labels = [below[0] for below in folders] if all(folders) else None
     names = [tree.shown(name) for name in files]
-    return LabelledImages(tree.images(files, names), labels, names, tree.place)
+    stray = [name for name, below in zip(names, folders, strict=True) if not below] if any(folders) else []
+    more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
+    lacking = f"{stray[0]}{more} lies beside the folders of the classes: move it into one" if stray else ""
+    return LabelledImages(tree.images(files, names), labels, names, tree.place, lacking)
 
 
 def _table_of(tree: Tree) -> str | None:
@@ -222,7 +238,7 @@ def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataFormatError(
-            f"{Path(tree.place) / table}, line {missing[0].line}{more}: there is no {missing[0].file}; "
+            f"{Path(tree.place) / table}, line {missing[0].line}{more}: there is no {_shortened(missing[0].file)}; "
             "paths are relative to the CSV"
         )
     return [file for file in found if file is not None]
@@ -236,7 +252,8 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
             prefix = _array_prefix(list(arrays.files), path, split)
             images = ArrayImages(arrays[f"{prefix}images"])
             key, lacking = _label_key(list(arrays.files), prefix, path, label)
-            labels = None if key is None else _as_text(arrays[key])
+            labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
+            lacking = lacking or missing
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
@@ -268,8 +285,9 @@ def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> t
     named = {key.removeprefix(f"{prefix}label_"): key for key in keys if key.startswith(f"{prefix}label_")}
     if label is not None:
         key = next((key for key in (named.get(label), f"{prefix}{label}", label) if key in keys), None)
+        there = sorted({*named, *({"labels"} & {key.removeprefix(prefix) for key in keys})})
         if key is None:
-            raise MissingLabelError(f"{path} has no label {label}: it has {', '.join(sorted(named)) or 'none'}")
+            raise MissingLabelError(f"{path} has no label {label}: it has {', '.join(there) or 'none'}")
         return key, ""
     if f"{prefix}labels" in keys:
         return f"{prefix}labels", ""
@@ -278,10 +296,14 @@ def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> t
     return next(iter(named.values()), None), ""
 
 
-def _as_text(values: np.ndarray) -> list[str]:
+def _as_text(values: np.ndarray, place: str) -> tuple[list[str] | None, str]:
+    """The labels, and what to say where some are missing: NaN, or empty."""
     if values.ndim != 1:
         raise DataFormatError(f"labels have shape {values.shape}: one an image, (n,), is needed")
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
+    if len(missing) and values.dtype.kind in "fSU":
+        return None, f"{place}: {len(missing)} labels are empty or NaN, the first at {missing[0]}"
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()], ""
 
 
 def _need_no_choice(place: str, splits: Iterable[str]) -> None:

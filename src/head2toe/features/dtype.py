@@ -97,6 +97,19 @@ def find_device(device: str) -> torch.device:
     return found
 
 
+def check(device: str, dtype: str) -> None:
+    """Refuse a device or a number format that cannot be used here; nothing is run.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if dtype not in DTYPES:
+        raise ParameterError(f"dtype is {dtype!r}: use one of {', '.join(DTYPES)}")
+    if find_device(device).type == "cpu" and dtype == "float16":
+        raise ParameterError("dtype 'float16' is slow and unsafe on a CPU: use 'bfloat16', 'float32' or 'auto'")
+
+
 def device_name(device: torch.device) -> str:
     """What a result says of where it was computed: "cpu", "mps", or the GPU's name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -120,13 +133,10 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
     ParameterError
         Unknown dtype or device, or float16 on a CPU.
     """
-    if dtype not in DTYPES:
-        raise ParameterError(f"dtype is {dtype!r}: use one of {', '.join(DTYPES)}")
+    check(device, dtype)
     where = find_device(device)
     if where.type != "cpu":
         return Prepared(_moved(backbone.module, where), where, _for_accelerator(where, dtype))
-    if dtype == "float16":
-        raise ParameterError("dtype 'float16' is slow and unsafe on a CPU: use 'bfloat16', 'float32' or 'auto'")
     if dtype == "auto":
         dtype, reason = _trial(backbone)
     else:

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from head2toe.errors import UnreadableImageError
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
-from head2toe.features.dtype import Precision, prepare
+from head2toe.features.dtype import Precision, check, prepare
 from head2toe.features.inputs import checked
 from head2toe.features.narrowing import Part, narrow
 from head2toe.features.network import PooledNetwork
@@ -232,6 +233,7 @@ def extract(
         return _in_memory(Extractor(backbone, plan, columns=columns, dtype=dtype, **options), images, plan)
     if columns is not None:
         raise TypeError("columns are for rows in memory: pass store=None")
+    check(options.get("device", "auto"), dtype)  # rows that are stored already would hide a mistake
     request = request_for(backbone, images, plan, dtype)
     if isinstance(store, Cache):
         with store.use(request, plan.bytes(len(images))) as folder:
@@ -263,6 +265,8 @@ def _in_store(
     options: dict[str, Any],
 ) -> FeatureStore:
     store = Store(folder, request, len(images), plan.d)
+    if options.get("strict") and store.skipped:
+        raise UnreadableImageError(store.skipped[0].reason)  # by a run that was not strict
     if store.complete:
         log.info("cache hit: %s has these rows already", folder)
         return store.features(plan, cached=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from PIL import Image
 from head2toe.errors import DataFormatError, UnreadableImageError
 from head2toe.features.decoding import decode
 from head2toe.features.images import Images, ItemImages
+from head2toe.features.lock import Lock
 from head2toe.features.recordings import SUFFIX, Recordings
 
 SUFFIXES = frozenset(
@@ -85,7 +85,7 @@ class Folder:
 
     def resolve(self, table: str, name: str) -> str | None:
         path = Path(table).parent / name
-        return str(path) if (self._root / path).is_file() else None
+        return str(path) if _is_file(self._root / path) else None
 
     def images(self, files: list[str], names: list[str]) -> Images:
         return ItemImages([self._root / name for name in files], names)
@@ -130,7 +130,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
@@ -139,6 +139,10 @@ class Archive:
         if any(info.flag_bits & 1 for info in self._members.values()):
             raise DataFormatError(f"{path} is encrypted: unpack it and pass the folder")
         self._top = self._only_folder()
+
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:
+        """A copy in another process opens the file anew."""
+        return Archive, (Path(self.place),)
 
     def images_below(self) -> list[str]:
         return sorted(self._top + name for name in self._inside() if is_image(name))
@@ -241,3 +245,11 @@ def _is_hidden(part: str) -> bool:
 
 def _has_hidden(name: str) -> bool:
     return any(_is_hidden(part) for part in PurePosixPath(name).parts)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is there; a name that no file can have is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ from PIL import Image
 
 from head2toe.errors import DataFormatError, UnreadableImageError
 from head2toe.features.decoding import decode, is_tensor, picture
+from head2toe.features.lock import Lock
 
 _TAKEN = (
     "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
@@ -134,6 +135,8 @@ class ArrayImages:
             fits = array.ndim == 4 and shape[1] in (1, 3) and (dtype == "uint8" or array.is_floating_point())
         else:
             fits = dtype == "uint8" and (array.ndim == 3 or (array.ndim == 4 and shape[3] in (1, 3, 4)))
+            if fits and array.ndim == 3 and shape[2] in (3, 4):
+                raise DataFormatError(f"images are an array of shape {shape}, which is one image: pass image[None]")
         if not fits or 0 in shape[1:]:
             kind = "a tensor" if is_tensor(array) else "an array"
             raise DataFormatError(f"images are {kind} of shape {shape} and dtype {dtype}: pass {_TAKEN}")
@@ -154,19 +157,21 @@ class ArrayImages:
 class DatasetImages:
     """The images of a torch Dataset, whose items are an image or (image, label).
 
-    Its transforms must be the same each time: an image that changes at every look is another image.
+    Its transforms must be the same each time: an image that changes at every look is another image. One thread at a
+    time asks it for an item, as torch does within a process: it may hold an open file.
     """
 
     def __init__(self, dataset: Any) -> None:
         if not hasattr(dataset, "__len__"):
             raise DataFormatError("a Dataset without a length cannot be used: pass one that can be indexed")
-        self._dataset = dataset
+        self._dataset, self._lock = dataset, Lock()
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, i: int) -> Image.Image:
-        item = self._item(i)
+        with self._lock:
+            item = self._item(i)
         return _read(item) if isinstance(item, str | os.PathLike) else picture(item, f"image {i}")
 
     def identity(self, i: int) -> str:
@@ -179,9 +184,12 @@ class DatasetImages:
     def _item(self, i: int) -> Any:
         try:
             item = self._dataset[i]
+            item = item[0] if isinstance(item, tuple | list) else item
+            if isinstance(item, Image.Image):
+                item.load()  # Pillow reads the file only now, which the dataset's other items may share
         except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
             raise UnreadableImageError(f"image {i}: {' '.join(str(error).split())}") from error
-        return item[0] if isinstance(item, tuple | list) else item
+        return item
 
 
 def _read(path: str | os.PathLike[str]) -> Image.Image:

@@ -160,6 +160,11 @@ class Store:
         return self._progress.read
 
     @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Images that gave no row so far."""
+        return tuple(self._progress.skipped)
+
+    @property
     def dtype(self) -> str | None:
         """The dtype of the rows so far: a resumed run must keep it."""
         return self._progress.dtype

@@ -10,6 +10,7 @@ from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
 
 FILE_COLUMNS = ("path", "file")
 TEXT_COLUMNS = ("text",)
+_LONGEST = 2**24  # characters of a cell: csv's own limit is shorter than some texts
 _SURPLUS = "\0"  # no column has this name
 _LABEL_COLUMNS = ("class_name", "label")
 
@@ -85,6 +86,7 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
     ------
     EmptyDataError, DataFormatError
     """
+    limit = csv.field_size_limit(_LONGEST)
     try:
         text = data.decode("utf-8-sig")
         header = text.split("\n", 1)[0]
@@ -102,6 +104,8 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
         raise DataFormatError(f"{place} is not in UTF-8: save it as CSV UTF-8") from error
     except csv.Error as error:
         raise DataFormatError(f"{place} is no CSV: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
     if not records:
         raise EmptyDataError(f"{place} has no rows: write a header with path,label and one row an image")
     return records

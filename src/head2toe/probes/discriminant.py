@@ -60,6 +60,8 @@ class _Gaussians:
 
 def _best_shrinkage(left_out: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> float:
     """The shrinkage with which each half of the rows tells the classes of the other half best; ties to the most."""
+    if len(y) < 2:
+        return SHRINKAGE[0]
     turn = torch.argsort(y, stable=True)
     halves = turn[::2], turn[1::2]
     right = dict.fromkeys(SHRINKAGE, 0.0)

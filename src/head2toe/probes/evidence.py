@@ -42,8 +42,7 @@ class Evidence:
 
     def log_loss(self, y: torch.Tensor, weight: torch.Tensor, scale: float = 1.0) -> float:
         """Weighted mean cross-entropy of ``softmax(scale * logits)``, in nats."""
-        shares = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
-        return float(np.average(self.losses(y, scale), weights=shares))
+        return float(self.losses(y, scale) @ self._shares(weight))
 
     def losses(self, y: torch.Tensor, scale: float = 1.0) -> np.ndarray:
         """Cross-entropy of ``softmax(scale * logits)`` of each held-out row, fold after fold, nats."""
@@ -57,7 +56,7 @@ class Evidence:
         are no proof that there are no errors, and would call for an infinite factor.
         """
         rows, logits = self._stacked()
-        shares, smoothing = weight[rows] / weight[rows].sum(), 2 / (len(rows.unique()) + 2)
+        shares, smoothing = torch.from_numpy(self._shares(weight)), 2 / (len(rows.unique()) + 2)
 
         def loss(i: int) -> float:
             scaled = TEMPERATURES[i] * logits
@@ -69,6 +68,12 @@ class Evidence:
             middle = (low + high) // 2
             low, high = (low, middle) if loss(middle) <= loss(middle + 1) else (middle + 1, high)
         return float(TEMPERATURES[low])
+
+    def _shares(self, weight: torch.Tensor) -> np.ndarray:
+        """Weights of the held-out rows that sum to one; all alike where none counts."""
+        found = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
+        total = found.sum()
+        return found / total if total > 0 else np.full(len(found), 1 / len(found))
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()

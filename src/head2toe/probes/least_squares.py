@@ -120,7 +120,8 @@ class KernelRidge:
         that it cannot tell in new rows.
         """
         total = self.weight.sum()
-        others = (total * self.intercept - self.weight[:, None] * self.targets) / (total - self.weight)[:, None]
+        rest = (total - self.weight).clamp_min(1e-12 * total)[:, None]
+        others = (total * self.intercept - self.weight[:, None] * self.targets) / rest
         return self.targets - self.leave_one_out(strength, solution) - others + self.intercept
 
     def best_strength(self, strengths: tuple[float, ...]) -> float:

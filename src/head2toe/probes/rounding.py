@@ -41,7 +41,8 @@ def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.n
 
     The loudest feature comes first. Features are much alike, so that a few levels do: `python -m benchmarks rounding`.
     This is the greedy rounding of optimal brain quantisation (Frantar et al. 2022) without its inverse Hessian:
-    Gauss-Seidel steps need no K x K matrix.
+    Gauss-Seidel steps need no K x K matrix. A step is damped by the mean energy of all features: one that is nearly
+    silent in the training rows could pay a debt there by a huge coefficient alone, and new rows would not be.
 
     Parameters
     ----------
@@ -54,16 +55,23 @@ def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.n
     """
     out = coef.clone()
     owed = torch.zeros(rows.n, len(coef))  # of the logits, (n, c)
+    damping = _mean_energy(rows, indices)
     for part in torch.argsort(coef.abs().amax(dim=0), descending=True, stable=True).split(rows.step):
         ascending, order = part.sort()
         tile = rows.tile(indices[ascending.numpy()])
-        energy = tile.square().sum(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+        energy = tile.square().sum(dim=1) + damping
         for feature, place in zip(part.tolist(), order.argsort().tolist(), strict=True):
             z = tile[place]
             wanted = coef[:, feature] + z @ owed / energy[place]
             out[:, feature] = nearest(wanted[:, None], most)[:, 0]
             owed.addr_(z, coef[:, feature] - out[:, feature])
     return out
+
+
+def _mean_energy(rows: Standardised, indices: np.ndarray) -> float:
+    """Mean over the features of the sum of their squares over the rows; never zero."""
+    parts = [rows.tile(part).double().square().sum() for part in np.array_split(indices, -(-len(indices) // rows.step))]
+    return max(float(sum(parts)) / len(indices), torch.finfo(torch.float32).tiny)
 
 
 def packed(coef: torch.Tensor) -> torch.Tensor:

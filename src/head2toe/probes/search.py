@@ -203,8 +203,10 @@ class _Search:
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
     def _finalists(self) -> list[Features]:
-        best = {one: found.accuracy(self.labels.y, self.labels.weight) for one, found in self._best_heads().items()}
-        return sorted(best, key=lambda features: -best[features])[:FINALISTS]
+        """The best but the penultimate; ties go to the smaller model, then to the better probabilities."""
+        rows = {one: self._row(one, found) for one, found in self._judged().items() if one.features != LINEAR}
+        ranked = sorted(rows, key=lambda candidate: _merit(rows[candidate]), reverse=True)
+        return list(dict.fromkeys(candidate.features for candidate in ranked))[:FINALISTS]
 
     def _best_heads(self) -> dict[Features, Evidence]:
         """The most accurate head on all features but the penultimate that all folds so far have judged."""

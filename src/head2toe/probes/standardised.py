@@ -211,10 +211,11 @@ class Joined(Standardised):
 
 def _moments(tile: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of features (k, n), computed in their dtype: float64 (k,)."""
-    mean = (tile @ share).double()
-    centred = tile - mean.to(tile.dtype)[:, None]
-    mean = mean + (centred @ share).double()  # a second step: the first rounds where the mean is large
-    return mean, (centred.square() @ share).double().sqrt()
+    mean = tile @ share
+    centred = tile - mean[:, None]
+    step = centred @ share  # the mean of many rows is rounded: a constant column would seem to vary
+    centred -= step[:, None]
+    return mean.double() + step.double(), (centred.square() @ share).double().sqrt()
 
 
 def _close(ascending: np.ndarray, width: int) -> Iterator[tuple[int, int]]:
