@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -110,6 +111,41 @@ def test_unlabelled_images_are_read_without_labels(fit, folder, tmp_path):
     table = Head2ToeClassifier.load(tmp_path / "probe").search_table_
     assert {row["unlabelled"] for row in table} == {0, 12}
     assert fit(folder, tmp_path / "other", "--unlabelled", tmp_path / "nowhere").code == 2
+
+
+def test_unlabelled_images_of_a_split(fit, folder, tmp_path):
+    shutil.copytree(folder / "left", tmp_path / "more" / "test" / "some")
+    shutil.copytree(folder / "right", tmp_path / "more" / "train" / "some")
+    done = fit(folder, tmp_path / "probe", "--unlabelled", tmp_path / "more")
+    assert done.code == 2 and "has splits test, train" in done.err[0]
+    done = fit(folder, tmp_path / "probe", "--unlabelled", tmp_path / "more", "--unlabelled-split", "test")
+    assert done.code == 0
+    done = fit(folder, tmp_path / "other", "--unlabelled-split", "test")
+    assert done.code == 2 and "goes with --unlabelled" in done.err[0]
+
+
+def test_the_program_alone_shows_its_help(run):
+    done = run()
+    assert done.code == 2 and done.err[0].startswith("Usage: head2toe") and len(done.err) > 10
+
+
+def test_a_disk_that_fills_is_told_in_one_line(run, probe, folder, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out.csv"))
+
+    monkeypatch.setattr("head2toe.cli.output._write_rows", full)
+    done = run("predict", probe, folder, "--out", tmp_path / "out.csv")
+    assert done.code == 2 and done.err[-1].startswith("error: ") and "No space left on device" in done.err[-1]
+    assert not list(tmp_path.glob("*out.csv*"))
+
+
+def test_commands_that_compare_by_images_refuse_other_backbones(run, folder, tmp_path):
+    for command in (
+        ("compare", folder, "--test", folder, "--backbone", "hf-text/some/model"),
+        ("vtab", "run", "--task", f"one={folder}", "--backbone", "hf-audio/some/model", "--out", tmp_path / "cells"),
+    ):
+        done = run(*command)
+        assert done.code == 2 and "this command is for backbones of images" in done.err[0]
 
 
 def test_the_second_fit_is_a_cache_hit(fit, run, folder, tmp_path):

@@ -23,6 +23,7 @@ from head2toe.errors import (
     WeightsMismatchError,
 )
 from head2toe.estimators import evaluate
+from head2toe.estimators.labels import labels_of
 from head2toe.probes import heads
 
 
@@ -67,7 +68,8 @@ def test_a_cut_down_network_predicts_what_the_whole_row_says(local_dir):
     features = AllLayerFeatures(local_dir, target_sizes=(64, 256), cache=False, dtype="float32", batch_size=16).fit()
     rows = features.transform(images)
     probe = FeatureProbe(features.columns_, fractions=(0.1, 1.0), strengths=(0.01,), cv=3).fit(rows, labels)
-    assert probe.choice_ == pytest.approx(classifier.choice_, rel=1e-6)
+    loss = {"cv_log_loss": pytest.approx(classifier.choice_["cv_log_loss"], rel=1e-6)}
+    assert probe.choice_ == {**classifier.choice_, **loss}
     fresh = pictures(seed=1)[0]
     expected = probe.decision_function(features.transform(fresh))
     assert_same(classifier.decision_function(fresh), expected)
@@ -122,6 +124,32 @@ def test_a_dataset_of_pairs_brings_its_labels(local_dir, fitted, data):
     from_pairs = Head2ToeClassifier(local_dir, **QUICK).fit(Pairs(*data))
     assert_same(from_pairs.decision_function(data[0]), fitted.decision_function(data[0]))
     assert from_pairs.score(Pairs(*data)) == fitted.score(*data)
+
+
+class Known(Pairs):
+    """With labels that need no image to be decoded, as torchvision's have."""
+
+    @property
+    def targets(self):
+        return self.labels_of_mine
+
+
+def test_labels_of_a_part_of_a_dataset_need_no_image():
+    images, labels = pictures()
+    dataset = Known(images, labels)
+    dataset.images = [None] * len(labels)  # nothing to decode
+    assert list(labels_of(torch.utils.data.Subset(dataset, [3, 1]))) == [labels[3], labels[1]]
+
+
+def test_a_dataset_with_a_damaged_image_says_which():
+    class Damaged(Pairs):
+        def __getitem__(self, i):
+            if i == 2:
+                raise OSError("truncated")
+            return super().__getitem__(i)
+
+    with pytest.raises(UnreadableImageError, match="image 2 cannot be read, so its label is not known"):
+        labels_of(Damaged(*pictures()))
 
 
 def test_constructing_cloning_printing_and_pickling_load_nothing(no_loading):

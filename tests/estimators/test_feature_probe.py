@@ -120,6 +120,28 @@ def test_views_of_the_columns_are_the_candidates():
         clone(probe).fit(X[:, :39], y)
 
 
+def test_options_named_twice_count_once_and_one_name_needs_no_tuple():
+    X, y = problem()
+    once = FeatureProbe(views="all", heads="least squares", layer_weights="equal", **QUICK).fit(X, y)
+    twice = {"views": ("all", "all"), "heads": ("least squares",) * 2, "layer_weights": ("equal", "equal")}
+    strengths = QUICK["strengths"]
+    again = FeatureProbe(**{**QUICK, **twice, "strengths": (*strengths, *strengths)}).fit(X, y)
+    assert again.search_table_ == once.search_table_
+
+
+def test_columns_need_a_view_for_the_linear_probe():
+    X, y = problem()
+    with pytest.raises(ParameterError, match="no view 'linear'"):
+        FeatureProbe(Columns((Block("a", "mean", 0, 40),), {"all": (0,)})).fit(X, y)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_as_many_classes_as_images_end_in_a_probe(n):
+    X, _ = problem()
+    probe = FeatureProbe(min_class_size=1, cv=2).fit(X[:n], np.arange(n))
+    assert np.isfinite(probe.predict_proba(X)).all()
+
+
 def test_the_order_of_a_views_blocks_does_not_matter():
     X, y = problem()
     blocks = (Block("a", "mean", 0, 10), Block("b", "mean", 10, 30), Block("c", "mean", 30, 40))
@@ -172,10 +194,13 @@ def test_data_that_cannot_be_learned_from(spoil, error, message):
         {"fractions": ()},
         {"fractions": (0.5, 2)},
         {"strengths": (0, 1)},
+        {"strengths": 1.0},
+        {"fractions": 0.1},
         {"most_features": 0},
         {"heads": "distilled"},
         {"heads": ("distilled", "logistic")},
         {"class_weight": {"cat": -1}},
+        {"class_weight": {"cat": "2"}},
         {"class_weight": "even"},
         {"random_state": -1},
     ],

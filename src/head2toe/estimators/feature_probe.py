@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
-from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes import LINEAR_VIEW, Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, DISTILLED, EQUAL, HEADS, LEARNED, LEAST_SQUARES
 
@@ -155,7 +155,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
         columns = self._columns(rows.shape[1])
         _check_varies(rows, columns)
-        _check_views(self.views, columns)
+        _check_views(settings.views, columns)
         others = None if unlabelled is None else self._unlabelled(unlabelled, settings)
         by_recipe = self._by_recipe(weight, others)
         with search_bar(shown=self.verbose) as progress:
@@ -268,6 +268,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         described = max(block.stop for block in self.columns.blocks)
         if described != d:
             raise DataFormatError(f"X has {d} columns, but columns= describes {described}")
+        if LINEAR_VIEW not in self.columns.views:
+            raise ParameterError(f"columns= has no view {LINEAR_VIEW!r}: the linear probe needs one, see Columns")
         return _ascending(self.columns)
 
     def _logits(self, X: ArrayLike, which: str) -> np.ndarray:

@@ -330,6 +330,14 @@ class MultinomialGroupLassoCV(_GroupLasso):
         numbers = np.searchsorted(present, data.target.y).clip(max=len(present) - 1)
         options = {**self._options(data, weight), "classes": len(present)}
         path = group_lasso_path(data.X, numbers, list(self.alphas_), **options, **self._limits())
+        loose = [result for result in path if result.gap > self.tol]
+        if loose:
+            warnings.warn(
+                f"in a fold {len(loose)} of {len(path)} strengths ended at a relative duality gap above tol = "
+                f"{self.tol:g}, the worst at {max(result.gap for result in loose):.1e}: raise max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return np.array([self._score(data, test, present, result) for result in path])
 
     def _score(self, data: _Data, test: np.ndarray, present: np.ndarray, result: GroupLassoResult) -> float:

@@ -29,6 +29,7 @@ class GramBank:
         self.anchors = np.arange(rows.n) if self.complete else np.sort(rng.permutation(rows.n)[:MOST_ROWS])
         numbers = sorted({number for view in columns.views.values() for number in view})
         self.place = {number: i for i, number in enumerate(numbers)}
+        self.equal: dict[str, torch.Tensor] = {}
         self.grams = Grams(len(numbers), len(self.anchors))
         for number, i in self.place.items():
             block = columns.blocks[number]
@@ -36,12 +37,26 @@ class GramBank:
             self.grams.put(i, rows.gram(np.arange(block.start, block.stop), of=of))
 
     def view(self, name: str, importance: torch.Tensor | None = None) -> torch.Tensor:
-        """``sum_b eta_b G_b`` over the blocks of a view and all n rows, float32 (n, n); eta is one where it is None."""
+        """``sum_b eta_b G_b`` over the blocks of a view and all n rows, float32 (n, n); eta is one where it is None.
+
+        Not to be written to.
+        """
         if not self.complete:
-            by_column = None if importance is None else importance.numpy()[self.columns.block_of(name)]
-            return self.rows.gram(self.columns.indices(name), by_column)
+            return self._equal(name) if importance is None else self._sum(name, importance)
         grams = self.of(name)
         return grams.weighted(torch.ones(len(grams)) if importance is None else importance)
+
+    def _equal(self, name: str) -> torch.Tensor:
+        """The same in every fold, and kept where that takes no more than the features themselves."""
+        if name not in self.equal:
+            gram = self.rows.gram(self.columns.indices(name))
+            if self.rows.n > self.columns.width(name):
+                return gram
+            self.equal[name] = gram
+        return self.equal[name]
+
+    def _sum(self, name: str, importance: torch.Tensor) -> torch.Tensor:
+        return self.rows.gram(self.columns.indices(name), importance.numpy()[self.columns.block_of(name)])
 
     def of(self, name: str) -> Grams:
         """Gram matrices of a view's blocks between the anchors, in the order of the view."""

@@ -80,7 +80,7 @@ class Dense:
         self.place = torch.full((len(diagonal.diagonal),), -1, device=X.device)
         self.place[active] = torch.arange(len(active), device=X.device)
         X, unit = X.float(), unit.float()
-        # The diagonal's floor keeps float32 in range whatever the units of X.
+        # The diagonal's floor keeps float32 in range, unless the squares of X leave it.
         self.across = across.float()
         gram = X.T @ (curvature.float()[:, None] * X)
         jitter = _JITTER * self.own.mean()
