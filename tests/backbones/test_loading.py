@@ -12,7 +12,7 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import save_file
 
-from head2toe.backbones import Preprocessing, embedded, hub, load
+from head2toe.backbones import Preprocessing, embedded, hub, load, settled
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import (
     HubUnreachableError,
@@ -203,3 +203,13 @@ def test_embedded_weights_are_checked(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
     with pytest.raises(WeightsMismatchError, match="reinstall"):
         load("embedded")
+
+
+@pytest.mark.parametrize(("spec", "prefix"), [("timm/local-dir:net", "timm/local-dir:"), ("hf/net", "hf/")])
+def test_a_local_folder_is_settled_by_its_full_path(tmp_path, monkeypatch, spec, prefix):
+    monkeypatch.chdir(tmp_path)
+    there = {"spec": spec, "revision": None}
+    assert settled(there) == there  # a name of the hub, for all that is known
+    (tmp_path / "net").mkdir()
+    assert settled(there) == {"spec": f"{prefix}{tmp_path / 'net'}", "revision": None}
+    assert settled({"spec": "embedded"}) == {"spec": "embedded"}
