@@ -24,6 +24,7 @@ from head2toe.errors import (
     WeightsMismatchError,
 )
 from head2toe.features import Plan, as_images, extract, layers
+from head2toe.features.dtype import prepare
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.taps import noise_batch
 
@@ -245,3 +246,46 @@ def test_without_transformers_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MissingDependencyError, match=r"head2toe\[hf\]"):
         huggingface.load_huggingface("some/vit")
+
+
+def _saved(model, folder):
+    model.eval().save_pretrained(folder)
+    hf.ViTImageProcessor(size=hf_zoo.SQUARE).save_pretrained(folder)
+    return load(f"hf/{folder}")
+
+
+def test_a_masked_autoencoder_sees_all_patches_and_none_by_chance(tmp_path):
+    decoder = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2}
+    config = hf.ViTMAEConfig(**hf_zoo.VIT, **decoder, decoder_intermediate_size=32)
+    backbone = _saved(hf.ViTMAEForPreTraining(config), tmp_path)
+    batch = noise_batch(backbone, 2)
+    (first, _), (again, _) = seen(backbone, batch), seen(backbone, batch)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    tokens = [layer for layer in layers(backbone) if layer.kind == "tokens"]
+    assert tokens and all(layer.shape[0] in (16, 17) for layer in tokens)
+
+
+def test_the_classifier_of_a_tower_stays_where_the_checkpoint_has_one(tmp_path):
+    config = hf.CLIPConfig(vision_config=hf_zoo.VIT, text_config={**hf_zoo.TOKENS, "vocab_size": 99}, **hf_zoo.CLASSES)
+    backbone = _saved(hf.CLIPForImageClassification(config), tmp_path)
+    assert backbone.classifier == "classifier"
+    assert {layer.name: layer.shape for layer in layers(backbone)}["classifier"] == (5,)
+
+
+def test_a_list_of_layers_is_no_classifier():
+    module = torch.nn.Module()
+    module.classifier = torch.nn.ModuleList([torch.nn.Flatten(), torch.nn.Linear(2, 2)])
+    module.fc = torch.nn.Linear(4, 3)
+    assert huggingface._classifier(module) is None
+    module.__class__ = type("SomeForImageClassification", (torch.nn.Module,), {})
+    assert huggingface._classifier(module) == "fc"
+
+
+def test_tensors_kept_from_an_earlier_run_do_not_keep_bfloat16_away(tmp_path):
+    config = hf.LevitConfig(image_size=32, hidden_sizes=[16, 24, 32], num_attention_heads=[1, 2, 2], depths=[1, 1, 1],
+                            key_dim=[8, 8, 8], patch_size=16)  # fmt: skip
+    backbone = _saved(hf.LevitModel(config), tmp_path)
+    layers(backbone)
+    prepared = prepare(backbone, "cpu", "bfloat16")
+    made = first_tensor(run(prepared.module, prepared.batch(noise_batch(backbone, 2))))
+    assert made.dtype == torch.bfloat16 and bool(made.isfinite().all())

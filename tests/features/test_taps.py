@@ -235,3 +235,60 @@ def test_a_way_that_depends_on_the_image_is_refused_when_it_is_not_taken(own):
     assert network.rows(torch.zeros(2, 3, 32, 32)).shape == (2, network.plan.d)
     with pytest.raises(NoLayerError, match=r"dark\.1 did not run"):
         network.rows(torch.ones(2, 3, 32, 32))
+
+
+class Dropping(nn.Module):
+    """A function, not a module, drops numbers: eval mode does not reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 4, 3), nn.ReLU()
+
+    def forward(self, x):
+        return nn.functional.dropout(self.act(self.conv(x)), 0.5).mean((2, 3))
+
+
+def test_a_network_that_is_partly_chance_is_told_of(own, caplog):
+    layers(own(Dropping()))
+    assert "other numbers for the same images at a second look" in caplog.text
+
+
+def test_a_network_that_writes_into_its_input_is_not_taken_for_chance(own, caplog):
+    layers(own(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())))
+    assert not caplog.text
+
+
+class StarReLU(nn.Module):
+    def forward(self, x):
+        return x.relu() ** 2
+
+
+def test_activations_of_other_packages_are_told_by_their_names(own):
+    found = layers(own(nn.Sequential(nn.Conv2d(3, 4, 3), StarReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())))
+    assert "1" in {layer.name for layer in found}
+
+
+class Registered(nn.Module):
+    """Registers in front of the patches, and no class token."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.patch_embed = nn.Conv2d(3, 8, 8, 8)
+        self.register_parameter(name, nn.Parameter(torch.randn(1, 2, 8)))
+        self.name, self.mlp, self.head = name, nn.Linear(8, 8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        tokens = self.patch_embed(x).flatten(2).transpose(1, 2)
+        tokens = self.mlp(torch.cat([getattr(self, self.name).expand(len(x), -1, -1), tokens], 1))
+        return self.head(tokens.mean(1))
+
+
+@pytest.mark.parametrize(("name", "has_class"), [("reg_token", False), ("cls_token", True)])
+def test_registers_are_no_class_token(own, name, has_class):
+    found = layers(own(Registered(name)))
+    tokens = next(layer for layer in found if layer.name == "mlp")
+    assert (tokens.prefix, tokens.class_token, tokens.grid) == (2, has_class, (4, 4))
+    plan = Plan.build(found, [8], cls_token="alone", statistics=("mean", "centre"))
+    operations = {block.operation for block in plan.blocks if block.layer == "mlp"}
+    assert ("cls" in operations) == has_class
+    assert {"rest-mean:2", "centre:4,4,2"} <= operations

@@ -42,7 +42,7 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
     """
     found = find_repository(PREFIX, name, _DESCRIPTIONS)
     with quiet():
-        module = _model(found)
+        module = _without_masks(_model(found))
         preprocessing = preprocessing_of(found.folder, resize, found.spec) if own_preprocessing else None
     return Backbone(
         spec=found.spec,
@@ -55,11 +55,11 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
 
 def _model(found: Repository) -> torch.nn.Module:
     config = config_of(found)
-    tower: Any = getattr(config, "vision_config", None)
-    if tower is not None:
-        kind, config = class_of(tower), tower
-    else:
-        kind = class_of(config, "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING", named=True) or class_of(config)
+    kind, tower = class_of(config, "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING", named=True), None
+    if kind is None:
+        tower: Any = getattr(config, "vision_config", None)
+        config = config if tower is None else tower
+        kind = class_of(config)
     if kind is None or getattr(kind, "main_input_name", None) != PIXELS:
         raise UnknownBackboneError(
             f"{found.spec} is a {config.model_type} model, which takes no images: hf/ is for vision models, "
@@ -69,9 +69,31 @@ def _model(found: Repository) -> torch.nn.Module:
 
 
 def _classifier(module: torch.nn.Module) -> str | None:
-    """The head; of two that are averaged (distilled transformers) the one on the class token."""
-    for name in ("classifier", "cls_classifier"):
+    """The head; of two that are averaged (distilled transformers) the one on the class token, or the first."""
+    judges = type(module).__name__.endswith("ForImageClassification")
+    for name in ("classifier", "cls_classifier", *(("fc", "head") if judges else ())):
         head = getattr(module, name, None)
-        if isinstance(head, torch.nn.Module) and not isinstance(head, torch.nn.Identity):
+        if isinstance(head, torch.nn.Module) and _makes_logits(head):
             return name
     return None
+
+
+def _makes_logits(head: torch.nn.Module) -> bool:
+    """A list of layers is none: it may hold the pooling alone."""
+    weighs = any(isinstance(part, torch.nn.Linear | torch.nn.Conv2d) for part in head.modules())
+    return weighs and not isinstance(head, torch.nn.ModuleList)
+
+
+def _without_masks(module: torch.nn.Module) -> torch.nn.Module:
+    """Masked autoencoders drop three patches in four, at random, when they are not trained too: let them see all."""
+    for part in module.modules():
+        if callable(getattr(part, "random_masking", None)):
+            part.random_masking = _keep_all  # type: ignore[assignment] - a method of the class, replaced in the object
+    return module
+
+
+def _keep_all(sequence: torch.Tensor, noise: Any = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # noqa: ARG001
+    """What `random_masking` gives where nothing is masked: the tokens, the mask, and the order to restore."""
+    batch, length = sequence.shape[:2]
+    order = torch.arange(length, device=sequence.device).expand(batch, length)
+    return sequence, torch.zeros(batch, length, device=sequence.device), order

@@ -160,7 +160,12 @@ def _moved(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _in_bfloat16(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).to(torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made = copy.deepcopy(module).to(torch.bfloat16)
+    for part in made.modules():
+        if isinstance(getattr(part, "attention_bias_cache", None), dict):  # LeViT keeps tensors of an earlier run there
+            part.attention_bias_cache = {}  # type: ignore[assignment]
+    flat = all(tensor.ndim < 5 for tensor in (*made.parameters(), *made.buffers()))
+    return made.to(memory_format=torch.channels_last) if flat else made  # type: ignore[call-overload]
 
 
 def _trial(backbone: Backbone) -> tuple[str, str]:

@@ -93,14 +93,28 @@ class Plan:
                 builder.block(layer, text)
                 for layer in layers
                 if layer.selected
-                for text in operations(layer.kind, layer.shape, size, prefix=layer.prefix, cls_token=cls_token)
+                for text in operations(
+                    layer.kind,
+                    layer.shape,
+                    size,
+                    prefix=layer.prefix,
+                    class_token=layer.class_token,
+                    cls_token=cls_token,
+                )
             )
         if statistics:
             views[STATISTICS_VIEW] = tuple(
                 builder.block(layer, text)
                 for layer in layers
                 if layer.selected
-                for text in describe(layer.kind, layer.shape, statistics, prefix=layer.prefix, grid=layer.grid)
+                for text in describe(
+                    layer.kind,
+                    layer.shape,
+                    statistics,
+                    prefix=layer.prefix,
+                    class_token=layer.class_token,
+                    grid=layer.grid,
+                )
             )
         views[LINEAR] = tuple(builder.block(layer, _linear_operation(layer)) for layer in layers if layer.penultimate)
         return cls(tuple(layers), tuple(builder.blocks), views)
@@ -216,7 +230,7 @@ def _linear_operation(layer: Layer) -> str:
     """What a linear probe reads: vectors as they are, the class token where there is one, else the mean."""
     if layer.kind == "vector":
         return "identity"
-    return "cls" if layer.prefix else "mean"
+    return "cls" if layer.prefix and layer.class_token else "mean"
 
 
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:

@@ -37,7 +37,9 @@ def token_window(shape: Shape, target: int) -> int | None:
     return max(1, int(tokens / (target / channels)))
 
 
-def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_token: str = "with") -> tuple[str, ...]:
+def operations(
+    kind: str, shape: Shape, target: int, *, prefix: int = 0, class_token: bool = True, cls_token: str = "with"
+) -> tuple[str, ...]:
     """Return the operations that bring one layer to about N numbers, by the reference's rule.
 
     Parameters
@@ -50,6 +52,8 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
         The target size N, approximated, not met.
     prefix
         Number of class and register tokens at the front of the tokens.
+    class_token
+        The first of these is a class token.
     cls_token
         "with": the class token is pooled with the rest; "alone": only the class token; "beside": the class token and,
         beside it, the pooled tokens after the prefix. Layers without a class token are pooled whole.
@@ -60,7 +64,7 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
         return (_map_operation(shape, target),)
     if kind == "sequence":
         return _sequence_operations(target // shape[1], prefix, cls_token)
-    if cls_token == "with" or not prefix:
+    if cls_token == "with" or not prefix or not class_token:
         return (_token_operation(shape, target),)
     if cls_token == "alone":
         return ("cls",)
@@ -70,13 +74,19 @@ def operations(kind: str, shape: Shape, target: int, *, prefix: int = 0, cls_tok
 
 
 def statistics(
-    kind: str, shape: Shape, wanted: Sequence[str], *, prefix: int = 0, grid: tuple[int, int] | None = None
+    kind: str,
+    shape: Shape,
+    wanted: Sequence[str],
+    *,
+    prefix: int = 0,
+    class_token: bool = True,
+    grid: tuple[int, int] | None = None,
 ) -> tuple[str, ...]:
     """Return the operations that describe each channel of one layer by a few statistics, each a block of its own.
 
     Parameters
     ----------
-    kind, shape, prefix
+    kind, shape, prefix, class_token
         As for `operations`.
     wanted
         Some of `STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
@@ -90,7 +100,7 @@ def statistics(
     if kind == "vector":
         return ("identity",)
     places = shape[1:] if kind == "map" else grid
-    found = ["cls"] if prefix else []
+    found = ["cls"] if prefix and class_token else []
     for name in wanted:
         if name == "centre":
             if places is not None and min(places) > 1:

@@ -12,23 +12,27 @@ if TYPE_CHECKING:
     from head2toe.backbones import Backbone
     from head2toe.features.taps import Layer
 
-_PREFIX_PARAMETERS = frozenset(
-    {
-        "class_embedding",
-        "cls_token",
-        "class_token",
-        "dist_token",
-        "distillation_token",
-        "reg_token",
-        "register_tokens",
-        "storage_tokens",
-    }
-)
+_CLASS_TOKENS = frozenset({"class_embedding", "cls_token", "class_token"})
+_PREFIX_PARAMETERS = _CLASS_TOKENS | {
+    "dist_token",
+    "distillation_token",
+    "reg_token",
+    "register_tokens",
+    "storage_tokens",
+}
+_REORDERED = frozenset({"Unroll", "Reroll"})  # modules that put tokens into another order than that of their places
 _STAGE_NUMBER = re.compile(r"_?\d+$")
 
 
 class PrefixTokens:
-    """Count the class and register tokens of a network, and tell which of its layers carry them."""
+    """The class and register tokens of a network, and which of its layers carry them.
+
+    Attributes
+    ----------
+    count : int
+    class_token : bool
+        False where all that is known of are registers.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         module = backbone.module
@@ -40,6 +44,8 @@ class PrefixTokens:
             if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 3):
                 tokens[kind] = max(tokens.get(kind, 0), parameter.shape[1] if parameter.ndim == 3 else 1)
         self.count = counts[0] if counts else sum(tokens.values())
+        self.class_token = not tokens or bool(tokens.keys() & _CLASS_TOKENS)
+        self.in_order = not any(_reorders(part) for part in module.modules())
         self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
 
     def of(self, layer: Layer, size: tuple[int, int]) -> int:
@@ -59,10 +65,14 @@ class PrefixTokens:
         elsewhere = layer.shape[0] not in self.patches and _fills_grid(rest, size) is not None
         return self.count if rest in self.patches or elsewhere else 0
 
+    def grid(self, layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Rows and columns in the proportion of the input, where the tokens after the prefix fill them in order."""
+        known = layer.kind == "tokens" and self.in_order
+        return _fills_grid(layer.shape[0] - layer.prefix, size) if known else None
 
-def grid(layer: Layer, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Rows and columns in the proportion of the input, where the tokens after the prefix fill them."""
-    return _fills_grid(layer.shape[0] - layer.prefix, size) if layer.kind == "tokens" else None
+
+def _reorders(module: nn.Module) -> bool:
+    return type(module).__name__ in _REORDERED or callable(getattr(module, "reroll", None))
 
 
 def _fills_grid(count: int, size: tuple[int, int]) -> tuple[int, int] | None:

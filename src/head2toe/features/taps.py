@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.noise import noise_batch, takes_sequences
-from head2toe.features.prefix import PrefixTokens, grid
+from head2toe.features.prefix import PrefixTokens
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -27,12 +27,14 @@ log = logging.getLogger(__name__)
 
 # Three images tell the batch axis from most other axes; one is enough to compare values.
 _PROBE_IMAGES = 3
+_ROUNDING = 1e-3  # of the largest number: what two looks at the same images may differ by
 
 _NO_ACTIVATION = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin")
 _ACTIVATIONS = tuple(
     getattr(nn.modules.activation, name) for name in nn.modules.activation.__all__ if name not in _NO_ACTIVATION
 )
 _ACTIVATION_HOMES = ("timm.layers.activations", "transformers.activations")
+_ACTIVATION_NAME = re.compile(r"(?:ReLU|GELU|SiLU|Swish|Mish|TLU|GammaAct|Activation)$|^(?:EvoNorm|FilterResponseNorm)")
 _EMBEDDING = re.compile(r"Embed(der|ding|dings)?$|Patch(ify|Embed)")
 _EMBEDDING_NAMES = frozenset(
     {"patch_embed", "patch_embedding", "patch_embeddings", "embeddings", "pos_drop", "norm_pre"}
@@ -59,6 +61,8 @@ class Layer:
         vectors. The T of a sequence is another for each text or recording; the one written is that of the noise.
     prefix
         Number of class and register tokens at the front of the tokens.
+    class_token
+        The first of these is a class token; else all are registers.
     grid
         Rows and columns of patches that the tokens after the prefix are, where they are such a grid.
     channels_last
@@ -76,6 +80,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     prefix: int = 0
+    class_token: bool = True
     grid: tuple[int, int] | None = None
     channels_last: bool = False
     penultimate: bool = False
@@ -187,7 +192,13 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         sightings.append(_Sighting(described, _digest(values), _made(backbone.module, described, values)))
 
     with watch(backbone.module, wanted, see):
-        _try(backbone, noise)
+        made = _try(backbone, noise.clone())
+    if not _same(made, _try(backbone, noise.clone())):  # a network may write into its input
+        log.warning(
+            "%s gives other numbers for the same images at a second look: its rows are partly chance; switch off what "
+            "is random in it (dropout called as a function, masking)",
+            backbone.spec,
+        )
     if sideways:
         log.warning(
             "%s: %d layers from %s on have the images along the second axis and are left out: make the network batch "
@@ -200,7 +211,7 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     penultimate = _penultimate(sightings, backbone)
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
-        layer = replace(layer, grid=grid(layer, size))
+        layer = replace(layer, class_token=prefix.class_token, grid=prefix.grid(layer, size))
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
@@ -221,9 +232,17 @@ def _other_shapes(backbone: Backbone, wanted: Iterable[tuple[str, str]]) -> dict
     return found
 
 
-def _try(backbone: Backbone, batch: Tensor) -> None:
+def _same(first: Any, second: Any) -> bool:
+    """Whether two outputs are the same numbers, up to rounding."""
+    a, b = first_tensor(first, _PROBE_IMAGES), first_tensor(second, _PROBE_IMAGES)
+    if a is None or b is None or not a.is_floating_point():
+        return True
+    return a.shape == b.shape and bool((a - b).abs().max() <= _ROUNDING * a.abs().max())
+
+
+def _try(backbone: Backbone, batch: Tensor) -> Any:
     try:
-        run(backbone.module, batch)
+        return run(backbone.module, batch)
     except Exception as error:  # whatever a network says of images that do not suit it
         reason = " ".join(str(error).split())[:200]
         raise PreprocessingError(
@@ -259,7 +278,9 @@ def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, st
 def _is_activation(module: nn.Module) -> bool:
     if type(module).__name__ in _NO_ACTIVATION:
         return False
-    return isinstance(module, _ACTIVATIONS) or type(module).__module__.startswith(_ACTIVATION_HOMES)
+    known = isinstance(module, _ACTIVATIONS) or type(module).__module__.startswith(_ACTIVATION_HOMES)
+    alone = not any(True for _ in module.children())
+    return known or (alone and bool(_ACTIVATION_NAME.search(type(module).__name__)))
 
 
 def _is_part(name: str, module: nn.Module) -> bool:
