@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -266,6 +268,27 @@ class StarReLU(nn.Module):
 def test_activations_of_other_packages_are_told_by_their_names(own):
     found = layers(own(nn.Sequential(nn.Conv2d(3, 4, 3), StarReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())))
     assert "1" in {layer.name for layer in found}
+
+
+class Pooling(nn.Module):
+    """A head on tokens: their mean, the first, or a sum that weighs them."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.patches, self.score, self.head = how, nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 1), nn.Linear(8, 5)
+
+    def forward(self, x):
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        made = self.head(tokens)
+        if self.how == "weighed":
+            return (made * self.score(5 * tokens).softmax(1)).sum(1)
+        return made.mean(1) if self.how == "mean" else made[:, 0]
+
+
+@pytest.mark.parametrize(("how", "read"), [("mean", "head:input"), ("first", "head:input"), ("weighed", "output")])
+def test_of_a_head_that_weighs_tokens_the_output_is_read(own, how, read):
+    backbone = replace(own(Pooling(how)), classifier="head")
+    assert [layer.name for layer in layers(backbone) if layer.penultimate] == [read]
 
 
 class Registered(nn.Module):

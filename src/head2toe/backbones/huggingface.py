@@ -60,6 +60,11 @@ def _model(found: Repository) -> torch.nn.Module:
         tower: Any = getattr(config, "vision_config", None)
         config = config if tower is None else tower
         kind = class_of(config)
+        if kind is None and tower is not None:
+            raise UnknownBackboneError(
+                f"{found.spec}: transformers has no class of its own for the vision tower ({config.model_type}): load "
+                "the whole model yourself and pass its .vision_model"
+            )
     if kind is None or getattr(kind, "main_input_name", None) != PIXELS:
         raise UnknownBackboneError(
             f"{found.spec} is a {config.model_type} model, which takes no images: hf/ is for vision models, "

@@ -165,7 +165,8 @@ def _matches(pattern: str, name: str) -> bool:
 class _Sighting:
     layer: Layer
     digest: bytes | None  # of the values; None where they are all the same and prove nothing
-    made: Tensor | None = None  # what a `Linear` makes of this, its input; the values of the network's output
+    # What the module behind an input would make of it, pooled in each way; of the network's output, its values.
+    made: tuple[Tensor, ...] = ()
 
 
 def _seen(backbone: Backbone) -> Iterator[_Sighting]:
@@ -299,29 +300,39 @@ def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | 
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
-    if not inputs or (backbone.classifier is None and not _makes(inputs[-1], output)):
+    if not inputs:
         return output
-    return inputs[-1]
+    entry, vector = inputs[-1], inputs[-1].layer.kind == "vector"
+    if backbone.classifier is None:
+        return entry if vector and _makes(entry, output) else output
+    # A head that pools by attention reads tokens, and neither their mean nor the first makes its output.
+    pools_otherwise = not vector and entry.made and output is not None and output.made and not _makes(entry, output)
+    return output if pools_otherwise else entry
 
 
-def _made(module: nn.Module, layer: Layer, values: Tensor) -> Tensor | None:
-    """The vectors that tell whether a `Linear` makes the network's output; None for all other layers."""
-    if layer.kind != "vector":
-        return None
+def _made(module: nn.Module, layer: Layer, values: Tensor) -> tuple[Tensor, ...]:
+    """The vectors that tell whether a module makes the network's output; none where it is no such module."""
     if layer.module == "":
-        return values.clone()
+        return (values.clone(),) if layer.kind == "vector" else ()
     child = module.get_submodule(layer.module)
     if layer.where != "input" or not isinstance(child, nn.Linear):
-        return None
-    return F.linear(values, child.weight, child.bias)  # not through the module, whose hooks are watching
+        return ()
+    places = values.unsqueeze(1) if layer.kind == "vector" else values.flatten(1, -2)
+    # Not through the module, whose hooks are watching.
+    return tuple(F.linear(pooled, child.weight, child.bias) for pooled in (places.mean(1), places[:, 0]))
 
 
 def _makes(entry: _Sighting, output: _Sighting | None) -> bool:
     """Tell whether the network's output grows with what the `Linear` behind `entry` makes, number by number."""
-    if output is None or output.made is None or entry.made is None or entry.made.shape != output.made.shape:
+    if output is None or not output.made:
         return False
-    order = entry.made.argsort(1)
-    return bool((output.made.gather(1, order).diff(dim=1) >= 0).all())
+    return any(_grows(made, output.made[0]) for made in entry.made)
+
+
+def _grows(made: Tensor, output: Tensor) -> bool:
+    if made.shape != output.shape:
+        return False
+    return bool((output.gather(1, made.argsort(1)).diff(dim=1) >= 0).all())
 
 
 def _without_repeats(sightings: list[_Sighting]) -> tuple[Layer, ...]:
