@@ -55,16 +55,16 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
 
 def _model(found: Repository) -> torch.nn.Module:
     config = config_of(found)
-    kind, tower = class_of(config, "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING", named=True), None
-    if kind is None:
-        tower: Any = getattr(config, "vision_config", None)
-        config = config if tower is None else tower
-        kind = class_of(config)
-        if kind is None and tower is not None:
+    kind = class_of(config, "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING", named=True)
+    tower: Any = getattr(config, "vision_config", None)
+    if kind is None and tower is not None:
+        kind, config = class_of(tower), tower
+        if kind is None:
             raise UnknownBackboneError(
                 f"{found.spec}: transformers has no class of its own for the vision tower ({config.model_type}): load "
                 "the whole model yourself and pass its .vision_model"
             )
+    kind = kind or class_of(config)
     if kind is None or getattr(kind, "main_input_name", None) != PIXELS:
         raise UnknownBackboneError(
             f"{found.spec} is a {config.model_type} model, which takes no images: hf/ is for vision models, "
