@@ -27,7 +27,8 @@ def discriminant(
         `KernelRidge.left_out_outputs` on the training rows.
     y : Tensor (m,) int64
     targets : Tensor (m, c) float64
-        Indicators of y.
+        Indicators of y; or class probabilities, the largest at y: priors and means are then theirs, and the spread is
+        that around the mean of the likeliest class.
     weight : Tensor (m,) float64, positive
 
     Returns
