@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from head2toe.probes.choice import Ballot
+from head2toe.probes.choice import SURE, Ballot
 
 ROWS, FOLDS = 400, 5
 
@@ -165,13 +165,25 @@ def test_the_linear_probe_wins_where_choosing_among_the_others_is_no_better() ->
     hits = np.zeros((FOLDS + 1, ROWS), bool)
     hits[:, ::2] = True
     for i in range(FOLDS):
-        hits[i, i::FOLDS] = True
-    hits[FOLDS, 1:20:2] = True
+        hits[i, i : 160 + i : FOLDS] = True
+    hits[FOLDS, 301:320:2] = True
     lucky = ballot(hits, [10] * (FOLDS + 1), [False] * FOLDS + [True])
-    assert errors_between(hits[0], hits[FOLDS]) > 1
+    assert 1 < errors_between(hits[0], hits[FOLDS]) < SURE
     assert lucky.winner() == FOLDS
     hits[0, : ROWS // 2] = True  # now the first is good in every fold
     assert replace(lucky, hits=hits).winner() == 0
+
+
+def test_who_is_two_standard_errors_ahead_needs_no_second_opinion() -> None:
+    """Many as good: which of them the other folds choose is noise, and says little of any."""
+    rng = np.random.default_rng(0)
+    hits = np.zeros((21, ROWS), bool)
+    hits[:, ::2] = True
+    for i in range(20):
+        hits[i, rng.permutation(ROWS)[:60]] ^= True
+    hits[0, 1:80:2] = True
+    assert errors_between(hits[0], hits[20]) > SURE
+    assert ballot(hits, [10] * 21, [False] * 20 + [True]).winner() == 0
 
 
 def test_two_folds_can_be_judged_by_each_other() -> None:

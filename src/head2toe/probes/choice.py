@@ -11,6 +11,7 @@ from head2toe.probes.paired import behind, effective_images
 
 ERRORS = 0.5  # standard errors within which fewer features are preferred
 PROBE_ERRORS = 1.0  # within which the linear probe is
+SURE = 2.0  # standard errors that leave no doubt
 LOSS = 1.25  # how many times the lowest log loss a preferred candidate's may be
 
 
@@ -58,15 +59,18 @@ class Ballot:
         loss at most a quarter above the lowest of these (where all images are right, the loss still tells who is sure).
         Ties go to the higher accuracy, then to the lower log loss.
 
-        All layers must earn their place over the linear probe: it is preferred within a whole standard error, and
-        where choosing among the others, each fold judged by the choice of the rest, is not half a standard error more
-        accurate than it. With few images that keeps the luckiest of a hundred candidates from winning.
+        All layers must earn their place over the linear probe: it is preferred within a whole standard error; and
+        within two, where choosing among the others, each fold judged by the choice of the rest, is not half a standard
+        error more accurate than it. With few images that keeps the luckiest of a hundred candidates from winning.
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
         first = self._smallest(seen, np.ones(len(self.size), bool))
         if self.probe[first] or not self.probe.any() or len(np.unique(self.fold[seen])) < 2:
             return first
         fallback = self._smallest(seen, self.probe)
+        gap, spread = self._behind(seen, self.hits[first])
+        if gap[fallback] > SURE * spread[fallback]:
+            return first
         rest = self._right(seen, lambda others: self._smallest(others, ~self.probe))
         gap, spread = self._behind(seen, rest)
         return first if gap[fallback] > ERRORS * spread[fallback] else fallback
