@@ -40,6 +40,14 @@ def test_images_that_are_all_right_do_not_make_it_infinitely_sure(images):
     assert scale == pytest.approx(np.log(images + 1), rel=0.17)  # the grid's step
 
 
+def test_logits_that_are_sure_by_millions_of_nats_are_brought_back():
+    y = torch.arange(12) % 2
+    logits = 1e6 * torch.nn.functional.one_hot(y, 2).double()
+    found = evidence(logits)
+    ones = torch.ones(12, dtype=torch.float64)
+    assert found.log_loss(y, ones, found.calibration(y, ones)) == pytest.approx(np.log(14 / 13), rel=0.2)
+
+
 def test_a_row_of_weight_two_counts_as_two_rows():
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(60, 3, generator=generator, dtype=torch.float64)
