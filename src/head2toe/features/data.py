@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError
-from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound
+from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
 from head2toe.features.table import TEXT_COLUMNS, Row, missing_labels, read_table
@@ -110,7 +110,7 @@ def read_data(
         The path or the split is not there, several splits and none chosen, or a form that is not read.
     """
     path = Path(path).expanduser()
-    if not _is_there(path):
+    if not is_there(path):
         raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")
     if takes != "images":
         return (_texts if takes == "texts" else _recordings)(path, split, label)
@@ -127,14 +127,6 @@ def read_data(
         _refuse(label, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
-
-
-def _is_there(path: Path) -> bool:
-    """Whether it is there; a name that no file can have is not."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def _shortened(name: str | Path) -> str:

@@ -85,7 +85,8 @@ class Folder:
 
     def resolve(self, table: str, name: str) -> str | None:
         path = Path(table).parent / name
-        return str(path) if _is_file(self._root / path) else None
+        full = self._root / path
+        return str(path) if is_there(full) and full.is_file() else None
 
     def images(self, files: list[str], names: list[str]) -> Images:
         return ItemImages([self._root / name for name in files], names)
@@ -247,9 +248,9 @@ def _has_hidden(name: str) -> bool:
     return any(_is_hidden(part) for part in PurePosixPath(name).parts)
 
 
-def _is_file(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Whether it is there; a name that no file can have is not."""
     try:
-        return path.is_file()
+        return path.exists()
     except OSError:
         return False

@@ -78,3 +78,12 @@ class Evidence:
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()
+
+
+def weights_of_several(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weights of rows in log losses: none for a class of one image, which no fold both learns and holds out.
+
+    Such rows count in accuracy, as errors, but would flatten the probabilities of all others.
+    """
+    several = torch.bincount(y)[y] > 1
+    return weight * several if bool(several.any()) else weight

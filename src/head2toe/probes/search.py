@@ -12,7 +12,7 @@ from head2toe.probes.bank import GramBank
 from head2toe.probes.choice import Ballot
 from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
-from head2toe.probes.evidence import Evidence
+from head2toe.probes.evidence import Evidence, weights_of_several
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
@@ -109,7 +109,7 @@ class _Search:
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
         self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
-        self.told_apart = _of_several(numbers, self.labels.weight)
+        self.told_apart = weights_of_several(numbers, self.labels.weight)
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
@@ -373,15 +373,6 @@ class _Search:
         if candidate not in self.scales:
             self.scales[candidate] = self.evidence[candidate].calibration(self.labels.y, self.told_apart)
         return self.scales[candidate]
-
-
-def _of_several(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weights of rows in log losses: none for a class of one image, which no fold both learns and holds out.
-
-    Such rows count in accuracy, as errors, but would flatten the probabilities of all others.
-    """
-    several = torch.bincount(y)[y] > 1
-    return weight * several if bool(several.any()) else weight
 
 
 def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:
