@@ -183,6 +183,17 @@ def test_own_module_needs_a_transform() -> None:
     assert backbone.spec == "module/Sequential" and backbone.classifier is None
 
 
+@pytest.mark.parametrize("resize", ["whole", "crop"])
+def test_a_module_that_timm_made_brings_its_preprocessing(folder: Path, resize: str) -> None:
+    by_name = load(f"timm/local-dir:{folder}", resize=resize)
+    backbone = load(timm.create_model(f"local-dir:{folder}", pretrained=True), resize=resize)
+    assert backbone.spec == "module/ResNet" and backbone.revision is None
+    assert backbone.preprocessing == by_name.preprocessing and backbone.classifier == "fc"
+    assert backbone.weights_sha256 == by_name.weights_sha256 and not backbone.module.training
+    own = Preprocessing((8, 8), (0.5,) * 3, (0.5,) * 3)
+    assert load(timm.create_model(NAME), preprocessing=own).preprocessing == own
+
+
 @pytest.mark.parametrize("wrong", [{"resize": "fit"}, {"weights": "x.safetensors"}])
 def test_parameters_that_do_not_apply(wrong: dict[str, str]) -> None:
     with pytest.raises(ParameterError):

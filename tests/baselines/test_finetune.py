@@ -172,6 +172,31 @@ def test_first_step_is_the_gradient_of_cross_entropy():
     torch.testing.assert_close(head.bias.detach(), expected)
 
 
+def test_images_lie_in_memory_as_the_network_takes_them():
+    """With the channels last where that runs; `x.view(len(x), -1)` of a map does not."""
+
+    class Flat(nn.Module):
+        def __init__(self, flatten):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head, self.flatten = nn.Conv2d(3, 4, 3), nn.Linear(4 * 6 * 6, 2), flatten
+
+        def forward(self, x):
+            seen.append(x.is_contiguous(memory_format=torch.channels_last))
+            return self.head(self.flatten(self.conv(x)))
+
+    x, y = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
+    schedule = Schedule(steps=3, learning_rate=0.1, batch_size=4, seed=0)
+    trained, layouts = [], []
+    for flatten in (lambda maps: maps.flatten(1), lambda maps: maps.view(len(maps), -1)):
+        seen: list[bool] = []
+        trained.append(train(Flat(flatten), x, y, lambda rows: rows, schedule, lambda step: None))
+        layouts.append(seen[-1])
+    assert layouts == [True, False]
+    for one, other in zip(*(network.parameters() for network in trained), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_a_gradient_is_shortened_to_the_norm_asked_for():
     y = torch.tensor([0, 0, 1, 2])
     steps = []

@@ -139,6 +139,28 @@ def test_what_bfloat16_cannot_run_falls_back(own, pictures):
     assert "float32 only" in result.reason
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "auto"])
+def test_a_network_that_views_its_maps_as_vectors_runs(own, pictures, dtype):
+    """`x.view(len(x), -1)` does not take maps with the channels last in memory."""
+
+    class Old(nn.Module):
+        def __init__(self, flatten):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.act, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Linear(4 * 30 * 30, 5)
+            self.flatten = flatten
+
+        def forward(self, x):
+            return self.head(self.flatten(self.act(self.conv(x))))
+
+    old, new = own(Old(lambda x: x.view(len(x), -1))), own(Old(lambda x: x.flatten(1)))
+    options = {**QUIET, "dtype": dtype}
+    found = extract(old, pictures(3), _plan(old), **options)
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if found.dtype == "float32" else {"rtol": 0.05, "atol": 0.05}
+    expected = extract(new, pictures(3), _plan(new), **{**options, "dtype": found.dtype})
+    np.testing.assert_allclose(found.rows, expected.rows, **tolerance)
+
+
 def test_unreadable_images_are_skipped_and_listed(small, pictures):
     plan = _plan(small)
     whole = extract(small, pictures(9), plan, **QUIET).rows

@@ -72,6 +72,15 @@ def test_a_flat_map_has_its_centre_in_the_middle(value: float) -> None:
     torch.testing.assert_close(found, torch.zeros(2, 6), atol=1e-6, rtol=0)
 
 
+def test_rounding_has_no_centre() -> None:
+    """A channel that is flat but for its last bits stays in the middle, whatever they are; a faint one is told."""
+    noise = torch.randn(4, 14, 14, 3, generator=torch.Generator().manual_seed(0))
+    found = operation("centre").apply(5 + 1e-6 * noise)
+    assert found.abs().max() < 1e-3
+    faint, clear = operation("centre").apply(5 + 0.05 * noise), operation("centre").apply(0.05 * noise)
+    torch.testing.assert_close(faint, clear, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("prefix", [0, 1, 5])
 def test_tokens_on_a_grid_say_what_the_map_says(maps: torch.Tensor, prefix: int) -> None:
     shape, grid = (prefix + 54, 5), (6, 9)

@@ -166,6 +166,27 @@ def test_a_cube_is_told_by_its_values(own, channels_last):
     assert layers(own(Cube()))[0].channels_last == channels_last
 
 
+@pytest.mark.parametrize("axes", [(0, 2, 3, 1), (0, 1, 2, 3)])
+@pytest.mark.parametrize("channels", [8, 60, 68])
+def test_of_windows_by_tokens_the_values_tell_the_channels(own, axes, channels):
+    """(B, windows, tokens, C), or (B, C, windows, tokens): no two axes have the image's proportions."""
+
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, channels, 3, padding=1, stride=2)  # maps of 16 x 16
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            parts = self.conv(x).unflatten(2, (2, 8)).unflatten(4, (2, 8)).transpose(3, 4)
+            return self.act(parts.flatten(4).flatten(2, 3).permute(axes)).flatten(1)  # 4 windows of 64 tokens
+
+    torch.manual_seed(0)
+    layer = layers(own(Windows()))[0]
+    assert layer.kind == "map" and layer.channels_last == (axes[1] == 2)
+    assert layer.shape == (channels, 4, 64)
+
+
 class NoTensors(nn.Module):
     def forward(self, x):
         return "text"

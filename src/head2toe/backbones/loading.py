@@ -41,12 +41,12 @@ def load(
         "embedded"; "timm/NAME", "timm/hf-hub:ORG/REPO" or "timm/local-dir:FOLDER"; "hf/ORG/REPO[@REVISION]" or
         "hf/FOLDER" for a vision model of `transformers`, "hf-text/..." and "hf-audio/..." for its models of text and
         of recordings; "torchvision/NAME[@WEIGHTS]"; or a module of your own, which is put into eval mode and whose
-        gradients are switched off.
+        gradients are switched off; one that timm made brings its preprocessing.
     weights : path of a .safetensors or .pth file, optional
         Weights for an architecture of timm or torchvision, loaded strictly.
     preprocessing : Preprocessing or callable, optional
         For your own module, which has none: a `Preprocessing`, or a callable from an RGB PIL image to a float tensor
-        (channels, H, W). Given with a string, it replaces the checkpoint's.
+        (channels, H, W). Given with a string, or with a module of timm's, it replaces the checkpoint's.
     resize : "whole" or "crop"
         Resize the whole image (the paper's way, the default), or the checkpoint's resize and centre crop.
     image_size : int or (H, W), optional
@@ -70,7 +70,7 @@ def load(
             "weights= goes with timm/NAME and torchvision/NAME: load those of your own module yourself"
         )
     backbone = (
-        _from_module(spec)
+        _from_module(spec, resize)
         if isinstance(spec, torch.nn.Module)
         else _from_name(spec, weights, resize, preprocessing is None)
     )
@@ -127,9 +127,14 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
     )
 
 
-def _from_module(module: torch.nn.Module) -> Backbone:
+def _from_module(module: torch.nn.Module, resize: str) -> Backbone:
+    from head2toe.backbones.timm_zoo import is_timm, of_timm
+
+    spec = f"module/{type(module).__name__}"
+    if is_timm(module):
+        return of_timm(module, spec, resize)
     # The type checker cannot see that a missing preprocessing is replaced or refused before the backbone is returned.
-    return Backbone(f"module/{type(module).__name__}", freeze(module), preprocessing=None)  # type: ignore[arg-type]
+    return Backbone(spec, freeze(module), preprocessing=None)  # type: ignore[arg-type]
 
 
 def _with(backbone: Backbone, preprocessing: AnyPreprocessing | Transform) -> Backbone:

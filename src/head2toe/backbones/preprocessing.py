@@ -43,7 +43,10 @@ class AnyPreprocessing(Protocol):
         ...
 
     def batch(self, images: Sequence[Any], /) -> torch.Tensor:
-        """What `image` returned, B times, to the network's input: (B, channels, H, W), or (B, T) of sequences."""
+        """What `image` returned, B times, to the network's input: (B, channels, H, W), or (B, T) of sequences.
+
+        Contiguous: `x.view(len(x), -1)`, which networks of one's own often have, takes no other maps.
+        """
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,8 +123,8 @@ class Preprocessing:
         return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
     def batch(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """Scale B pictures: float32 (B, channels, H, W), channels last in memory."""
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        """Scale B pictures: float32 (B, channels, H, W), contiguous."""
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
         scale = torch.tensor([1 / (255 * s) for s in self.std]).view(1, -1, 1, 1)
         shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)]).view(1, -1, 1, 1)
         return torch.addcmul(shift, pixels.float(), scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,26 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     UnknownBackboneError, WeightsMismatchError, HubUnreachableError
     """
     declare_missing_operators()
-    from timm.data.config import resolve_data_config
-
     name = name.replace("hf_hub:", HUB, 1) if name.startswith("hf_hub:") else name  # timm's older spelling
     _check_name(name)
     module = _create(name, pretrained=weights is None)
     if weights is not None:
         load_strictly(module, Path(weights))
+    revision = _revision(name, module) if weights is None else None
+    return replace(of_timm(module, f"timm/{name}", resize), revision=revision)
+
+
+def is_timm(module: torch.nn.Module) -> bool:
+    """Whether timm made a module: it then says what images it takes."""
+    return type(module).__module__.startswith("timm.models.") and bool(getattr(module, "pretrained_cfg", None))
+
+
+def of_timm(module: torch.nn.Module, spec: str, resize: str) -> Backbone:
+    """The backbone that a module made by timm is, with the preprocessing that timm gives it."""
+    from timm.data.config import resolve_data_config
+
     config = resolve_data_config({}, model=module, use_test_size=False)
-    return Backbone(
-        spec=f"timm/{name}",
-        module=freeze(module),
-        preprocessing=Preprocessing.from_timm(config, resize),
-        classifier=classifier_of(module),
-        revision=_revision(name, module) if weights is None else None,
-    )
+    return Backbone(spec, freeze(module), Preprocessing.from_timm(config, resize), classifier_of(module))
 
 
 def _check_name(name: str) -> None:

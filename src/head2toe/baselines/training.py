@@ -62,15 +62,16 @@ def train(
     told : callable
         Given the number of steps done, after each.
     """
-    network.train()
     device = device_of(network)
+    layout = _layout(network, batch(x[:1]).to(device))
+    network.train()
     optimiser = _optimiser(network, schedule)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # dropout and stochastic depth, where a network has them
         for step, rows in enumerate(_shuffled(len(x), schedule), start=1):
             with products(device):
-                loss = cross_entropy(network(batch(x[rows]).to(device)), y[rows].to(device))
+                loss = cross_entropy(network(batch(x[rows]).to(device, memory_format=layout)), y[rows].to(device))
             optimiser.zero_grad()
             loss.backward()
             if schedule.largest_gradient is not None:
@@ -89,6 +90,18 @@ def device_of(network: nn.Module) -> torch.device:
 def products(device: torch.device) -> AbstractContextManager[Any]:
     """What surrounds a forward pass: on CUDA products in bfloat16, as fine-tuning is done there; else float32."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def _layout(network: nn.Module, images: Tensor) -> torch.memory_format:
+    """Channels last trains a quarter faster, but code such as `x.view(len(x), -1)` of a map does not run on it."""
+    if images.ndim != 4:
+        return torch.preserve_format
+    try:
+        with torch.no_grad(), products(images.device):
+            network.eval()(images.to(memory_format=torch.channels_last))
+    except RuntimeError:
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

@@ -1,12 +1,13 @@
-"""The number format a network runs in: tried out on a CPU, by capability elsewhere."""
+"""The number format a network runs in: tried out on a CPU, by capability elsewhere. And how images lie in memory."""
 
 from __future__ import annotations
 
 import copy
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ _TRIAL_SECONDS = 1.0
 
 # Verdicts of this process: the same network on the same device is tried once.
 _verdicts: dict[tuple[str, str, int], tuple[str, str]] = {}
+# Whether a network runs on images with the channels last, by device and number format.
+_layouts: WeakKeyDictionary[nn.Module, dict[tuple[str, Precision], bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,25 @@ class Precision:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network ready to run on a device."""
+    """A network ready to run on a device.
+
+    Attributes
+    ----------
+    module, device, precision
+    channels_last
+        Images lie in memory with the channels last, which is faster.
+    """
 
     module: nn.Module
     device: torch.device
     precision: Precision
+    channels_last: bool = True
 
     def batch(self, images: Tensor) -> Tensor:
-        """Bring float32 (B, channels, H, W) to the device, the dtype and channels last; token numbers to the device."""
+        """Bring float32 (B, channels, H, W) to the device, the dtype and layout; token numbers to the device."""
         dtype = torch.float32 if self.precision.autocast else getattr(torch, self.precision.dtype)
-        return _laid_out(images, self.device, dtype)
+        layout = torch.channels_last if self.channels_last and images.ndim == 4 else torch.preserve_format
+        return images.to(self.device, dtype if images.is_floating_point() else images.dtype, memory_format=layout)
 
     def context(self) -> AbstractContextManager[Any]:
         """What surrounds a forward pass."""
@@ -69,11 +81,6 @@ class Prepared:
             # Convolutions in TF32, PyTorch's default there, keep 11 bits: not what was asked for.
             return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         return nullcontext()
-
-
-def _laid_out(batch: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    layout = torch.channels_last if batch.ndim == 4 else torch.preserve_format
-    return batch.to(device, dtype if batch.is_floating_point() else batch.dtype, memory_format=layout)
 
 
 def find_device(device: str) -> torch.device:
@@ -136,13 +143,38 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
     check(device, dtype)
     where = find_device(device)
     if where.type != "cpu":
-        return Prepared(_moved(backbone.module, where), where, _for_accelerator(where, dtype))
+        precision = _for_accelerator(where, dtype)
+        return _settled(backbone, Prepared(_moved(backbone.module, where), where, precision))
     if dtype == "auto":
-        dtype, reason = _trial(backbone)
-    else:
-        reason = "asked for"
+        return _on_cpu(backbone, *_trial(backbone))
+    return _on_cpu(backbone, dtype, "asked for")
+
+
+def _on_cpu(backbone: Backbone, dtype: str, reason: str) -> Prepared:
     module = backbone.module if dtype == "float32" else _in_bfloat16(backbone.module)
-    return Prepared(module, where, Precision(dtype, autocast=False, reason=reason))
+    return _settled(backbone, Prepared(module, torch.device("cpu"), Precision(dtype, autocast=False, reason=reason)))
+
+
+def _settled(backbone: Backbone, prepared: Prepared) -> Prepared:
+    """With the channels of images last where the network runs on such: `x.view(len(x), -1)` of a map does not."""
+    known = _layouts.setdefault(backbone.module, {})
+    key = str(prepared.device), replace(prepared.precision, reason="")
+    if key not in known:
+        known[key] = _runs(prepared, noise_batch(backbone, 1))
+    if known[key]:
+        return prepared
+    own = prepared.module is not backbone.module  # whose weights are left as they are
+    module = prepared.module.to(memory_format=torch.contiguous_format) if own else prepared.module  # type: ignore[call-overload]
+    return replace(prepared, module=module, channels_last=False)
+
+
+def _runs(prepared: Prepared, images: Tensor) -> bool:
+    try:
+        with prepared.context():
+            run(prepared.module, prepared.batch(images))
+    except (RuntimeError, TypeError):  # if it is for another reason, it comes again
+        return False
+    return True
 
 
 def _for_accelerator(device: torch.device, dtype: str) -> Precision:
@@ -177,20 +209,21 @@ def _trial(backbone: Backbone) -> tuple[str, str]:
 
 
 def _race(backbone: Backbone) -> tuple[str, str]:
-    images, cpu = noise_batch(backbone, _TRIAL_IMAGES), torch.device("cpu")
-    runners = {"float32": (backbone.module, _laid_out(images, cpu, torch.float32))}
+    images = noise_batch(backbone, _TRIAL_IMAGES)
+    runners = {"float32": _on_cpu(backbone, "float32", "tried")}
     try:
-        half = _in_bfloat16(backbone.module), _laid_out(images, cpu, torch.bfloat16)
-        run(*half)
+        half = _on_cpu(backbone, "bfloat16", "tried")
+        run(half.module, half.batch(images))
     except (RuntimeError, TypeError, NotImplementedError) as error:
         return "float32", f"bfloat16 does not run: {str(error).splitlines()[0]}"
     runners["bfloat16"] = half
     seconds = dict.fromkeys(runners, float("inf"))
     start = time.perf_counter()
     while time.perf_counter() - start < _TRIAL_SECONDS:
-        for name, (module, batch) in runners.items():
+        for name, runner in runners.items():
+            batch = runner.batch(images)
             begin = time.perf_counter()
-            run(module, batch)
+            run(runner.module, batch)
             seconds[name] = min(seconds[name], time.perf_counter() - begin)
     speeds = {name: _TRIAL_IMAGES / value for name, value in seconds.items()}
     chosen = "bfloat16" if speeds["bfloat16"] > _WORTH_IT * speeds["float32"] else "float32"

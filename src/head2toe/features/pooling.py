@@ -66,6 +66,8 @@ class Statistic(ABC):
 
 Maker = TypeVar("Maker", bound=Callable[..., Operation])
 
+_FLAT = 2e-6  # of a profile's largest value: smaller differences between its bins may be rounding
+
 _MAKERS: dict[str, Callable[..., Operation]] = {}
 
 
@@ -258,7 +260,8 @@ class CentreOfMass(Statistic):
     """Where each channel is active: centre of mass along the height and along the width, each in [-1, 1].
 
     A channel's mass along an axis is its profile (the mean over the other axis, in 7 bins or fewer) minus the smallest
-    bin: what is above the channel's background. A flat profile has its centre at 0.
+    bin: what is above the channel's background. A flat profile has its centre at 0, and so has one that is flat but for
+    rounding (by 2e-6 of its largest value or less, a bin), whose centre would be chance.
 
     `rows`, `columns` and `prefix` are those of `reductions.Bins`.
     """
@@ -284,8 +287,9 @@ def _centre(profile: Tensor) -> Tensor:
     """Centre of mass (..., C) in [-1, 1] of profiles (..., bins, C)."""
     mass = profile - profile.amin(-2, keepdim=True)
     position = torch.linspace(-1, 1, mass.shape[-2], device=mass.device)[:, None]
-    total = mass.sum(-2)
-    return (mass * position).sum(-2) / (total + (total == 0))  # 0 where flat, and finite gradients
+    total, least = mass.sum(-2), _FLAT * mass.shape[-2] * profile.abs().amax(-2)
+    power = total.square() + least.square()
+    return (mass * position).sum(-2) * total / (power + (power == 0))  # 0 where all is 0, and finite gradients
 
 
 def channels(shape: Shape) -> int:

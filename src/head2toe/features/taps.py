@@ -383,13 +383,18 @@ def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
     """Tell (B, H, W, C) from (B, C, H, W).
 
     The two axes that are scaled alike from the input's height and width are the places. Where both readings fit
-    (C = H = W) the values decide: noise looks the same at every place, so means over all else differ most along the
-    channels.
+    (C = H = W), or neither to within one place (windows by tokens, as in NesT), the values decide: noise looks the same
+    at every place, so means over all else differ most along the channels.
     """
-    first, second, third = tensor.shape[1:]
-    distortion_first = abs(math.log((size[0] / second) / (size[1] / third)))
-    distortion_last = abs(math.log((size[0] / first) / (size[1] / second)))
-    if not math.isclose(distortion_first, distortion_last, abs_tol=1e-9):
-        return distortion_last < distortion_first
+    (first, fits_first), (last, fits_last) = (_distortion(tensor.shape[start : start + 2], size) for start in (2, 1))
+    if (fits_first or fits_last) and not math.isclose(first, last, abs_tol=1e-9):
+        return last < first
     values = tensor.float()
     return bool(values.mean((0, 1, 2)).var() > values.mean((0, 2, 3)).var())
+
+
+def _distortion(places: tuple[int, ...], size: tuple[int, int]) -> tuple[float, bool]:
+    """How far height and width are from the input's proportions, and whether a place more or less explains it."""
+    rows, columns = places
+    distortion = abs(math.log((size[0] / rows) / (size[1] / columns)))
+    return distortion, distortion <= 1 / rows + 1 / columns
