@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.grams import Grams
-from head2toe.probes.layer_weights import learn_layer_weights, log_marginal_likelihood
+from head2toe.probes.layer_weights import learn_layer_weights
 
 N, C, WIDTHS = 60, 3, (5, 40, 40)
 
@@ -27,6 +27,14 @@ def test_the_block_that_made_the_targets_is_loudest() -> None:
     learned = learn_layer_weights(Grams.of(grams), np.arange(N), targets, torch.ones(N, dtype=torch.float64))
     shares = learned.importance * torch.tensor(WIDTHS)
     assert shares.argmax() == 1 and shares[1] / shares.sum() > 0.8
+
+
+def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: float) -> torch.Tensor:
+    """``log N(Y; 0, kernel + noise I)`` summed over the columns of Y (m, c): what `learn_layer_weights` increases."""
+    m, c = targets.shape
+    factor = torch.linalg.cholesky(kernel + noise * torch.eye(m, dtype=kernel.dtype))
+    fit = (torch.linalg.solve_triangular(factor, targets, upper=False) ** 2).sum()
+    return -0.5 * fit - c * factor.diagonal().log().sum() - 0.5 * m * c * np.log(2 * np.pi)
 
 
 def test_more_rounds_never_lower_the_likelihood() -> None:

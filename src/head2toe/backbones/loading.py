@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from head2toe.backbones.backbone import Backbone, freeze
+from head2toe.backbones.backbone import Backbone
+from head2toe.backbones.own_module import load_module
 from head2toe.backbones.preprocessing import (
     IMAGES,
     RECORDINGS,
@@ -70,7 +71,7 @@ def load(
             "weights= goes with timm/NAME and torchvision/NAME: load those of your own module yourself"
         )
     backbone = (
-        _from_module(spec, resize)
+        load_module(spec, resize)
         if isinstance(spec, torch.nn.Module)
         else _from_name(spec, weights, resize, preprocessing is None)
     )
@@ -125,16 +126,6 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
         f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}', 'torchvision/{spec}', "
         f"'hf-text/{spec}', 'hf-audio/{spec}' or a torch.nn.Module"
     )
-
-
-def _from_module(module: torch.nn.Module, resize: str) -> Backbone:
-    from head2toe.backbones.timm_zoo import is_timm, of_timm
-
-    spec = f"module/{type(module).__name__}"
-    if is_timm(module):
-        return of_timm(module, spec, resize)
-    # The type checker cannot see that a missing preprocessing is replaced or refused before the backbone is returned.
-    return Backbone(spec, freeze(module), preprocessing=None)  # type: ignore[arg-type]
 
 
 def _with(backbone: Backbone, preprocessing: AnyPreprocessing | Transform) -> Backbone:

@@ -94,14 +94,6 @@ def _inverse(matrix: torch.Tensor) -> torch.Tensor:
     return torch.cholesky_inverse(factor)
 
 
-def log_marginal_likelihood(kernel: torch.Tensor, targets: torch.Tensor, noise: float) -> torch.Tensor:
-    """``log N(Y; 0, kernel + noise I)`` summed over the columns of Y (m, c): what `learn_layer_weights` increases."""
-    m, c = targets.shape
-    factor = torch.linalg.cholesky(kernel + noise * torch.eye(m, dtype=kernel.dtype))
-    fit = (torch.linalg.solve_triangular(factor, targets, upper=False) ** 2).sum()
-    return -0.5 * fit - c * factor.diagonal().log().sum() - 0.5 * m * c * np.log(2 * np.pi)
-
-
 def _projected(matrix: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
     """``(I - p 1') M (I - 1 p')``: its trace with K is the trace of M with the centred K."""
     column = matrix.sum(dim=0)
