@@ -250,7 +250,8 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
         reason = " ".join(str(error).split())[:200]
         raise PreprocessingError(
             f"{backbone.spec} does not run on images {tuple(batch.shape[1:])} as its preprocessing makes them "
-            f"({type(error).__name__}: {reason}): pass the size and channels that it takes"
+            f"({type(error).__name__}: {reason}): pass the size and channels that it takes, and a module that takes "
+            "images alone"
         ) from error
 
 
