@@ -8,7 +8,7 @@ from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones, features
 from head2toe.baselines import HeadOnBackbone, Pixels, low_rank, tune
 from head2toe.baselines.low_rank import updates
-from head2toe.baselines.training import Schedule
+from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
 from head2toe.probes import LinearHead
 
@@ -116,7 +116,24 @@ def test_low_rank_updates_start_from_the_backbone(backbone):
     with torch.no_grad():
         assert network(batch).abs().max() == 0  # the new head is zero
         expected = backbone.module.forward_features(batch)
-        torch.testing.assert_close(network.base_model.model.forward_features(batch), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            network.network.base_model.model.forward_features(batch), expected, atol=1e-5, rtol=1e-5
+        )
     kept = updates(network)
     assert all("lora" in name or "fc" in name for name in kept)
     assert sum(t.numel() for t in kept.values()) < sum(p.numel() for p in backbone.module.parameters())
+
+
+def test_low_rank_updates_and_the_backbone_are_the_network_that_was_trained(backbone):
+    from dataclasses import replace
+
+    pytest.importorskip("peft")
+    given, own = pixels(8), replace(backbone, classifier="fc")
+    schedule = Schedule(5, 0.01, 4, 0, optimiser="adam")
+    trained = train(low_rank(own, 2, rank=2), given.x, torch.arange(8) % 2, given.batch, schedule, lambda step: None)
+    again = low_rank(own, 2, rank=2)
+    missing = again.load_state_dict(updates(trained), strict=False)
+    assert not missing.unexpected_keys
+    batch = given.batch(given.x)
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval()(batch), trained(batch))

@@ -15,7 +15,7 @@ from head2toe.benchmark.compare import Outcome, compare
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.benchmark.tables import accuracy_rows, cost_rows
-from head2toe.errors import ParameterError
+from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import LabelledImages, Layer, as_images
 
 N = 210  # from 200 on, the search makes one round of folds instead of three
@@ -160,6 +160,21 @@ def test_the_split_is_the_last_images_unless_they_hold_a_class_of_their_own(task
     by_class = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
     assert by_class.split.held_out.tolist() == by_class.folds[0].held_out.tolist()
     assert "stratified" in by_class.split_name()
+
+
+@pytest.mark.parametrize("counts", [(60, 60), (90, 30), (40, 40, 40), (100, 10, 10)])
+def test_of_images_sorted_by_class_the_last_are_no_sample(task, counts):
+    labels = [f"class {i}" for i, count in enumerate(counts) for _ in range(count)]
+    images = as_images(np.zeros((sum(counts), 8, 8, 3), np.uint8))
+    train = LabelledImages(images, labels, [str(i) for i in range(len(labels))])
+    cell = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
+    assert len(np.unique(cell.y[cell.split.held_out])) == len(counts)
+
+
+def test_a_split_needs_a_class_of_two_images(task):
+    train = LabelledImages(as_images(np.zeros((6, 8, 8, 3), np.uint8)), list("abcdef"), list("abcdef"))
+    with pytest.raises(ClassTooSmallError, match="two images"):
+        _ = Cell(Task("t", "", train, task.test), "embedded", backbone=None).split
 
 
 def test_every_class_is_in_the_training_part_of_the_split(task):

@@ -53,6 +53,13 @@ def test_mistakes_are_one_line(run, backbone, data, options, message):
     assert done.code == 2 and len(done.err) == 1 and message in done.err[0]
 
 
+def test_the_training_images_are_no_test_images_by_another_way(run, backbone, data):
+    done = run("compare", data, "--split", "train", "--test", data, "--test-split", "train", "--backbone", backbone)
+    assert done.code == 2 and "training and test images would be the same" in done.err[0]
+    done = run("compare", data / "train", "--test", data / "train", "--backbone", backbone)
+    assert done.code == 2 and "training and test images would be the same" in done.err[0]
+
+
 def test_a_file_that_is_there_stays(run, backbone, data, tmp_path):
     out = tmp_path / "figures.json"
     out.write_text("mine")

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from head2toe.baselines.training import keep_statistics
 from head2toe.features import Plan
 from head2toe.features.hooks import first_tensor, watch
 from head2toe.features.pooling import Operation, operation
@@ -57,9 +58,7 @@ class HeadOnBackbone(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As every module's, but normalisation layers stay in eval mode."""
         super().train(mode)
-        for module in self.backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of all of them
-                module.eval()
+        keep_statistics(self.backbone)
         return self
 
     def forward(self, batch: Tensor) -> Tensor:

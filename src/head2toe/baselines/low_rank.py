@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from head2toe.backbones import Backbone
 from head2toe.baselines.finetune import replace_head
+from head2toe.baselines.training import keep_statistics
 from head2toe.errors import MissingDependencyError, ParameterError
 
 RANK = 8
@@ -21,7 +22,7 @@ def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 
     """A copy of the backbone with a new head and low-rank updates of linear layers and ungrouped convolutions.
 
     Hu et al., ICLR 2022: ``W + 2 B A`` of rank r, with B zero at first: training starts from the backbone itself.
-    Only A, B and the head have gradients.
+    Only A, B and the head have gradients, and nothing else changes: batch normalisation keeps its statistics.
 
     Parameters
     ----------
@@ -55,7 +56,21 @@ def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of peft: it expects a language model
         torch.manual_seed(seed)
-        return peft.get_peft_model(network, config)
+        return _LowRank(peft.get_peft_model(network, config))
+
+
+class _LowRank(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Tensor) -> Any:
+        return self.network(batch)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        keep_statistics(self)
+        return self
 
 
 def updates(network: nn.Module) -> dict[str, Tensor]:

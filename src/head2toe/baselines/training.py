@@ -87,6 +87,13 @@ def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
+def keep_statistics(network: nn.Module) -> None:
+    """Put batch normalisation into eval mode, whatever the rest is in: the statistics are those of the backbone."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of all of them
+            module.eval()
+
+
 def products(device: torch.device) -> AbstractContextManager[Any]:
     """What surrounds a forward pass: on CUDA products in bfloat16, as fine-tuning is done there; else float32."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

@@ -14,7 +14,7 @@ from head2toe.backbones import Backbone
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
-from head2toe.errors import ParameterError
+from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.estimators.labels import Target
 from head2toe.probes.folds import Fold, stratified_folds
 
@@ -91,20 +91,29 @@ class Cell:
 
         Where the last images are no sample, the first of the folds; of a class that has images in no other, these are
         trained on.
+
+        Raises
+        ------
+        ClassTooSmallError
+            No class has two images.
         """
         if self._last_are_a_sample:
             first = len(self.y) - self.task.held_out
             return Fold(np.arange(first), np.arange(first, len(self.y)))
         fold = self.folds[0]
         known = np.isin(self.y[fold.held_out], self.y[fold.train])
+        if not known.any():
+            raise ClassTooSmallError("no class has two images: this method needs images to hold out")
         return Fold(np.sort(np.append(fold.train, fold.held_out[~known])), fold.held_out[known])
 
     @cached_property
     def _last_are_a_sample(self) -> bool:
-        """No class is in them alone, and they hold half of what classes they could (not so if sorted by class)."""
+        """Not sorted by class, no class in them alone, and half of the classes, or two, that they could hold."""
         first, held_out = len(self.y) - self.task.held_out, self.task.held_out
-        few = 2 * len(np.unique(self.y[first:])) < min(self.classes, held_out)
-        return not few and len(np.unique(self.y[:first])) == self.classes
+        is_sorted = np.count_nonzero(np.diff(self.y)) < self.classes
+        seen = len(np.unique(self.y[first:]))
+        few = seen < 2 or 2 * seen < min(self.classes, held_out)
+        return not is_sorted and not few and len(np.unique(self.y[:first])) == self.classes
 
     def split_name(self) -> str:
         """How `split` is told in a choice."""

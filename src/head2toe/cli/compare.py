@@ -65,7 +65,7 @@ def compare(
     from head2toe.benchmark.tasks import Task
     from head2toe.features import read_data
 
-    _check_parts(split, test, test_split)
+    _check_parts(data, split, test, test_split)
     images_alone(backbone)
     names, numbers = _listed(methods), _seeds(seeds)
     named(names)  # refused before any image is read
@@ -85,12 +85,13 @@ def compare(
         write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
-def _check_parts(split: str | None, test: Path | None, test_split: str | None) -> None:
+def _check_parts(data: Path, split: str | None, test: Path | None, test_split: str | None) -> None:
     from head2toe.errors import ParameterError
 
     if test is None and test_split is None:
         raise ParameterError("there are no test images: name them with --test DATA or --test-split NAME")
-    if test is None and (split is None or split == test_split):
+    same = test is not None and test.resolve() == data.resolve()
+    if (test is None and split is None) or ((test is None or same) and split == test_split):
         raise ParameterError("training and test images would be the same: name --split and another --test-split")
 
 

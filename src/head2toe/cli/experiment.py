@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options, running, running_options
-from head2toe.cli.output import emit, resuming, table
+from head2toe.cli.output import emit, resuming, table, warn_skipped
 
 NAMES = (
     *("one-layer", "affine", "affinity", "offset", "scorers", "whole-layers", "fraction", "target-size"),
@@ -120,6 +120,9 @@ def experiment(
     )
     with resuming(possible=True):
         result = run_experiment(name, laboratory, out)
+    for (task, part), skipped in laboratory.skipped.items():
+        images = next(getattr(one, part) for one in laboratory.tasks if one.name == task)
+        warn_skipped(skipped, len(images))
     emit(result, _text(result), as_json=as_json)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from head2toe.benchmark.experiments import find
+from head2toe.benchmark.experiments.affinity import rank_correlation
 from head2toe.benchmark.experiments.fraction import LINEAR
 from head2toe.benchmark.experiments.one_layer import LINEAR as NO_LAYER
 
@@ -30,7 +32,50 @@ def test_offset_tells_a_fall_from_a_rise() -> None:
     text = told("offset", by_task("offset", FALLING))
     assert "70.0 (0), 55.0 (2048), 30.0 (4096)" in text and text.endswith("It falls at every step.")
     text = told("offset", by_task("offset", {**FALLING, 6144: (50, 20)}))
-    assert text.endswith("but rises at offset 6144.")
+    assert text.endswith("It falls, but rises at offset 6144.")
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"), [((40, 20), "falls, and never rises"), ((90, 90), "falls, but rises at offset 6144")]
+)
+def test_offset_tells_what_stays_from_what_falls(last: tuple[int, int], verdict: str) -> None:
+    assert told("offset", by_task("offset", {**FALLING, 6144: last})).endswith(f"It {verdict}.")
+
+
+@pytest.mark.parametrize(("means", "verdict"), [((50, 50), "never changes"), ((50, 60), "rises at offset 2048")])
+def test_offset_tells_no_fall_where_there_is_none(means: tuple[int, int], verdict: str) -> None:
+    rows = by_task("offset", {0: means[:1], 2048: means[1:]})
+    assert told("offset", rows).endswith(f"It {verdict}.")
+
+
+@pytest.mark.parametrize("name", ["one-layer", "fraction"])
+def test_figures_bear_more_tasks_than_there_are_colours(name: str) -> None:
+    experiment = find(name)
+    rows = []
+    for i in range(12):
+        common = {
+            "task": f"task {i}",
+            "cv_accuracy": 50.0,
+            "accuracy": 50.0,
+            "gain": 1.0,
+            "standard_error": 1.0,
+            "backbone": "embedded",
+            "chosen": False,
+        }
+        if name == "fraction":
+            rows += [
+                {**common, "method": "head2toe", "fraction": 0.1, "chosen": True},
+                {**common, "method": LINEAR, "fraction": 1.0, "chosen": False},
+            ]
+        else:
+            rows += [{**common, "layer": NO_LAYER, "depth": -1}, {**common, "layer": "a", "depth": 0, "chosen": True}]
+    experiment.draw(rows)
+
+
+def test_a_rank_correlation_shares_ranks_among_ties() -> None:
+    assert rank_correlation([1, 2, 3], [1, 2, 3]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3, 4], [1, 1, 2, 2]) == pytest.approx(0.8944, abs=1e-4)  # scipy.stats.spearmanr
+    assert math.isnan(rank_correlation([1, 2, 3], [5, 5, 5]))
 
 
 def test_an_offset_that_a_task_is_too_small_for_is_in_no_mean() -> None:

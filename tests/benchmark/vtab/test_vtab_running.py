@@ -139,6 +139,25 @@ def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
         run([a_task()], ["linear"], tmp_path, Settings("embedded", 32, steps=20), seeds=2, compare=Recorder())
 
 
+@pytest.mark.parametrize(("names"), [("a b", "a-b"), ("猫", "犬"), ("x/y", "x-y")])
+def test_tasks_whose_names_look_alike_as_folders_have_their_own(tmp_path, names):
+    ran = run([a_task(name) for name in names], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    assert ran.made == 2 and {cell["task"] for cell in read_cells(tmp_path)} == set(names)
+
+
+def test_cells_of_other_data_are_not_mixed_in(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+
+    def other():
+        loaded = a_task()[1]()
+        return LoadedTask(loaded.task, loaded.classes, {**FACTS, "order": "as in other"})
+
+    with pytest.raises(OutputExistsError, match=r"made from other data .order as listed in the folder."):
+        run([("kitti", other)], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    with pytest.raises(OutputExistsError, match=r"made from other data .group structured."):
+        run([a_task(group="own")], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+
+
 def test_cells_that_do_not_tell_their_steps_are_still_there(tmp_path):
     run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
     path = tmp_path / "embedded/kitti/linear-seed0.json"

@@ -106,7 +106,7 @@ class Linearised:
         assert start.classifier is not None, "FineTuned has replaced it"
         assert isinstance(network.preprocessing_, Preprocessing), "it has an image size"
         self.preprocessing = network.preprocessing_
-        self.end = folded(copy.deepcopy(network.network_))
+        self.end = folded(copy.deepcopy(network.network_).cpu())
         self.start = folded(copy.deepcopy(start.module))
         parent, _, leaf = start.classifier.rpartition(".")
         setattr(self.start.get_submodule(parent), leaf, copy.deepcopy(self.end.get_submodule(start.classifier)))

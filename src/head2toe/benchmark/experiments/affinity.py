@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import rankdata
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import bench_of, best
@@ -63,8 +65,10 @@ def draw(rows: Rows) -> Figure:
 
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
-    """Spearman's, without ties."""
-    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    """Spearman's; NaN where one of them does not vary."""
+    ranks = [rankdata(values) for values in (a, b)]
+    if any(np.ptp(one) == 0 for one in ranks):
+        return math.nan
     return float(np.asarray(np.corrcoef(ranks[0], ranks[1]))[0, 1])
 
 
@@ -72,8 +76,9 @@ def findings(rows: Rows) -> list[str]:
     """Give the correlation of affinity and gain."""
     rho = rank_correlation([row["affinity"] for row in rows], [row["gain"] for row in rows])
     listed = ", ".join(f"{row['task']} {row['affinity']:.1f} / {row['gain']:+.1f}" for row in rows)
+    told = "undefined, for one of them does not vary" if math.isnan(rho) else f"{rho:+.2f}"
     return [
-        f"Rank correlation of affinity and gain over {len(rows)} tasks: {rho:+.2f}.",
+        f"Rank correlation of affinity and gain over {len(rows)} tasks: {told}.",
         f"Affinity / gain in points: {listed}.",
     ]
 

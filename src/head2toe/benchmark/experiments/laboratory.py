@@ -151,7 +151,9 @@ class Laboratory:
         Options of `backbones.load`, and of `features.extract`.
     memory
         What several experiments need, computed once: see `once`. Laboratories made by `dataclasses.replace` have it in
-        common.
+        common, and
+    skipped
+        the images of a task's part, "train" or "test", that could not be read.
     """
 
     tasks: Sequence[Task]
@@ -162,6 +164,7 @@ class Laboratory:
     backbone_options: dict[str, Any] = field(default_factory=dict)
     run_options: dict[str, Any] = field(default_factory=dict)
     memory: dict[Hashable, Any] = field(default_factory=dict)
+    skipped: dict[tuple[str, str], tuple[features.Skipped, ...]] = field(default_factory=dict)
 
     @property
     def backbone(self) -> str:
@@ -211,6 +214,7 @@ class Laboratory:
                 backbone, images, plan, store=self.cache, **{"progress": False, **self.run_options}
             )
             found[part] = store.rows, np.array([images.labels[i] for i in store.kept])
+            self.skipped[task.name, part] = store.skipped
         names, y = np.unique(found["train"][1], return_inverse=True)
         if len(names) < 2:
             raise OneClassError(f"{task.name}: all training labels are the same: two classes are needed")

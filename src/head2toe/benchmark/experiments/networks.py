@@ -19,6 +19,7 @@ def trained(laboratory: Laboratory, task: Task, *, pretrained: bool) -> FineTune
         learning_rates=(settings.learning_rate,),
         batch_size=settings.batch_size,
         random_state=settings.seed,
+        device=laboratory.run_options.get("device", "auto"),
     )
     images = task.train.with_labels()
     return network.fit(images.images, images.labels)

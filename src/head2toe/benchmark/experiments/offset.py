@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,11 +63,18 @@ def draw(rows: Rows) -> Figure:
 def findings(rows: Rows) -> list[str]:
     """Tell whether mean accuracy falls from each offset to the next."""
     means = mean_by(rows, "offset")
-    steps = list(itertools.pairwise(means.values()))
-    rises = [f"{start}" for start, (a, b) in zip(list(means)[1:], steps, strict=True) if b > a]
-    verdict = "falls at every step" if not rises else f"falls, but rises at offset {', '.join(rises)}"
     values = ", ".join(f"{value:.1f} ({offset})" for offset, value in means.items())
-    return [f"Mean accuracy in per cent (offset): {values}.", f"It {verdict}."]
+    return [f"Mean accuracy in per cent (offset): {values}.", f"It {_verdict(means)}."]
+
+
+def _verdict(means: Mapping[Any, float]) -> str:
+    steps = list(zip(list(means)[1:], itertools.pairwise(means.values()), strict=True))
+    rises, falls = [f"{offset}" for offset, (a, b) in steps if b > a], [b < a for _, (a, b) in steps]
+    if all(falls):
+        return "falls at every step"
+    if not rises:
+        return "falls, and never rises" if any(falls) else "never changes"
+    return f"{'falls, but ' if any(falls) else ''}rises at offset {', '.join(rises)}"
 
 
 EXPERIMENT = Experiment(

@@ -18,6 +18,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
+from head2toe.benchmark.tasks import Task
 
 
 def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path | None = None) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     result = {
         "experiment": name,
         "title": chosen.title,
-        "tasks": [{"name": task.name, "train": len(task.train), "test": len(task.test)} for task in laboratory.tasks],
+        "tasks": [_task(laboratory, task) for task in laboratory.tasks],
         "backbones": list(laboratory.specs),
         "settings": asdict(laboratory.settings),
         "machine": _machine(),
@@ -59,6 +60,15 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
         "rows": rows,
     }
     return {**result, "files": write(chosen, result, data, figures or data)}
+
+
+def _task(laboratory: Laboratory, task: Task) -> dict[str, Any]:
+    """A task's name and how many of its images could be read."""
+    counts = {
+        part: len(getattr(task, part)) - len(laboratory.skipped.get((task.name, part), ()))
+        for part in ("train", "test")
+    }
+    return {"name": task.name, **counts}
 
 
 def _machine() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.errors import ClassTooSmallError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,12 +20,22 @@ LINEAR, HEAD2TOE, ALL = "linear", "head2toe", "all features"
 
 
 def measure(laboratory: Laboratory) -> Rows:
-    """Accuracy of three methods for each number of images a class, repeated draws."""
+    """Accuracy of three methods for each number of images a class, repeated draws.
+
+    Raises
+    ------
+    ClassTooSmallError
+        A class has fewer images than any of these numbers.
+    """
     rows: Rows = []
     for task in laboratory.tasks:
         everything = bench_of(laboratory, task).rows
         least = int(np.bincount(everything.y).min())
-        for shots in [k for k in laboratory.settings.shots if k <= least]:
+        possible = [k for k in laboratory.settings.shots if k <= least]
+        if not possible:
+            fewest = min(laboratory.settings.shots)
+            raise ClassTooSmallError(f"{task.name}: its smallest class has {least} images, and {fewest} are needed")
+        for shots in possible:
             for draw in range(laboratory.settings.repeats):
                 chosen = balanced(everything.y, shots, laboratory.settings.seed + draw)
                 bench = Bench(everything.of_images(chosen), laboratory.settings)

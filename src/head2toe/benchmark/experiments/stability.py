@@ -96,7 +96,7 @@ def draw(rows: Rows) -> Figure:
     for i, selection in enumerate(values(rows, "selection")):
         mine = where(rows, selection=selection)
         means = {100 * f: mean(where(mine, fraction=f)) for f in values(mine, "fraction")}
-        right.plot(*_xy(means), marker=style.MARKERS[i], color=style.COLOURS[i], label=selection)
+        right.plot(*_xy(means), marker=style.MARKERS[i % 10], color=style.COLOURS[i % 10], label=selection)
     right.set_ylabel("mean " + style.ACCURACY)
     right.set_title("Accuracy")
     right.legend(loc="lower right")

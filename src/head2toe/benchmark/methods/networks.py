@@ -64,7 +64,8 @@ def head2toe_ft(cell: Cell) -> Fitted:
     """
     begun, frozen = time.perf_counter(), cell.earlier("head2toe")
     earlier = frozen.probe
-    part = _refitted(cell, earlier)
+    with counted() as refitted:
+        part = _refitted(cell, earlier)
 
     def start(rows: np.ndarray | None) -> nn.Module:
         return HeadOnBackbone(cell.backbone.module, cell.rows.plan, (earlier if rows is None else part).head_)
@@ -72,7 +73,8 @@ def head2toe_ft(cell: Cell) -> Fitted:
     schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0)
     with counted() as spent:
         tuned = _tuned(cell, start, schedule, PROBE_RATES)
-    fitted = _fitted(cell, tuned, spent.total + frozen.flops, tuned.network.state_dict(), schedule)
+    flops = spent.total + refitted.total + frozen.flops
+    fitted = _fitted(cell, tuned, flops, tuned.network.state_dict(), schedule)
     split = cell.split
     before = float(np.mean(part.predict(cell.rows.X[split.held_out]) == cell.y[split.held_out]))
     seconds = (frozen.seconds or 0.0) + time.perf_counter() - begun

@@ -84,9 +84,11 @@ def read_dsprites(path: Path, definition: TaskDefinition) -> Drawn:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:  # its metadata are pickled, and stay closed
-            factors = stored["latents_classes"]
+            factors, whole = stored["latents_classes"], "imgs" in stored.files
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataFormatError(f"{path} is not dSprites' npz: {' '.join(str(error).split())}") from error
+    if not whole:
+        raise DataFormatError(f"{path} is not dSprites' npz: it has no imgs")
     if definition.name == "dsprites-location":
         labels = dsprites_location(factors[:, DSPRITES_X])
     else:
@@ -145,6 +147,8 @@ def norb_matrix(path: Path) -> Array:
 def array_part(images: Array, labels: Iterable[int]) -> Part:
     """A split in one array (n, h, w[, 3]), whose keys are numbers."""
     numbers = np.asarray(list(labels), np.int64)
+    if len(images) != len(numbers):
+        raise DataFormatError(f"a split has {len(images):,} images but {len(numbers):,} labels: its files are damaged")
     return Part(range(len(images)), numbers, lambda i: np.ascontiguousarray(images[i]))
 
 

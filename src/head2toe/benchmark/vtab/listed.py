@@ -45,7 +45,7 @@ def read_lists(folder: Path, definition: TaskDefinition) -> Drawn:
 
 def _read(path: Path) -> Part:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
         raise DataFormatError(f"{path} cannot be read: {reason}") from error
@@ -54,7 +54,7 @@ def _read(path: Path) -> Part:
         file, _, label = line.strip().rpartition(" ")
         if not file and not label:
             continue
-        if not file or not label.isdigit():
+        if not file or not label.isdecimal():
             raise DataFormatError(f"{path}, line {number}: a path and a class number are needed, not {line[:80]!r}")
         files.append(file)
         labels.append(int(label))

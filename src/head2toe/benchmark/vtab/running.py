@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -158,7 +159,10 @@ def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def cell_path(out: Path, backbone: str, task: str, method: str, seed: int) -> Path:
     """Where a cell is."""
-    return out / _plain(backbone) / _plain(task) / f"{method}-seed{seed}{SUFFIX}"
+    folder = _plain(task)
+    if folder != task:  # two names may look alike as folders
+        folder = f"{folder}-{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+    return out / _plain(backbone) / folder / f"{method}-seed{seed}{SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ class _Step:
         if compare is None:
             from head2toe.benchmark.compare import compare
         loaded, wanted = load(), set(missing)
+        self._check_data(loaded)
         steps = {} if self.settings.steps is None else {"steps": self.settings.steps}
         for methods, seeds in _steps(missing, self.rows):
             outcomes = compare(
@@ -195,6 +200,19 @@ class _Step:
             for outcome in new:
                 self._keep(loaded, outcome.to_dict())
             yield len(new)
+
+    def _check_data(self, loaded: LoadedTask) -> None:
+        """Refuse data that are not those of the cells of this task that are there."""
+        task = loaded.task
+        wanted = {"group": task.group, **loaded.facts}
+        for path in sorted(cell_path(self.out, self.settings.backbone, task.name, "", 0).parent.glob(f"*{SUFFIX}")):
+            cell = _read(path)
+            found = {"group": cell["group"], **cell.get("data", wanted)}
+            if found != wanted:
+                other = ", ".join(f"{name} {found[name]}" for name in found if found[name] != wanted.get(name))
+                raise OutputExistsError(
+                    f"{path} was made from other data ({other}): choose another --out or name, or delete it"
+                )
 
     def _keep(self, loaded: LoadedTask, outcome: dict[str, Any]) -> None:
         task = loaded.task

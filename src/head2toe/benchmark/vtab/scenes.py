@@ -81,8 +81,15 @@ def kitti_objects(path: Path) -> list[KittiObject]:
         if len(columns) != _KITTI_COLUMNS:
             raise DataFormatError(f"{path}: a line has {len(columns)} columns, KITTI's labels have {_KITTI_COLUMNS}")
         if columns[0] != "DontCare":
-            objects.append(KittiObject(columns[0], float(columns[13])))
+            objects.append(KittiObject(columns[0], _number(path, columns[13])))
     return objects
+
+
+def _number(path: Path, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataFormatError(f"{path}: {text[:40]!r} is no number") from error
 
 
 def kitti_splits(mapping: Path) -> dict[str, list[int]]:
@@ -99,12 +106,22 @@ def kitti_splits(mapping: Path) -> dict[str, list[int]]:
     dict
         "train", "validation" and "test" to numbers. A tenth of the drives is drawn for the test, then a tenth for
         validation, by numpy's generator with seed 123, as in tensorflow_datasets' kitti.py.
+
+    Raises
+    ------
+    DataFormatError
+        A file is missing, or they do not fit each other.
     """
-    rows = [int(number) - 1 for number in " ".join(lines(mapping / "train_rand.txt")).split(",")]
-    drives = [line.split(" ")[1] for line in lines(mapping / "train_mapping.txt")]
+    numbers, places = mapping / "train_rand.txt", mapping / "train_mapping.txt"
+    try:
+        rows = [int(number) - 1 for number in " ".join(lines(numbers)).split(",")]
+        drives = [line.split(" ")[1] for line in lines(places)]
+        of_images = [drives[row] for row in rows]
+    except (ValueError, IndexError) as error:
+        raise DataFormatError(f"{numbers} and {places.name} are not those of KITTI's development kit") from error
     images: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        images.setdefault(drives[row], []).append(number)
+    for number, drive in enumerate(of_images):
+        images.setdefault(drive, []).append(number)
     generator = np.random.RandomState(123)  # the generator that drew the published split
     share = max(1, _SHARE * len(images) // 100)
     test = set(generator.choice(sorted(images), share, replace=False).tolist())
