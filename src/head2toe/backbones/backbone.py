@@ -42,7 +42,9 @@ class Backbone:
         digest = hashlib.sha256()
         for name, tensor in self.module.state_dict().items():
             digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            dense = tensor.detach().cpu()
+            dense = dense if dense.layout == torch.strided else dense.to_dense()
+            digest.update(dense.contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
 
     @cached_property

@@ -41,8 +41,12 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 def _fault(module: nn.Module) -> str | None:
     """What is wrong with a module and what to do, or None."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return "is TorchScript, which hides its layers: pass the module it was made from"
+    for name, part in module.named_modules():
+        what = f"has a part {name} that" if name else "is a module that"
+        if isinstance(part, torch.jit.ScriptModule):
+            return f"{what} is TorchScript, which hides its layers: pass the module it was made from"
+        if isinstance(getattr(part, "_orig_mod", None), nn.Module):
+            return f"{what} is compiled, which hides its layers: put its _orig_mod in its place"
     if not _has_modes(module):
         return "is an exported program, which hides its layers: pass the module it was made from"
     tensors = [*module.parameters(), *module.buffers()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -86,12 +87,30 @@ class Preprocessing:
     _crop: Callable[[Image.Image], Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         if self.interpolation not in _FILTERS:
             raise PreprocessingError(f"unknown interpolation {self.interpolation!r}: use one of {', '.join(_FILTERS)}")
         if self.resize not in RESIZES:
             raise PreprocessingError(f"unknown resize {self.resize!r}: use 'whole' or 'crop'")
         if self.resize == "crop":
             object.__setattr__(self, "_crop", self._checkpoint_transform())
+
+    def _check_numbers(self) -> None:
+        """Refuse other than two sides and one or three channels; numbers of NumPy's become Python's."""
+        try:
+            size = tuple(operator.index(side) for side in self.size)
+            mean, std = (tuple(map(float, given)) for given in (self.mean, self.std))
+        except TypeError as error:
+            raise PreprocessingError("size is (height, width); mean and std are a number a channel") from error
+        if len(size) != 2 or min(size) < 1:
+            raise PreprocessingError(f"size is {self.size}: use (height, width), in pixels")
+        if len(mean) not in (1, 3) or len(std) != len(mean) or min(std) <= 0:
+            raise PreprocessingError(
+                f"mean {mean} and std {std}: use three numbers each, or one for grey images, std above 0; for other "
+                "channels give a callable"
+            )
+        for name, value in (("size", size), ("mean", mean), ("std", std)):
+            object.__setattr__(self, name, value)
 
     def _checkpoint_transform(self) -> Callable[[Image.Image], Any]:
         from head2toe.backbones.torchvision_ops import declare_missing_operators

@@ -63,7 +63,7 @@ def train(
         Given the number of steps done, after each.
     """
     device = device_of(network)
-    layout = _layout(network, batch(x[:1]).to(device))
+    layout = _layout(network, batch(x[:2]).to(device))
     network.train()
     optimiser = _optimiser(network, schedule)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from head2toe.features.extractor import Extractor, extract
     from head2toe.features.images import Images, as_images
     from head2toe.features.inputs import as_inputs
+    from head2toe.features.layer import Layer
     from head2toe.features.plan import LINEAR, Block, Plan
     from head2toe.features.pooling_rules import STATISTICS
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
-    from head2toe.features.taps import Layer, layers
+    from head2toe.features.taps import layers
 
 # Name -> module; loaded on first use, because most of them bring in PyTorch.
 _HOMES = {
@@ -27,7 +28,7 @@ _HOMES = {
     "LINEAR": "plan",
     "STATISTICS": "pooling_rules",
     "LabelledImages": "data",
-    "Layer": "taps",
+    "Layer": "layer",
     "Plan": "plan",
     "Skipped": "reader",
     "as_images": "images",

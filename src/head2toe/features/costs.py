@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from head2toe.errors import ParameterError
 from head2toe.features.hooks import run, watch
+from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch
-from head2toe.features.taps import Layer
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone

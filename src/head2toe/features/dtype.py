@@ -24,6 +24,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 # bfloat16 has to pay for its fewer digits.
 _WORTH_IT = 1.1
 _TRIAL_IMAGES = 8
+# What networks say of a format or a layout that they do not take, or of being copied.
+_REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 _TRIAL_SECONDS = 1.0
 
 # Verdicts of this process: the same network on the same device is tried once.
@@ -147,7 +149,17 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
         return _settled(backbone, Prepared(_moved(backbone.module, where), where, precision))
     if dtype == "auto":
         return _on_cpu(backbone, *_trial(backbone))
-    return _on_cpu(backbone, dtype, "asked for")
+    try:
+        prepared = _on_cpu(backbone, dtype, "asked for")
+        if dtype != "float32":
+            run(prepared.module, prepared.batch(noise_batch(backbone, 2)))
+    except _REFUSALS as error:
+        raise ParameterError(f"{backbone.spec} {_cannot(dtype, error)}: use 'float32' or 'auto'") from error
+    return prepared
+
+
+def _cannot(dtype: str, error: Exception) -> str:
+    return f"does not run in {dtype} ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
 
 
 def _on_cpu(backbone: Backbone, dtype: str, reason: str) -> Prepared:
@@ -160,7 +172,7 @@ def _settled(backbone: Backbone, prepared: Prepared) -> Prepared:
     known = _layouts.setdefault(backbone.module, {})
     key = str(prepared.device), replace(prepared.precision, reason="")
     if key not in known:
-        known[key] = _runs(prepared, noise_batch(backbone, 1))
+        known[key] = _runs(prepared, noise_batch(backbone, 2))  # of one image more views are allowed
     if known[key]:
         return prepared
     own = prepared.module is not backbone.module  # whose weights are left as they are
@@ -172,7 +184,7 @@ def _runs(prepared: Prepared, images: Tensor) -> bool:
     try:
         with prepared.context():
             run(prepared.module, prepared.batch(images))
-    except (RuntimeError, TypeError):  # if it is for another reason, it comes again
+    except _REFUSALS:  # if it is for another reason, it comes again
         return False
     return True
 
@@ -192,7 +204,8 @@ def _moved(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _in_bfloat16(module: nn.Module) -> nn.Module:
-    made = copy.deepcopy(module).to(torch.bfloat16)
+    made = copy.deepcopy(module)
+    made._apply(lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor)  # noqa: SLF001 - `to` would cut off imaginary parts
     for part in made.modules():
         if isinstance(getattr(part, "attention_bias_cache", None), dict):  # LeViT keeps tensors of an earlier run there
             part.attention_bias_cache = {}  # type: ignore[assignment]
@@ -214,8 +227,8 @@ def _race(backbone: Backbone) -> tuple[str, str]:
     try:
         half = _on_cpu(backbone, "bfloat16", "tried")
         run(half.module, half.batch(images))
-    except (RuntimeError, TypeError, NotImplementedError) as error:
-        return "float32", f"bfloat16 does not run: {str(error).splitlines()[0]}"
+    except _REFUSALS as error:
+        return "float32", _cannot("bfloat16", error)
     runners["bfloat16"] = half
     seconds = dict.fromkeys(runners, float("inf"))
     start = time.perf_counter()

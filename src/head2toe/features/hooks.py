@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -19,26 +20,28 @@ _OUTPUT_KEYS = ("logits", "pooler_output", "last_hidden_state")
 def first_tensor(value: Any, count: int | None = None) -> Tensor | None:
     """Return the tensor a module's output stands for.
 
-    A tensor is itself; a tuple or list its element 0; a dict-like output its logits, pooler output,
-    last hidden state or first tensor. Anything else is None.
+    A tensor is itself; a tuple or list its first that stands for one; a dict-like output or a dataclass its logits,
+    pooler output, last hidden state or first tensor. Anything else is None.
 
     Parameters
     ----------
     value
         The output.
     count
-        Number of images: in tuples and lists, a tensor with a row an image goes before one without.
+        Number of images: among several tensors, one with a row an image goes before one without.
     """
     if isinstance(value, Tensor):
         return value
+    if is_dataclass(value) and not isinstance(value, Mapping | type):
+        value = {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, Mapping):
         named = [value[key] for key in _OUTPUT_KEYS if isinstance(value.get(key), Tensor)]
-        rest = [item for item in value.values() if isinstance(item, Tensor)]
-        return next(iter(named + rest), None)
-    if isinstance(value, tuple | list) and value:
-        tensors = [item for item in value if isinstance(item, Tensor) and item.ndim and len(item) == count]
-        return tensors[0] if tensors else first_tensor(value[0], count)
-    return None
+        value = [*named, *value.values()]
+    if not isinstance(value, tuple | list):
+        return None
+    rows = (item for item in value if isinstance(item, Tensor) and item.ndim and len(item) == count)
+    others = (tensor for item in value if (tensor := first_tensor(item, count)) is not None)
+    return next(rows, next(others, None))
 
 
 @contextmanager
@@ -95,6 +98,6 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
 
 
 def run(module: nn.Module, batch: Tensor) -> Any:
-    """Run the network without gradients."""
-    with torch.inference_mode():
+    """Run the network without gradients (not in inference mode: what a network keeps must serve training later)."""
+    with torch.no_grad():
         return module(batch)

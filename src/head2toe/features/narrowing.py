@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from head2toe.features.layer import Layer
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import channels
-from head2toe.features.taps import Layer
 
 # A layer is narrowed where it has at least this many times the wanted channels: picking them out costs a pass too.
 _WORTH_IT = 8

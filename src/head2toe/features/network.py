@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from head2toe.errors import NoLayerError, NotFiniteError
+from head2toe.errors import NoLayerError, NotFiniteError, PreprocessingError
+from head2toe.features.axes import Shape
 from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, Statistic, operation
 from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
-from head2toe.features.taps import Layer
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
 # poolings of the same piece cost little. Casting whole outputs costs ten times as much in page faults alone.
@@ -52,6 +53,30 @@ class _Work:
     def forget(self) -> None:
         """Begin with another batch."""
         self._seen.clear()
+
+    def check(self, key: tuple[str, str, int], tensor: Tensor | None, count: int) -> None:
+        """Refuse what is not as it was when the layers were listed.
+
+        Raises
+        ------
+        PreprocessingError
+        """
+        layer = self.sources[key]
+        if tensor is None or not tensor.ndim or len(tensor) != count:
+            raise PreprocessingError(
+                f"layer {layer.name} gave no row for each of {count} images, though it did when layers were listed: "
+                "leave it out with a layer pattern"
+            )
+        if layer.kind == "sequence":
+            return
+        made, listed = Shape(layer.canonical(tensor).shape[1:]), layer.shape
+        if layer.kind == "map":
+            listed = (*listed[1:], listed[0])
+        if made != listed:
+            raise PreprocessingError(
+                f"layer {layer.name} gave {' x '.join(map(str, made))} numbers for these images, and "
+                f"{' x '.join(map(str, listed))} when layers were listed: let the preprocessing resize all to one size"
+            )
 
     def take(self, key: tuple[str, str, int], tensor: Tensor) -> Tensor | None:
         """Return what is pooled, channels last, when the last part of it has come."""
@@ -127,6 +152,15 @@ class PooledNetwork:
         NoLayerError
             A layer did not run: the network takes other ways for other images.
         """
+        try:
+            return self._rows_of(batch)
+        except (RuntimeError, IndexError, ValueError):
+            if len(batch) != 1 or not batch.is_floating_point():
+                raise
+        # `x.squeeze()` takes the axis of a single image away too.
+        return self._rows_of(batch.repeat(2, *[1] * (batch.ndim - 1)))[:1]
+
+    def _rows_of(self, batch: Tensor) -> Tensor:
         self._rows = self._room(len(batch), batch.device)
         self._waiting = set(self._work)
         for work in self._work.values():
@@ -151,7 +185,8 @@ class PooledNetwork:
             return
         work = self._work[key]
         tensor = first_tensor(value, len(self._rows))
-        assert tensor is not None, f"{work.sources[key].name} gave no tensor"
+        work.check(key, tensor, len(self._rows))
+        assert tensor is not None
         complete = work.take(key, tensor)
         if complete is not None:
             self._pool(complete, work)
@@ -190,8 +225,8 @@ class PooledNetwork:
         for block in self.plan.blocks:
             if not torch.isfinite(self._rows[:, block.start : block.stop]).all():
                 raise NotFiniteError(
-                    f"Layer {block.layer!r} gave NaN or infinity ({block.operation}). "
-                    "Try dtype='float32', or leave the layer out with a pattern."
+                    f"Layer {block.layer!r} gave NaN or infinity ({block.operation}): leave it out with a pattern, or, "
+                    "in another format, try dtype='float32'."
                 )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe.errors import ParameterError
+from head2toe.features.layer import Layer
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import CLASS_TOKEN_OPTIONS, STATISTICS, operations
 from head2toe.features.pooling_rules import statistics as describe
-from head2toe.features.taps import Layer
 
 LINEAR = "linear"
 """Name of the view that holds the input of the classifier."""

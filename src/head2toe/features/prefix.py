@@ -10,7 +10,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
-    from head2toe.features.taps import Layer
+    from head2toe.features.layer import Layer
 
 _CLASS_TOKENS = frozenset({"class_embedding", "cls_token", "class_token"})
 _PREFIX_PARAMETERS = _CLASS_TOKENS | {
@@ -41,8 +41,8 @@ class PrefixTokens:
         tokens: dict[str, int] = {}
         for name, parameter in module.named_parameters():
             kind = _STAGE_NUMBER.sub("", name.rpartition(".")[2])  # one for each stage, never together: cls_token2
-            if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 3):
-                tokens[kind] = max(tokens.get(kind, 0), parameter.shape[1] if parameter.ndim == 3 else 1)
+            if kind in _PREFIX_PARAMETERS and parameter.ndim in (1, 2, 3):
+                tokens[kind] = max(tokens.get(kind, 0), parameter.shape[-2] if parameter.ndim > 1 else 1)
         self.count = counts[0] if counts else sum(tokens.values())
         self.class_token = not tokens or bool(tokens.keys() & _CLASS_TOKENS)
         self.in_order = not any(_reorders(part) for part in module.modules())

@@ -6,17 +6,19 @@ import difflib
 import fnmatch
 import hashlib
 import logging
-import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
+from head2toe.features.axes import Key, Shape, described, is_open
 from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch, takes_sequences
 from head2toe.features.prefix import PrefixTokens
 
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Three images tell the batch axis from most other axes; one is enough to compare values.
-_PROBE_IMAGES = 3
+# Three images tell the batch axis from most other axes, and fewer from the others.
+_PROBE_IMAGES, _FEWER = 3, 2
 _ROUNDING = 1e-3  # of the largest number: what two looks at the same images may differ by
 
 _NO_ACTIVATION = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin")
@@ -42,64 +44,7 @@ _EMBEDDING_NAMES = frozenset(
 _ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
 _ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
 _POOL = re.compile(r"Pool")
-_Key = tuple[str, str, int]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One tapped tensor.
-
-    Attributes
-    ----------
-    name
-        Unique. The module's name; `NAME:input` for its input; `NAME#k` for its run k = 1, 2, ... of one forward pass.
-        The network's own output is called `output`.
-    module, where, call
-        Where the tensor is met: module name, "output" or "input", number of the run from 0.
-    kind, shape
-        "map" (C, H, W), "tokens" (T, C), "sequence" (T, C) or "vector" (C,); maps of 1 x 1 and single tokens are
-        vectors. The T of a sequence is another for each text or recording; the one written is that of the noise.
-    prefix
-        Number of class and register tokens at the front of the tokens.
-    class_token
-        The first of these is a class token; else all are registers.
-    grid
-        Rows and columns of patches that the tokens after the prefix are, where they are such a grid.
-    channels_last
-        The module makes its map as (B, H, W, C); of a sequence, (B, T, C) in place of (B, C, T).
-    penultimate
-        The input of the classifier: what a linear probe uses.
-    selected
-        False for a penultimate layer that the caller's pattern did not ask for: it serves the linear probe alone.
-    """
-
-    name: str
-    module: str
-    where: str
-    call: int
-    kind: str
-    shape: tuple[int, ...]
-    prefix: int = 0
-    class_token: bool = True
-    grid: tuple[int, int] | None = None
-    channels_last: bool = False
-    penultimate: bool = False
-    selected: bool = True
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Where the tensor is met."""
-        return self.module, self.where, self.call
-
-    def canonical(self, tensor: Tensor) -> Tensor:
-        """Return a view with channels last: (B, H, W, C), (B, T, C) or (B, C)."""
-        if self.kind == "vector":
-            return tensor.flatten(1)
-        if self.kind == "map" and not self.channels_last:
-            return tensor.permute(0, 2, 3, 1)
-        if self.kind == "sequence" and not self.channels_last:
-            return tensor.transpose(1, 2)
-        return tensor
+Wanted = dict[tuple[str, str], str]
 
 
 def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
@@ -107,7 +52,7 @@ def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tu
 
     By default: the output of every activation module, of every block (a child with children of its own, in a
     `Sequential`, a `ModuleList` or the network itself), of patch embeddings, attentions and MLPs; pooled features; the
-    logits; and the input of the classifier. One forward pass on three images of noise finds shapes and order. Tensors
+    logits; and the input of the classifier. Forward passes on three images of noise find shapes and order. Tensors
     with the same values as an earlier tap (a `Sequential` around its last block, dropout) are left out; of those that
     equal the classifier's input, that input stays. Tensors whose first axis is not the batch (attention windows) are
     left out too.
@@ -169,47 +114,87 @@ class _Sighting:
     made: tuple[Tensor, ...] = ()
 
 
-def _seen(backbone: Backbone) -> Iterator[_Sighting]:
-    """Run the network once on noise and yield every usable tap, the penultimate one marked."""
-    wanted = _candidates(backbone.module, backbone.classifier)
-    noise = noise_batch(backbone, _PROBE_IMAGES)
-    sightings: list[_Sighting] = []
-    sideways: list[str] = []
-    size = (noise.shape[-2], noise.shape[-1])
-    longer = _other_shapes(backbone, wanted) if takes_sequences(backbone) else {}
+class _Look:
+    """One forward pass on noise, and the usable taps that it showed.
 
-    def see(name: str, where: str, call: int, value: Any) -> None:
+    Parameters
+    ----------
+    backbone, wanted
+    size : (int, int)
+        Height and width of the input.
+    longer, wider : dict
+        Shapes of the same tensors for longer sequences, and for wider images.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        wanted: Wanted,
+        size: tuple[int, int],
+        longer: dict[Key, Shape],
+        wider: dict[Key, Shape],
+    ) -> None:
+        self.backbone, self.wanted, self.size, self.longer, self.wider = backbone, wanted, size, longer, wider
+        self.sightings: list[_Sighting] = []
+        self.sideways: list[str] = []
+        self.is_open = False  # there is a tensor whose proportions do not tell its channels
+
+    def run(self, noise: Tensor) -> Any:
+        """The network's output."""
+        with watch(self.backbone.module, self.wanted, self._see):
+            return _try(self.backbone, noise.clone())
+
+    def _see(self, name: str, where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value, _PROBE_IMAGES)
-        if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
+        if tensor is None or not tensor.is_floating_point() or not tensor.ndim:
+            return
+        if tensor.ndim == 1 and not name:
+            tensor = tensor[:, None]  # one number an image, as networks of one logit may give
+        if tensor.ndim < 2:
             return
         if len(tensor) != _PROBE_IMAGES:
             if tensor.ndim == 3 and tensor.shape[1] == _PROBE_IMAGES:
-                sideways.append(name)
+                self.sideways.append(name)
             return
-        described = _described(name, where, call, tensor, size, longer.get((name, where, call)))
-        if described is None or (wanted[name, where] == "vector" and described.kind != "vector"):
+        key = name, where, call
+        self.is_open |= is_open(tensor, self.size)
+        layer = described(key, tensor, self.size, self.longer.get(key), self.wider.get(key))
+        if layer is None or (self.wanted[name, where] == "vector" and layer.kind != "vector"):
             return
-        values = described.canonical(tensor)
-        sightings.append(_Sighting(described, _digest(values), _made(backbone.module, described, values)))
+        values = layer.canonical(tensor)
+        self.sightings.append(_Sighting(layer, _digest(values), _made(self.backbone.module, layer, values)))
 
-    with watch(backbone.module, wanted, see):
-        made = _try(backbone, noise.clone())
-    if not _same(made, _try(backbone, noise.clone())):  # a network may write into its input
-        log.warning(
-            "%s gives other numbers for the same images at a second look: its rows are partly chance; switch off what "
-            "is random in it (dropout called as a function, masking)",
-            backbone.spec,
-        )
-    if sideways:
+
+def _seen(backbone: Backbone) -> Iterator[_Sighting]:
+    """Run the network on noise and yield every usable tap, the penultimate one marked."""
+    wanted = _candidates(backbone.module, backbone.classifier)
+    noise = noise_batch(backbone, _PROBE_IMAGES)
+    size = (noise.shape[-2], noise.shape[-1])
+    sequences = takes_sequences(backbone)
+    longer = _watched(backbone, wanted, noise_batch(backbone, _FEWER, "second"))[1] if sequences else {}
+    look = _Look(backbone, wanted, size, longer, {})
+    made = look.run(noise)
+    if look.is_open and not sequences:
+        look = _Look(backbone, wanted, size, {}, _wider_shapes(backbone, wanted, noise))
+        made = look.run(noise)
+    follow = _check_company(backbone, wanted, noise, made)
+    if look.sideways:
         log.warning(
             "%s: %d layers from %s on have the images along the second axis and are left out: make the network batch "
             "first (batch_first=True, or a wrapper that transposes)",
             backbone.spec,
-            len(sideways),
-            sideways[0],
+            len(look.sideways),
+            look.sideways[0],
         )
+    sightings = [sighting for sighting in look.sightings if sighting.layer.key in follow]
     prefix = PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
+    if penultimate is None and sightings:
+        log.warning(
+            "%s: nothing it gives can be told to be its output, so there is no linear probe to compare with: return a "
+            "tensor with a row an image",
+            backbone.spec,
+        )
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
         layer = replace(layer, class_token=prefix.class_token, grid=prefix.grid(layer, size))
@@ -218,26 +203,53 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
             yield replace(sighting, layer=layer)
 
 
-def _other_shapes(backbone: Backbone, wanted: Iterable[tuple[str, str]]) -> dict[_Key, tuple[int, ...]]:
-    """Shapes of the same tensors for noise of another length: an axis that differs is the one along the sequence."""
-    found: dict[_Key, tuple[int, ...]] = {}
+def _check_company(backbone: Backbone, wanted: Wanted, noise: Tensor, made: Any) -> set[Key]:
+    """Look again, at the same images and at fewer: warn where numbers are others; the taps with a row for each."""
+    again = _try(backbone, noise.clone())  # a network may write into its input
+    fewer, shapes = _watched(backbone, wanted, noise[:_FEWER])
+    if not _same(made, again, _PROBE_IMAGES):
+        log.warning(
+            "%s gives other numbers for the same images at a second look: its rows are partly chance; switch off what "
+            "is random in it (dropout called as a function, masking)",
+            backbone.spec,
+        )
+    elif not _same(made, fewer, _FEWER):
+        log.warning(
+            "%s gives other numbers for an image in other company: its rows depend on the batch they are in; make its "
+            "norms use running statistics",
+            backbone.spec,
+        )
+    return set(shapes)
+
+
+def _wider_shapes(backbone: Backbone, wanted: Wanted, noise: Tensor) -> dict[Key, Shape]:
+    """Shapes for images twice as wide; none where the network takes no such images."""
+    try:
+        return _watched(backbone, wanted, torch.cat([noise[:_FEWER]] * 2, dim=-1))[1]
+    except PreprocessingError:
+        return {}
+
+
+def _watched(backbone: Backbone, wanted: Wanted, batch: Tensor) -> tuple[Any, dict[Key, Shape]]:
+    """The network's output, and the shapes, without the first axis, of the tensors with a row an input."""
+    found: dict[Key, Shape] = {}
 
     def see(name: str, where: str, call: int, value: Any) -> None:
-        tensor = first_tensor(value, _PROBE_IMAGES)
-        if tensor is not None:
+        tensor = first_tensor(value, len(batch))
+        if tensor is not None and tensor.ndim and len(tensor) == len(batch):
             found[name, where, call] = tuple(tensor.shape[1:])
 
-    batch = noise_batch(backbone, _PROBE_IMAGES, "second")
     with watch(backbone.module, wanted, see):
-        _try(backbone, batch)
-    return found
+        output = _try(backbone, batch.clone())
+    return output, found
 
 
-def _same(first: Any, second: Any) -> bool:
-    """Whether two outputs are the same numbers, up to rounding."""
-    a, b = first_tensor(first, _PROBE_IMAGES), first_tensor(second, _PROBE_IMAGES)
-    if a is None or b is None or not a.is_floating_point():
+def _same(first: Any, second: Any, count: int) -> bool:
+    """Whether two outputs are the same numbers for the first `count` inputs, up to rounding."""
+    a, b = first_tensor(first, _PROBE_IMAGES), first_tensor(second, count)
+    if a is None or b is None or not a.is_floating_point() or not a.ndim:
         return True
+    a = a[:count]
     if not bool(a.isfinite().all()):  # told where rows are made
         return True
     return a.shape == b.shape and bool((a - b).abs().max() <= _ROUNDING * a.abs().max())
@@ -255,7 +267,7 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
         ) from error
 
 
-def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, str], str]:
+def _candidates(module: nn.Module, classifier: str | None) -> Wanted:
     """Return the taps to watch: (module name, where) -> "any", "vector" (only if it is one) or "linear" (an input)."""
     names = {id(child): name for name, child in module.named_modules()}
     blocks = {
@@ -265,7 +277,7 @@ def _candidates(module: nn.Module, classifier: str | None) -> dict[tuple[str, st
         for child in parent.children()
         if any(True for _ in child.children())
     }
-    taps: dict[tuple[str, str], str] = {}
+    taps: Wanted = {}
     for name, child in module.named_modules():
         if classifier is None and isinstance(child, nn.Linear):
             taps[name, "input"] = "linear"
@@ -355,47 +367,3 @@ def _digest(tensor: Tensor) -> bytes | None:
     if bool((values == values.flatten()[0]).all()):
         return None
     return hashlib.sha256(values.numpy().tobytes() + str(values.shape[-1]).encode()).digest()
-
-
-def _described(
-    name: str, where: str, call: int, tensor: Tensor, size: tuple[int, int], other: tuple[int, ...] | None
-) -> Layer | None:
-    """Tell the axes of an output apart; None for what is none of the kinds. `size` is the input's."""
-    shape: tuple[int, ...] = tuple(tensor.shape[1:])
-    label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
-    if math.prod(shape) == 0 or len(shape) > 3:
-        return None
-    if other is not None and shape != other:
-        axes = [i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b]
-        if len(shape) != 2 or len(other) != 2 or len(axes) != 1:
-            return None
-        length, channels = shape[axes[0]], shape[1 - axes[0]]
-        return Layer(label, name, where, call, "sequence", (length, channels), channels_last=axes[0] == 0)
-    if math.prod(shape) == max(shape):
-        return Layer(label, name, where, call, "vector", (math.prod(shape),))
-    if len(shape) == 2:
-        return Layer(label, name, where, call, "tokens", shape)
-    last = _is_channels_last(tensor, size)
-    chw = (*shape[2:], *shape[:2]) if last else shape
-    return Layer(label, name, where, call, "map", chw, channels_last=last)
-
-
-def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
-    """Tell (B, H, W, C) from (B, C, H, W).
-
-    The two axes that are scaled alike from the input's height and width are the places. Where both readings fit
-    (C = H = W), or neither to within one place (windows by tokens, as in NesT), the values decide: noise looks the same
-    at every place, so means over all else differ most along the channels.
-    """
-    (first, fits_first), (last, fits_last) = (_distortion(tensor.shape[start : start + 2], size) for start in (2, 1))
-    if (fits_first or fits_last) and not math.isclose(first, last, abs_tol=1e-9):
-        return last < first
-    values = tensor.float()
-    return bool(values.mean((0, 1, 2)).var() > values.mean((0, 2, 3)).var())
-
-
-def _distortion(places: tuple[int, ...], size: tuple[int, int]) -> tuple[float, bool]:
-    """How far height and width are from the input's proportions, and whether a place more or less explains it."""
-    rows, columns = places
-    distortion = abs(math.log((size[0] / rows) / (size[1] / columns)))
-    return distortion, distortion <= 1 / rows + 1 / columns
