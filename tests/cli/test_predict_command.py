@@ -21,6 +21,19 @@ def test_labels_that_are_still_to_be_found_are_no_hindrance(run, probe, folder, 
     assert done.code == 2 and "t.csv, line 2: no label" in done.err[0]
 
 
+def test_what_it_wrote_beside_the_pictures_is_no_list_of_them(run, probe, folder):
+    first = run("predict", probe, folder, "--out", folder / "answers.csv")
+    again = run("predict", probe, folder, "--json")
+    assert (first.code, again.code) == (0, 0) and again.json["n"] == 30
+
+
+def test_nothing_that_can_be_read_is_a_mistake(run, probe, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    done = run("predict", probe, tmp_path / "a.png", "--out", tmp_path / "answers.csv")
+    assert done.code == 2 and "none of the 1 images can be read" in done.err[-1]
+    assert not (tmp_path / "answers.csv").exists()
+
+
 def test_names_of_files_that_are_no_text(run, fit, probe, folder, tmp_path, monkeypatch):
     odd = os.fsencode(folder / "left") + b"/caf\xe9.png"
     with open(odd, "wb") as file:  # noqa: PTH123 - bytes are no path for pathlib

@@ -15,6 +15,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
+from head2toe.estimators.head_size import check_head_size
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,17 @@ def test_a_bad_parameter_is_refused_before_the_network_is_loaded(data, no_loadin
 def test_a_head_size_that_is_none_is_refused(size, data, no_loading):
     with pytest.raises(ParameterError, match="head_size"):
         Head2ToeClassifier("embedded", head_size=size).fit(*data)
+
+
+def test_numbers_of_numpy_s_are_numbers():
+    sizes = {"image_size": np.int64(32), "target_sizes": np.int64(16), "head_size": np.float32(0.5)}
+    plan, _ = (model := Head2ToeClassifier("embedded", **sizes))._lay_out(model._load_networks())
+    assert set(plan.views) == {"16", "statistics", "linear"}
+    check_head_size(model.head_size)
+
+
+@pytest.mark.parametrize("wrong", [{"target_sizes": 512.0}, {"statistics": 3}])
+def test_what_is_neither_one_nor_several_is_refused(wrong):
+    model = Head2ToeClassifier("embedded", image_size=32, **wrong)
+    with pytest.raises(ParameterError, match=f"{next(iter(wrong))} is"):
+        model._lay_out(model._load_networks())

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
@@ -20,6 +21,16 @@ from head2toe.probes.group_lasso import group_lasso, lambda_max
 
 # The tolerances are those that "the same to 7 digits" of some checks needs.
 @parametrize_with_checks([MultinomialGroupLasso(tol=1e-8), MultinomialGroupLassoCV(n_alphas=3, cv=3, tol=1e-8)])
+@pytest.mark.parametrize("X", [np.ones((60, 3)), np.repeat(np.random.default_rng(0).normal(size=(20, 20)), 3, 0)])
+@pytest.mark.parametrize("model", [MultinomialGroupLasso(ratio=0.1), MultinomialGroupLassoCV(n_alphas=5, cv=3)])
+def test_where_no_feature_tells_the_classes_apart_nothing_is_selected(X, model):
+    """Constant columns, and rows that stand there once with each label: the gradient at zero is rounding."""
+    with pytest.warns(UserWarning, match="no feature tells the classes apart"):
+        model = clone(model).fit(X, np.arange(60) % 3)
+    assert len(model.selected_) == 0 and model.dual_gap_ == 0
+    np.testing.assert_allclose(model.predict_proba(X), 1 / 3)
+
+
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 

@@ -157,6 +157,12 @@ def test_tables(tmp_path, table, form):
         assert [value(data, i) for i in range(2)] == [1 if '"' in text else 2, 2]
 
 
+def test_the_column_of_files_may_be_capitalised(tmp_path):
+    put(tmp_path / "a.png", 1)
+    (tmp_path / "list.csv").write_text("Path,label\na.png,up\n")
+    assert read_data(tmp_path / "list.csv").labels == ["up"]
+
+
 def test_a_table_with_splits_and_columns_of_its_own(tmp_path):
     put(tmp_path / "a.png", 1)
     put(tmp_path / "b.png", 2)

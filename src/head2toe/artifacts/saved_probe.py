@@ -78,7 +78,7 @@ class SavedProbe:
         DataFormatError
             Labels of a type that JSON cannot hold.
         """
-        labels = self.classes.tolist()
+        labels = [label.item() if isinstance(label, np.generic) else label for label in self.classes.tolist()]
         if not all(isinstance(label, str | int | float) for label in labels):
             raise DataFormatError("labels must be strings, numbers or booleans for a probe to be saved")
         return {

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import replace
+from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
@@ -58,12 +61,12 @@ def _interpolate(module: torch.nn.Module, height: int, width: int) -> None:
         freeze(module)  # new embeddings, new gradients
 
 
-def _checked(size: int | tuple[int, int]) -> tuple[int, int]:
-    sides = (size, size) if isinstance(size, int) else size
+def _checked(size: Any) -> tuple[int, int]:
+    sides = (size, size) if isinstance(size, Integral) else size
     if (
-        not isinstance(sides, tuple | list)
+        not isinstance(sides, tuple | list | np.ndarray)
         or len(sides) != 2
-        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides)
+        or any(isinstance(side, bool) or not isinstance(side, Integral) or side < 1 for side in sides)
     ):
         raise ParameterError(f"image_size is {size!r}: use a number of pixels, or two (height, width)")
-    return sides[0], sides[1]
+    return int(sides[0]), int(sides[1])

@@ -45,7 +45,9 @@ def predict(
     Writes CSV with path (text), class and probability. What cannot be read is listed on standard error.
     """
     from head2toe import Head2ToeClassifier
+    from head2toe.errors import EmptyDataError
     from head2toe.features import read_data
+    from head2toe.features.table import PREDICTED
 
     if out is not None:
         check_file(out, overwrite=overwrite)
@@ -53,9 +55,11 @@ def predict(
     classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)
     images = read_data(data, split=split, takes=classifier.takes)
     found = classifier.outputs(images, strict=strict)
+    if found.skipped and not len(found.kept):
+        raise EmptyDataError(f"none of the {len(images)} images can be read; the first: {found.skipped[0].reason}")
     names = [images.names[i] for i in found.kept]
     rows = list(zip(names, map(str, found.labels), found.probabilities.max(axis=1).tolist(), strict=True))
-    header = ("text" if classifier.takes == "texts" else "path", "class", "probability")
+    header = ("text", *PREDICTED[1:]) if classifier.takes == "texts" else PREDICTED
     warn_skipped(found.skipped, len(images))
     result = {"n": len(rows), "skipped": skipped_dicts(found.skipped)}
     if out is not None:

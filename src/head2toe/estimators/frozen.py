@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
@@ -78,8 +81,9 @@ class FrozenNetworkEstimator(BaseEstimator):
 
     def _lay_out(self, networks: Networks, budget: float | None = None) -> tuple[features.Plan, JointCosts]:
         """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
-        sizes = (self.target_sizes,) if isinstance(self.target_sizes, int) else self.target_sizes
-        return networks.lay_out(self.layers, sizes, self.statistics, budget)
+        sizes = _several("target_sizes", self.target_sizes, Integral, "a whole number, or several")
+        statistics = _several("statistics", self.statistics, str, f"some of {', '.join(features.STATISTICS)}")
+        return networks.lay_out(self.layers, sizes, statistics, budget)
 
     def _cache(self) -> features.Cache | None:
         if self.cache is False or self.cache is None:
@@ -89,6 +93,15 @@ class FrozenNetworkEstimator(BaseEstimator):
     def _options(self) -> dict[str, Any]:
         """Options of the extraction loop."""
         return {"device": self.device, "batch_size": self.batch_size, "progress": bool(self.verbose)}
+
+
+def _several(name: str, value: Any, kind: type, wanted: str) -> tuple[Any, ...]:
+    """One or several values of a kind, none where the value is None, as a tuple."""
+    if isinstance(value, kind):
+        return (value,)
+    if value is not None and not isinstance(value, Iterable):
+        raise ParameterError(f"{name} is {value!r}: use {wanted}")
+    return tuple(value or ()) if not isinstance(value, np.ndarray) else tuple(value.tolist())
 
 
 def columns_of(plan: features.Plan) -> Columns:

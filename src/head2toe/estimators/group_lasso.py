@@ -21,6 +21,7 @@ from head2toe.estimators.labels import Target, as_labels, row_weights, sample_we
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
 
 Rows = np.ndarray | torch.Tensor
+_ROUNDING = 10  # units in the last place of the largest number of X that a gradient may be off by
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -102,12 +103,24 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
     def _limits(self) -> dict[str, Any]:
         return {"ridge": self.ridge, "tolerance": self.tol, "max_iter": int(self.max_iter)}
 
+    def _largest(self, data: _Data) -> float:
+        """The strength from which on nothing is selected; where it is rounding alone, one far above, with a warning."""
+        largest = lambda_max(data.X, data.target.y, **self._options(data))
+        greatest = max(float(data.X.max()), -float(data.X.min()))
+        precision = np.finfo(np.float32 if self.dtype == "float32" or "32" in str(data.X.dtype) else np.float64).eps
+        weights = np.ones(1) if self.group_weights is None else np.asarray(self.group_weights, np.float64)
+        if largest > _ROUNDING * precision * greatest / weights.min():
+            return largest
+        warnings.warn("no feature tells the classes apart: nothing is selected", UserWarning, stacklevel=4)
+        return (greatest or 1.0) / weights.min()
+
     def _assume(self, result: GroupLassoResult, classes: np.ndarray) -> Self:
         """Become what the solver found."""
         if result.gap > self.tol:
+            advice = "raise max_iter" if result.status == "max_iter" else "raise tol, use float64, or standardise X"
             warnings.warn(
                 f"relative duality gap {result.gap:.1e} > tol = {self.tol:g} after {result.iterations} Newton steps: "
-                + ("raise max_iter" if result.status == "max_iter" else "raise tol, or use dtype='float64'"),
+                f"{advice}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -226,7 +239,7 @@ class MultinomialGroupLasso(_GroupLasso):
             raise ParameterError(f"ratio is {self.ratio!r}: use a number above 0 and at most 1, or None")
         data = self._data(X, y, sample_weight)
         options = self._options(data)
-        alpha = self.alpha if self.ratio is None else self.ratio * lambda_max(data.X, data.target.y, **options)
+        alpha = self.alpha if self.ratio is None else self.ratio * self._largest(data)
         start = self._start(data) if self.warm_start else None
         return self._assume(
             group_lasso(data.X, data.target.y, alpha, start=start, **options, **self._limits()), data.target.classes
@@ -317,8 +330,7 @@ class MultinomialGroupLassoCV(_GroupLasso):
             return np.sort(np.asarray(self.alphas, np.float64))[::-1]
         if self.n_alphas < 1 or not 0 < self.eps < 1:
             raise ParameterError(f"n_alphas is {self.n_alphas}, eps {self.eps}: use at least 1, and a share below 1")
-        largest = lambda_max(data.X, data.target.y, **self._options(data))
-        return largest * np.geomspace(1, self.eps, self.n_alphas)
+        return self._largest(data) * np.geomspace(1, self.eps, self.n_alphas)
 
     def _scores(self, data: _Data, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         """One fold's score of every strength on the rows `test`; classes it never saw have probability zero."""

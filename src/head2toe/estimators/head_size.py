@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 from head2toe.errors import ParameterError
@@ -17,8 +18,8 @@ def check_head_size(share: Any) -> None:
     ------
     ParameterError
     """
-    number = isinstance(share, int | float) and not isinstance(share, bool)
-    if share is not None and not (number and share > 0):
+    number = isinstance(share, Real) and not isinstance(share, bool)
+    if share is not None and not (number and float(share) > 0):
         raise ParameterError(f"head_size is {share!r}: give a share of the backbone's bytes such as 0.01, or None")
 
 

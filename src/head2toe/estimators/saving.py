@@ -145,7 +145,10 @@ def _plain(value: Any) -> Any:
 
 def _from_plain(name: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return dict(value["pairs"])
+        try:
+            return dict(value["pairs"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProbeFormatError(f"the probe's parameter {name} is damaged: save it again") from error
     return tuple(value) if isinstance(value, list) and name != "layers" else value
 
 

@@ -16,7 +16,7 @@ from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingL
 from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
-from head2toe.features.table import TEXT_COLUMNS, Row, missing_labels, read_table
+from head2toe.features.table import PREDICTED, TEXT_COLUMNS, Row, missing_labels, read_table
 from head2toe.features.texts import Texts
 
 LONGEST = 200  # characters of a name in a message
@@ -179,7 +179,8 @@ def _table_of(tree: Tree) -> str | None:
         return named[0] if named else None
     header = tree.text(tables[0]).split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
     columns = {column.strip().strip('"') for column in header.replace(";", ",").replace("\t", ",").split(",")}
-    return tables[0] if columns & {"path", "file"} else None
+    predictions = columns == set(PREDICTED)  # of an earlier `head2toe predict`: no list of the folder's pictures
+    return tables[0] if columns & {"path", "file"} and not predictions else None
 
 
 def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[list[str], int]:
@@ -242,7 +243,7 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
     try:
         with np.load(path, allow_pickle=False) as arrays:
             prefix = _array_prefix(list(arrays.files), path, split)
-            images = ArrayImages(arrays[f"{prefix}images"])
+            images = _array_images(arrays[f"{prefix}images"], f"{path}: {prefix}images")
             key, lacking = _label_key(list(arrays.files), prefix, path, label)
             labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
             lacking = lacking or missing
@@ -256,6 +257,16 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
         raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
     names = [f"{prefix}images[{i}]" for i in range(len(images))]
     return LabelledImages(images, labels, names, str(path), lacking)
+
+
+def _array_images(array: Any, place: str) -> ArrayImages:
+    try:
+        return ArrayImages(array)
+    except DataFormatError as error:
+        shape = " x ".join(map(str, array.shape)) or "one value"
+        raise DataFormatError(
+            f"{place} are {array.dtype}, {shape}: store uint8, (n, height, width) or (n, height, width, 3)"
+        ) from error
 
 
 def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:

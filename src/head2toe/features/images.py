@@ -72,12 +72,18 @@ def as_images(obj: Any) -> Images:
     if is_tensor(obj) or (isinstance(obj, np.ndarray) and obj.dtype.kind not in "OUST"):
         return ArrayImages(obj)
     items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
+    if isinstance(items, np.ndarray) and items.ndim == 2 and items.shape[1] == 1:
+        items = items[:, 0]  # a table of one column
     if isinstance(items, np.ndarray) and items.ndim == 1:
         items = items.tolist()
     if isinstance(obj, str | os.PathLike):
         raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.features.read_data(path)")
     if isinstance(items, Sequence) and not isinstance(items, bytes):
         return ItemImages(list(items))
+    if hasattr(obj, "columns"):
+        raise DataFormatError(
+            'images are a table of several columns: pass the one with the files, such as table["path"]'
+        )
     raise DataFormatError(f"images are a {type(obj).__name__}: pass {_TAKEN}")
 
 

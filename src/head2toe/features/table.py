@@ -10,6 +10,7 @@ from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
 
 FILE_COLUMNS = ("path", "file")
 TEXT_COLUMNS = ("text",)
+PREDICTED = ("path", "class", "probability")  # of a table of predictions of images
 _LONGEST = 2**24  # characters of a cell: csv's own limit is shorter than some texts
 _SURPLUS = "\0"  # no column has this name
 _LABEL_COLUMNS = ("class_name", "label")
@@ -54,7 +55,7 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
     """
     records = _records(data, place)
     columns = list(records[0][1])
-    file_column = next((name for name in wanted if name in columns), None)
+    file_column = next((column for name in wanted for column in columns if column.lower() == name), None)
     if file_column is None:
         hint = " (a column text goes with a backbone of hf-text/)" if "text" in columns else ""
         raise DataFormatError(

@@ -1,0 +1,209 @@
+"""Networks as people write them: what is told, what is refused, and rows that are those of the network run by hand."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from head2toe.errors import ParameterError, PreprocessingError
+from head2toe.features.extractor import extract
+from head2toe.features.hooks import run
+from head2toe.features.noise import noise_batch
+from head2toe.features.plan import Plan
+from head2toe.features.taps import layers
+
+QUIET = {"dtype": "float32", "device": "cpu", "progress": False}
+
+
+class Net(nn.Module):
+    """Convolution, activation, pooling, classifier; what comes in between is up to the child."""
+
+    def __init__(self, channels: int = 8, classes: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.act = nn.Conv2d(3, channels, 3, padding=1), nn.ReLU()
+        self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(channels, classes)
+
+    def middle(self, maps: Tensor) -> Tensor:
+        return maps
+
+    def pooled(self, x: Tensor) -> Tensor:
+        return self.pool(self.middle(self.act(self.conv(x)))).flatten(1)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.fc(self.pooled(x))
+
+
+class MergesBatchAndChannels(Net):
+    def middle(self, maps: Tensor) -> Tensor:
+        b, c, h, w = maps.shape
+        groups = maps.view(b * 4, -1, h, w)
+        return (groups * groups.mean((2, 3), keepdim=True)).view(b, c, h, w)
+
+
+class Squeezes(Net):
+    def pooled(self, x: Tensor) -> Tensor:
+        return self.pool(self.act(self.conv(x))).squeeze()
+
+
+@pytest.mark.parametrize("network", [MergesBatchAndChannels, Squeezes])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_rows_are_the_network_s_whatever_the_batch(own, pictures, network, batch_size):
+    backbone = own(network())
+    plan = Plan.build(layers(backbone), (8,))
+    rows = extract(backbone, pictures(5), plan, **QUIET, batch_size=batch_size).rows
+    images = backbone.preprocessing.batch([backbone.preprocessing.image(pictures(5)[i]) for i in range(5)])
+    with torch.no_grad():
+        expected = backbone.module.pooled(images)
+    found = torch.from_numpy(rows[:, plan.columns("linear")])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class NormsTheBatch(Net):
+    def middle(self, maps: Tensor) -> Tensor:
+        return nn.functional.batch_norm(maps, None, None, training=True)
+
+
+def test_rows_that_depend_on_the_company_are_told(own, caplog):
+    with caplog.at_level(logging.WARNING):
+        layers(own(NormsTheBatch()))
+    assert "in other company" in caplog.text and "running statistics" in caplog.text
+
+
+@pytest.mark.parametrize("channels", [32, 16])
+def test_a_normed_cube_is_told_by_wider_images(own, channels):
+    """Means over places are alike for all channels after instance norm: only the axes that grow tell the places."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1, stride=32 // channels),
+        nn.InstanceNorm2d(channels),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, 4),
+    )
+    first = layers(own(network))[0]
+    assert first.shape == (channels, channels, channels) and not first.channels_last
+
+
+@dataclass
+class Outcome:
+    logits: Tensor
+    note: str = ""
+
+
+SHAPES = {
+    "one logit": lambda made: made[:, 0],
+    "dataclass": Outcome,
+    "beside a loss": lambda made: {"loss": made.sum(), "out": made},
+    "after None": lambda made: (None, [made]),
+    "beside a table": lambda made: {"grid": torch.zeros(5, 2), "cls": made},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_classifier_is_found_behind_whatever_stands_around_its_output(own, shape, caplog):
+    class Wrapped(Net):
+        def forward(self, x: Tensor) -> Any:
+            return SHAPES[shape](super().forward(x))
+
+    network = Wrapped(classes=1 if shape == "one logit" else 4)
+    with caplog.at_level(logging.WARNING):
+        found = layers(own(network))
+    assert [layer.name for layer in found if layer.penultimate] == ["fc:input"] and not caplog.text
+
+
+def test_what_has_no_row_an_image_is_no_layer(own):
+    class Tables(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prototypes, self.proj = nn.Parameter(torch.rand(3, 8)), nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+
+        def forward(self, x: Tensor) -> Any:
+            return self.pooled(x) @ self.proj(self.prototypes).T
+
+    names = [layer.name for layer in layers(own(Tables()))]
+    assert names and not any("proj" in name for name in names)
+
+
+def test_images_of_another_size_than_the_noise_are_told(own, pictures):
+    from head2toe.backbones import load
+
+    backbone = load(Net(), preprocessing=lambda image: torch.zeros(3, image.height, image.height))
+    plan = Plan.build(layers(backbone), (8,), statistics=())
+    with pytest.raises(PreprocessingError, match="resize all to one size"):
+        extract(backbone, pictures(2), plan, **QUIET)
+
+
+def test_imaginary_parts_survive_bfloat16(own, pictures):
+    class Rotary(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            turns = torch.polar(torch.ones(4), torch.linspace(0.5, 2, 4))
+            self.register_buffer("turns", turns)
+
+        def pooled(self, x: Tensor) -> Tensor:
+            pairs = torch.view_as_complex(super().pooled(x).float().unflatten(1, (4, 2)).contiguous())
+            return torch.view_as_real(pairs * self.turns).flatten(1).to(x.dtype)
+
+    backbone = own(Rotary())
+    plan = Plan.build(layers(backbone), (8,))
+    exact, half = (
+        extract(backbone, pictures(4), plan, **{**QUIET, "dtype": dtype}).rows for dtype in ("float32", "bfloat16")
+    )
+    assert np.linalg.norm(half - exact) < 0.02 * np.linalg.norm(exact)
+
+
+class Stubborn(Net):
+    def middle(self, maps: Tensor) -> Tensor:
+        assert maps.dtype == torch.float32, "float32 alone"
+        return maps
+
+
+def test_what_does_not_run_in_a_format_says_so(own, pictures):
+    backbone = own(Stubborn())
+    plan = Plan.build(layers(backbone), (8,))
+    assert extract(backbone, pictures(2), plan, **{**QUIET, "dtype": "auto"}).dtype == "float32"
+    with pytest.raises(ParameterError, match=r"does not run in bfloat16 .*float32 alone.*: use 'float32' or 'auto'"):
+        extract(backbone, pictures(2), plan, **{**QUIET, "dtype": "bfloat16"})
+
+
+def test_a_network_that_keeps_what_it_made_can_be_trained_afterwards(own):
+    class Lazy(Net):
+        table: Tensor | None = None
+
+        def pooled(self, x: Tensor) -> Tensor:
+            if self.table is None:
+                self.table = torch.linspace(0, 1, 8)[None]
+            return super().pooled(x) * self.table
+
+    network = Lazy()
+    backbone = own(network)
+    layers(backbone)
+    run(network, noise_batch(backbone, 2))
+    network.requires_grad_(True)
+    network(noise_batch(backbone, 2)).sum().backward()
+    assert network.conv.weight.grad is not None
+
+
+def test_a_class_token_without_a_batch_axis_is_one(own):
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.cls_token = nn.Parameter(torch.randn(1, 8))
+            self.patch_embed, self.act, self.fc = nn.Conv2d(3, 8, 8, stride=8), nn.GELU(), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            patches = self.patch_embed(x).flatten(2).transpose(1, 2)
+            tokens = torch.cat([self.cls_token.expand(len(x), 1, 8), patches], dim=1)
+            return self.fc(self.act(tokens)[:, 0])
+
+    found = {layer.name: layer for layer in layers(own(Tokens()))}
+    assert (found["act"].prefix, found["act"].grid) == (1, (4, 4))
