@@ -19,8 +19,8 @@ average (ResNet-50), level with fine-tuning, at a hundredth of its training and 
 `{bench_paper.SMALL}` is the embedded backbone on images of {bench_paper.PIXELS} pixels, for methods that train the
 network. `head2toe` is this package's search, `head2toe-equal` the same with the paper's candidates alone,
 `head2toe-reference` the recipe of the official code. A mean stands where all its tasks have been measured by a method.
-Where methods of a backbone were measured on different machines, its seconds are not those of one of them. Some cells are
-older than details of the search as it is now ([which test images were looked at](test-images.md)).
+Where methods of a backbone were measured on different machines, its seconds are not those of one of them. Some cells
+are older than details of the search as it is now ([which test images were looked at](test-images.md)).
 """
 
 

@@ -119,6 +119,19 @@ def test_the_classifier_is_found_behind_whatever_stands_around_its_output(own, s
     assert [layer.name for layer in found if layer.penultimate] == ["fc:input"] and not caplog.text
 
 
+def test_of_several_heads_the_one_that_makes_the_output_counts(own):
+    class TwoHeads(Net):
+        def __init__(self) -> None:
+            super().__init__(classes=10)
+            self.other = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Any:
+            z = self.pooled(x)
+            return self.fc(z), self.other(z.sin())
+
+    assert [layer.name for layer in layers(own(TwoHeads())) if layer.penultimate] == ["fc:input"]
+
+
 def test_what_has_no_row_an_image_is_no_layer(own):
     class Tables(Net):
         def __init__(self) -> None:

@@ -309,17 +309,18 @@ def _is_part(name: str, module: nn.Module) -> bool:
 def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | None:
     """Find the classifier's input.
 
-    Without a named classifier it is the input of the last `Linear` that ran, provided that layer makes the network's
-    output (a vector) from a vector, be it through an increasing function such as softmax or tanh; otherwise the network
-    has no classifier and its output is the features.
+    Without a named classifier it is the input of the last `Linear` that makes the network's output (a vector) from a
+    vector, be it through an increasing function such as softmax or tanh; where none does, the network has no classifier
+    and its output is the features.
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
     if not inputs:
         return output
-    entry, vector = inputs[-1], inputs[-1].layer.kind == "vector"
     if backbone.classifier is None:
-        return entry if vector and _makes(entry, output) else output
+        makers = (one for one in reversed(inputs) if one.layer.kind == "vector" and _makes(one, output))
+        return next(makers, output)
+    entry, vector = inputs[-1], inputs[-1].layer.kind == "vector"
     # A head that pools by attention reads tokens, and neither their mean nor the first makes its output.
     pools_otherwise = not vector and entry.made and output is not None and output.made and not _makes(entry, output)
     return output if pools_otherwise else entry
