@@ -295,7 +295,7 @@ def test_predictions_never_replace_a_file_unasked(run, probe, folder, tmp_path):
 
 OUTPUTS = {
     "predict": ("PROBE", "DATA", "--out"),
-    "compare": ("DATA", "--test", "DATA", "--out"),
+    "compare": ("DATA", "--split", "train", "--test-split", "test", "--out"),
     "extract": ("DATA", "--out"),
     "demo": ("--out",),
     "experiment": ("offset", "--data", "DATA", "--out"),
