@@ -141,7 +141,7 @@ def test_a_disk_that_fills_is_told_in_one_line(run, probe, folder, tmp_path, mon
 
 def test_commands_that_compare_by_images_refuse_other_backbones(run, folder, tmp_path):
     for command in (
-        ("compare", folder, "--test", folder, "--backbone", "hf-text/some/model"),
+        ("compare", folder, "--split", "train", "--test-split", "test", "--backbone", "hf-text/some/model"),
         ("vtab", "run", "--task", f"one={folder}", "--backbone", "hf-audio/some/model", "--out", tmp_path / "cells"),
     ):
         done = run(*command)
