@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from head2toe.features.hooks import runs
+
 MOMENTUM = 0.9
 
 
@@ -100,15 +102,12 @@ def products(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def _layout(network: nn.Module, images: Tensor) -> torch.memory_format:
-    """Channels last trains a quarter faster, but code such as `x.view(len(x), -1)` of a map does not run on it."""
+    """Channels last trains faster, but code such as `x.view(len(x), -1)` of a map does not run on it."""
     if images.ndim != 4:
         return torch.preserve_format
-    try:
-        with torch.no_grad(), products(images.device):
-            network.eval()(images.to(memory_format=torch.channels_last))
-    except RuntimeError:
-        return torch.contiguous_format
-    return torch.channels_last
+    with products(images.device):
+        fits = runs(network.eval(), images.to(memory_format=torch.channels_last))
+    return torch.channels_last if fits else torch.contiguous_format
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
@@ -101,7 +100,7 @@ def _several(name: str, value: Any, kind: type, wanted: str) -> tuple[Any, ...]:
         return (value,)
     if value is not None and not isinstance(value, Iterable):
         raise ParameterError(f"{name} is {value!r}: use {wanted}")
-    return tuple(value or ()) if not isinstance(value, np.ndarray) else tuple(value.tolist())
+    return () if value is None else tuple(value)
 
 
 def columns_of(plan: features.Plan) -> Columns:

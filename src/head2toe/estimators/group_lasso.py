@@ -21,7 +21,6 @@ from head2toe.estimators.labels import Target, as_labels, row_weights, sample_we
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
 
 Rows = np.ndarray | torch.Tensor
-_ROUNDING = 10  # units in the last place of the largest number of X that a gradient may be off by
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -109,7 +108,7 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         greatest = max(float(data.X.max()), -float(data.X.min()))
         precision = np.finfo(np.float32 if self.dtype == "float32" or "32" in str(data.X.dtype) else np.float64).eps
         weights = np.ones(1) if self.group_weights is None else np.asarray(self.group_weights, np.float64)
-        if largest > _ROUNDING * precision * greatest / weights.min():
+        if largest > precision * greatest / weights.min():
             return largest
         warnings.warn("no feature tells the classes apart: nothing is selected", UserWarning, stacklevel=4)
         return (greatest or 1.0) / weights.min()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.errors import ParameterError
-from head2toe.features.hooks import run
+from head2toe.features.hooks import REFUSALS, run, runs
 from head2toe.features.noise import noise_batch
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 # bfloat16 has to pay for its fewer digits.
 _WORTH_IT = 1.1
 _TRIAL_IMAGES = 8
-# What networks say of a format or a layout that they do not take, or of being copied.
-_REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 _TRIAL_SECONDS = 1.0
 
 # Verdicts of this process: the same network on the same device is tried once.
@@ -140,7 +138,7 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
     Raises
     ------
     ParameterError
-        Unknown dtype or device, or float16 on a CPU.
+        Unknown dtype or device, float16 on a CPU, or a format that the network does not run in.
     """
     check(device, dtype)
     where = find_device(device)
@@ -149,11 +147,13 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
         return _settled(backbone, Prepared(_moved(backbone.module, where), where, precision))
     if dtype == "auto":
         return _on_cpu(backbone, *_trial(backbone))
+    if dtype == "float32":
+        return _on_cpu(backbone, dtype, "asked for")
+    images = noise_batch(backbone, 2)
     try:
         prepared = _on_cpu(backbone, dtype, "asked for")
-        if dtype != "float32":
-            run(prepared.module, prepared.batch(noise_batch(backbone, 2)))
-    except _REFUSALS as error:
+        run(prepared.module, prepared.batch(images))
+    except REFUSALS as error:
         raise ParameterError(f"{backbone.spec} {_cannot(dtype, error)}: use 'float32' or 'auto'") from error
     return prepared
 
@@ -172,21 +172,14 @@ def _settled(backbone: Backbone, prepared: Prepared) -> Prepared:
     known = _layouts.setdefault(backbone.module, {})
     key = str(prepared.device), replace(prepared.precision, reason="")
     if key not in known:
-        known[key] = _runs(prepared, noise_batch(backbone, 2))  # of one image more views are allowed
+        images = prepared.batch(noise_batch(backbone, 2))  # of one image more views are allowed
+        with prepared.context():
+            known[key] = runs(prepared.module, images)
     if known[key]:
         return prepared
     own = prepared.module is not backbone.module  # whose weights are left as they are
     module = prepared.module.to(memory_format=torch.contiguous_format) if own else prepared.module  # type: ignore[call-overload]
     return replace(prepared, module=module, channels_last=False)
-
-
-def _runs(prepared: Prepared, images: Tensor) -> bool:
-    try:
-        with prepared.context():
-            run(prepared.module, prepared.batch(images))
-    except _REFUSALS:  # if it is for another reason, it comes again
-        return False
-    return True
 
 
 def _for_accelerator(device: torch.device, dtype: str) -> Precision:
@@ -227,7 +220,7 @@ def _race(backbone: Backbone) -> tuple[str, str]:
     try:
         half = _on_cpu(backbone, "bfloat16", "tried")
         run(half.module, half.batch(images))
-    except _REFUSALS as error:
+    except REFUSALS as error:
         return "float32", _cannot("bfloat16", error)
     runners["bfloat16"] = half
     seconds = dict.fromkeys(runners, float("inf"))

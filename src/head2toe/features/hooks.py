@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 See = Callable[[str, str, int, Any], None]
 
+# What networks say of a format or a layout that they do not take.
+REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 # What a dict-like output (Hugging Face's ModelOutput) is asked for, in this order.
 _OUTPUT_KEYS = ("logits", "pooler_output", "last_hidden_state")
 
@@ -95,6 +97,15 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
     finally:
         for handle in handles:
             handle.remove()
+
+
+def runs(module: nn.Module, batch: Tensor) -> bool:
+    """Whether the network takes a batch in its format and layout."""
+    try:
+        run(module, batch)
+    except REFUSALS:  # if it is for another reason, it comes again
+        return False
+    return True
 
 
 def run(module: nn.Module, batch: Tensor) -> Any:

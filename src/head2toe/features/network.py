@@ -54,8 +54,8 @@ class _Work:
         """Begin with another batch."""
         self._seen.clear()
 
-    def check(self, key: tuple[str, str, int], tensor: Tensor | None, count: int) -> None:
-        """Refuse what is not as it was when the layers were listed.
+    def checked(self, key: tuple[str, str, int], tensor: Tensor | None, count: int) -> Tensor:
+        """The tensor; refuse what is not as it was when the layers were listed.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class _Work:
                 "leave it out with a layer pattern"
             )
         if layer.kind == "sequence":
-            return
+            return tensor
         made, listed = Shape(layer.canonical(tensor).shape[1:]), layer.shape
         if layer.kind == "map":
             listed = (*listed[1:], listed[0])
@@ -77,6 +77,7 @@ class _Work:
                 f"layer {layer.name} gave {' x '.join(map(str, made))} numbers for these images, and "
                 f"{' x '.join(map(str, listed))} when layers were listed: let the preprocessing resize all to one size"
             )
+        return tensor
 
     def take(self, key: tuple[str, str, int], tensor: Tensor) -> Tensor | None:
         """Return what is pooled, channels last, when the last part of it has come."""
@@ -184,9 +185,7 @@ class PooledNetwork:
         if key not in self._waiting:
             return
         work = self._work[key]
-        tensor = first_tensor(value, len(self._rows))
-        work.check(key, tensor, len(self._rows))
-        assert tensor is not None
+        tensor = work.checked(key, first_tensor(value, len(self._rows)), len(self._rows))
         complete = work.take(key, tensor)
         if complete is not None:
             self._pool(complete, work)
