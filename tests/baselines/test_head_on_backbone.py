@@ -24,7 +24,7 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def plan(backbone):
-    return features.Plan.build(features.layers(backbone), (16,))
+    return features.Plan.build(features.layers(backbone), (16,), statistics=features.STATISTICS)
 
 
 def head(plan, count=60, classes=3):
@@ -137,3 +137,14 @@ def test_low_rank_updates_and_the_backbone_are_the_network_that_was_trained(back
     batch = given.batch(given.x)
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(batch), trained(batch))
+
+
+def test_under_autocast_the_head_still_says_nearly_the_same(backbone, plan):
+    """On a GPU products are made in bfloat16; statistics of its outputs must not be."""
+    network, given = HeadOnBackbone(backbone.module, plan, head(plan)).eval(), pixels()
+    with torch.no_grad():
+        expected = network(given.batch(given.x))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = network(given.batch(given.x))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.15 * expected.abs().max().item(), rtol=0)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from head2toe.baselines.training import keep_statistics
 from head2toe.features import Plan
 from head2toe.features.hooks import first_tensor, watch
-from head2toe.features.pooling import Operation, operation
+from head2toe.features.narrowing import narrow
+from head2toe.features.pooled_layer import pooled_layers
 from head2toe.probes import LinearHead
 
 
@@ -43,13 +44,10 @@ class HeadOnBackbone(nn.Module):
         for part in self.backbone.modules():
             if getattr(part, "inplace", False):
                 part.inplace = False  # an output that is pooled must live until the backward pass
-        kept, places = plan.restrict(head.indices.numpy())
-        self._layers = {layer.key: layer for layer in kept.layers}
-        self._work: dict[str, list[tuple[Operation, int]]] = {layer.name: [] for layer in kept.layers}
-        for number, block in enumerate(kept.blocks):
-            self._work[block.layer].append((operation(block.operation), number))
-        self.size = math.sqrt(len(places))
-        self.register_buffer("places", torch.from_numpy(places))
+        few = narrow(plan, head.indices.numpy())
+        self._layers = pooled_layers(few.plan, few.parts)
+        self.size = math.sqrt(len(few.places))
+        self.register_buffer("places", torch.from_numpy(few.places))
         self.register_buffer("mean", head.mean.clone())
         self.register_buffer("scale", head.scale.clone())
         self.coef = nn.Parameter(head.coef * self.size)
@@ -63,21 +61,28 @@ class HeadOnBackbone(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Logits (B, c) of a batch (B, channels, H, W)."""
-        parts: dict[int, Tensor] = {}
+        pooled: dict[int, Tensor] = {}  # by the first of their columns
 
         def see(name: str, where: str, call: int, value: Any) -> None:
             layer = self._layers.get((name, where, call))
             if layer is None:
                 return
-            tensor = first_tensor(value, len(batch))
-            assert tensor is not None, f"{layer.name} gave no tensor"
-            own = layer.canonical(tensor.clone())  # a later in-place operation may overwrite it
-            for pooling, number in self._work[layer.name]:
-                parts[number] = pooling.apply(own)
+            tensor = layer.checked((name, where, call), first_tensor(value, len(batch)), len(batch))
+            # Of a copy: a later in-place operation may overwrite the tensor.
+            complete = layer.take((name, where, call), tensor.clone())
+            if complete is not None:
+                pooled.update((columns.start, part) for columns, part in layer.pool(_exact(complete)))
 
+        for layer in self._layers.values():
+            layer.forget()
         with watch(self.backbone, {key[:2] for key in self._layers}, see):
             self.backbone(batch)
-        rows = torch.cat([parts[number] for number in sorted(parts)], dim=1)[:, self.places]
+        rows = torch.cat([pooled[start] for start in sorted(pooled)], dim=1)[:, self.places]
         z = (rows - self.mean) / self.scale
         with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16
             return (z / self.size) @ self.coef.T + self.intercept
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """A variance is the difference of two means: in half precision nothing would be left of it."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

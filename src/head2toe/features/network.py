@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from head2toe.errors import NoLayerError, NotFiniteError, PreprocessingError
-from head2toe.features.axes import Shape
+from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.hooks import first_tensor, run, watch
-from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import Operation, Statistic, operation
-from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
+from head2toe.features.pooled_layer import PooledLayer, pooled_layers
+from head2toe.features.reductions import Scratch
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
 # poolings of the same piece cost little. Casting whole outputs costs ten times as much in page faults alone.
@@ -25,71 +23,6 @@ _PIECE = 1 << 20
 
 class _Stop(BaseException):
     """Ends a forward pass when all that is needed has been seen; no `except Exception` on the way may swallow it."""
-
-
-class _Work:
-    """What is done with one layer's output: operations that stand alone, and statistics with their reductions.
-
-    A layer put together from parts of others waits until all of them have been seen.
-    """
-
-    def __init__(self, layer: Layer, parts: Sequence[Part]) -> None:
-        self.layer = layer
-        self.sources = {part.layer.key: part.layer for part in parts} or {layer.key: layer}
-        self.alone: list[tuple[Operation, slice]] = []
-        self.statistics: list[tuple[Statistic, slice]] = []
-        self.reductions: tuple[Reduction, ...] = ()
-        self._channels = {part.layer.key: torch.from_numpy(part.channels) for part in parts}
-        self._seen: dict[tuple[str, str, int], Tensor] = {}
-
-    def add(self, pooling: Operation, columns: slice) -> None:
-        """Put the result of an operation into some columns."""
-        if not isinstance(pooling, Statistic):
-            self.alone.append((pooling, columns))
-            return
-        self.statistics.append((pooling, columns))
-        self.reductions = economical((*self.reductions, *pooling.reductions()), self.layer.shape)
-
-    def forget(self) -> None:
-        """Begin with another batch."""
-        self._seen.clear()
-
-    def checked(self, key: tuple[str, str, int], tensor: Tensor | None, count: int) -> Tensor:
-        """The tensor; refuse what is not as it was when the layers were listed.
-
-        Raises
-        ------
-        PreprocessingError
-        """
-        layer = self.sources[key]
-        if tensor is None or not tensor.ndim or len(tensor) != count:
-            raise PreprocessingError(
-                f"layer {layer.name} gave no row for each of {count} images, though it did when layers were listed: "
-                "leave it out with a layer pattern"
-            )
-        if layer.kind == "sequence":
-            return tensor
-        made, listed = Shape(layer.canonical(tensor).shape[1:]), layer.shape
-        if layer.kind == "map":
-            listed = (*listed[1:], listed[0])
-        if made != listed:
-            raise PreprocessingError(
-                f"layer {layer.name} gave {' x '.join(map(str, made))} numbers for these images, and "
-                f"{' x '.join(map(str, listed))} when layers were listed: let the preprocessing resize all to one size"
-            )
-        return tensor
-
-    def take(self, key: tuple[str, str, int], tensor: Tensor) -> Tensor | None:
-        """Return what is pooled, channels last, when the last part of it has come."""
-        whole = self.sources[key].canonical(tensor)
-        if not self._channels:
-            return whole
-        # Not `index_select`, which passes over the tensor once for every channel.
-        self._seen[key] = whole.gather(-1, self._channels[key].to(whole.device).expand(*whole.shape[:-1], -1))
-        if len(self._seen) < len(self.sources):
-            return None
-        pieces = [self._seen[key] for key in self.sources]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
 
 class PooledNetwork:
@@ -122,11 +55,7 @@ class PooledNetwork:
         self.plan = plan
         self.context = context
         self.stop_early = stop_early
-        work = {layer.name: _Work(layer, (parts or {}).get(layer.name, ())) for layer in plan.layers}
-        for block in plan.blocks:
-            work[block.layer].add(operation(block.operation), slice(block.start, block.stop))
-        needed = {block.layer for block in plan.blocks}
-        self._work = {key: one for name, one in work.items() if name in needed for key in one.sources}
+        self._layers = pooled_layers(plan, parts or {})
         self._buffer = torch.empty(0, plan.d)
         self._scratch = Scratch()
         self._squares = Scratch()
@@ -163,16 +92,16 @@ class PooledNetwork:
 
     def _rows_of(self, batch: Tensor) -> Tensor:
         self._rows = self._room(len(batch), batch.device)
-        self._waiting = set(self._work)
-        for work in self._work.values():
-            work.forget()
+        self._waiting = set(self._layers)
+        for layer in self._layers.values():
+            layer.forget()
         try:
-            with self.context(), watch(self.module, {key[:2] for key in self._work}, self._see):
+            with self.context(), watch(self.module, {key[:2] for key in self._layers}, self._see):
                 run(self.module, batch)
         except _Stop:
             pass
         if self._waiting:
-            names = sorted(self._work[key].sources[key].name for key in self._waiting)
+            names = sorted(self._layers[key].sources[key].name for key in self._waiting)
             raise NoLayerError(
                 f"layers {', '.join(names[:5])} did not run on these images, though they did when they were listed: "
                 "the network's way depends on its input; leave them out with a layer pattern"
@@ -184,25 +113,25 @@ class PooledNetwork:
         key = (name, where, call)
         if key not in self._waiting:
             return
-        work = self._work[key]
-        tensor = work.checked(key, first_tensor(value, len(self._rows)), len(self._rows))
-        complete = work.take(key, tensor)
+        layer = self._layers[key]
+        tensor = layer.checked(key, first_tensor(value, len(self._rows)), len(self._rows))
+        complete = layer.take(key, tensor)
         if complete is not None:
-            self._pool(complete, work)
+            self._pool(complete, layer)
         self._waiting.discard(key)
         if not self._waiting and self.stop_early:
             raise _Stop
 
-    def _pool(self, tensor: Tensor, work: _Work) -> None:
+    def _pool(self, tensor: Tensor, layer: PooledLayer) -> None:
         step = _step(tensor[0].numel()) if tensor.device.type == "cpu" else len(tensor)
-        reduced = Reduced(work.reductions, self._squares)
+        reduced = layer.reduced(self._squares)
         for start in range(0, len(tensor), step):
             piece = self._as_float32(tensor[start : start + step])
             rows = self._rows[start : start + step]
-            for pooling, columns in work.alone:
+            for pooling, columns in layer.alone:
                 rows[:, columns].copy_(pooling.apply(piece))
             reduced.add(piece)
-        for pooling, columns in work.statistics:
+        for pooling, columns in layer.statistics:
             self._rows[:, columns].copy_(pooling.finish(reduced))
 
     def _as_float32(self, piece: Tensor) -> Tensor:

@@ -56,8 +56,9 @@ class MeanSquares:
 
     def of(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
         places = _places(tensor, self.prefix)
-        squares = places.square() if places.requires_grad else torch.square(places, out=scratch.like(places))
-        return squares.mean(1)
+        if places.requires_grad or places.dtype != torch.float32:
+            return places.square().mean(1)
+        return torch.square(places, out=scratch.like(places)).mean(1)
 
 
 @dataclass(frozen=True)
