@@ -150,7 +150,7 @@ def _import_transformers(prefix: str) -> None:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError(f"{prefix} backbones need transformers: pip install 'head2toe[hf]'") from error
+        raise MissingDependencyError(f"{prefix} backbones need transformers: pip install transformers") from error
 
 
 def _snapshot(prefix: str, repo: str, revision: str | None, descriptions: list[str]) -> Path:

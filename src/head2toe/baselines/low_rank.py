@@ -86,5 +86,5 @@ def _peft() -> Any:
     try:
         import peft
     except ImportError as error:
-        raise MissingDependencyError("LoRA needs peft: pip install 'head2toe[paper]'") from error
+        raise MissingDependencyError("LoRA needs peft: pip install peft") from error
     return peft

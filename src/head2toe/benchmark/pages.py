@@ -13,18 +13,22 @@ LEAD = """\
 # The paper's experiments, done again
 
 This page is made by a program from the records of the experiments: no figure in it is typed by hand. `make reproduce`
-runs what is missing and writes the page again; `head2toe experiment NAME --data DATA --out DIR` runs one on your own
-data.
+runs what is missing and writes the page again. It needs the folder `shared` beside the checkout, with the tasks below
+in `shared/data` and backbones in `shared/weights`, which are not handed out with the package (licences differ). On
+your own data, a folder, CSV, zip or npz with a training and a test split, the command under each heading runs one
+(drawing takes the extra `paper`, matplotlib).
 
 The paper is Evci, Dumoulin, Larochelle, Mozer, "Head2Toe: Utilizing Intermediate Representations for Better Transfer
 Learning", ICML 2022 ([arXiv 2201.03529](https://arxiv.org/abs/2201.03529)). It measures ResNet-50 and ViT-B/16 on the
 19 tasks of VTAB-1k. What follows is measured on smaller backbones and a small VTAB of nine tasks with 1000 training
-images each, on two processor cores; so what can be compared is which way an effect points and how large it is, not a
-single accuracy.
+images each, on two processor cores (fine-tuning by the official schedule alone: on a GPU); so what can be compared is
+which way an effect points and how large it is, not a single accuracy.
 
 In all experiments features are selected inside the training images only, and anew in each fold where a fraction or a
-ridge strength is chosen by cross-validation. All heads are ridge regressions on the class indicators, in closed form,
-unless it says otherwise. Error bars are one standard error of the test images drawn.
+ridge strength is chosen by cross-validation. In the experiments after the table, **Head2Toe is the paper's method**,
+with its pooling, features ranked by the group lasso and a ridge regression on the class indicators, in closed form;
+the linear probe is such a ridge regression too. So their accuracies are not those of `head2toe` and `linear` in the
+table. Error bars are one standard error of the test images drawn.
 """
 
 
@@ -58,6 +62,7 @@ def _section(name: str, record: dict[str, Any], figures: str) -> str:
     findings = "\n".join(f"- {sentence}" for sentence in record["findings"])
     return (
         f"## {chosen.title}\n\n"
+        f"`head2toe experiment {name} --data DATA --out DIR`\n\n"
         f"**The paper.** {chosen.paper}\n\n"
         f"**Here.** {_measured_on(record)}\n\n"
         f"{findings}\n\n"
@@ -74,8 +79,15 @@ def _measured_on(record: dict[str, Any]) -> str:
     wide = record["settings"]["target_sizes"][0]
     return (
         f"Tasks (training / test images): {tasks}. Backbone: {networks}; target size {wide} where no other is named. "
-        f"{record['cpu_seconds']:.0f} CPU-seconds."
+        f"{_trained(record)}{record['cpu_seconds']:.0f} CPU-seconds."
     )
+
+
+def _trained(record: dict[str, Any]) -> str:
+    """How large and how long, where whole networks were trained."""
+    sides = dict.fromkeys(row["image_size"] for row in record["rows"] if "image_size" in row)
+    steps = record["settings"]["steps"]
+    return "".join(f"Images of {side} pixels; networks were trained for {steps} steps. " for side in sides)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

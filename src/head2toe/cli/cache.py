@@ -18,7 +18,11 @@ def cache(
     as_json: bool,
     progress: bool,  # noqa: ARG001 - there is nothing to wait for
 ) -> None:
-    """List the cached features, or delete them."""
+    """List the cached features, or delete them.
+
+    `fit` keeps the rows of its images, so that another fit of them need not run the network; the folder is the one of
+    this system for caches, and the rows that were not used for longest go when there are more than 10 GB.
+    """
     from head2toe.features import Cache
 
     kept = Cache()

@@ -31,7 +31,13 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     "the network: head2toe-ft, head2toe-ft+, lora, finetune, finetune-official, scratch; finetune-cost for its "
     "cost alone.",
 )
-@click.option("--seeds", metavar="I,J,...", default="0", show_default=True, help="Of folds and first weights.")
+@click.option(
+    "--seeds",
+    metavar="I,J,...",
+    default="0",
+    show_default=True,
+    help="Of folds and first weights: 0,1,2 for three runs.",
+)
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
 @click.option(
     "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."

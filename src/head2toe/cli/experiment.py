@@ -97,10 +97,11 @@ def experiment(
 ) -> None:
     """Run an experiment of the Head2Toe paper, and write NAME.csv, NAME.json, NAME.svg and NAME.png into DIR.
 
-    One extra layer beside the last; fine-tuning as an affine map; domain affinity against gain; groups at growing
-    offset in the order of relevance; scores of relevance; features against whole layers; the fraction kept; the target
-    size, and several at once; features selected on another task; kept features of each layer; stability; fewer training
-    images; several backbones; a hidden layer in the head; normalisation.
+    NAME is one-layer (one extra layer beside the last), affine (fine-tuning as an affine map), affinity (to the
+    domain, against gain), offset (groups at growing offset in the order of relevance), scorers (of relevance),
+    whole-layers (against single features), fraction (that is kept), target-size, several-sizes (at once), other-task
+    (that features are selected on), kept-layers (features kept of each), stability, shots (fewer training images),
+    backbones (several), hidden-layer (in the head) or normalisation.
     """
     from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
     from head2toe.benchmark.experiments.running import run_experiment

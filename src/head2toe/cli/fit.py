@@ -90,10 +90,13 @@ def fit(
     """
     from head2toe import Head2ToeClassifier
     from head2toe.artifacts import check_output
+    from head2toe.errors import ParameterError
     from head2toe.features import read_data
 
     start = time.perf_counter()
     check_output(out, overwrite=overwrite)
+    if weights is not None and len(specs) > 1:
+        raise ParameterError("--weights goes with one --backbone: of several, give weights=[...] in Python")
     classifier = Head2ToeClassifier(
         alone_or_all(specs),
         weights=weights,

@@ -70,8 +70,12 @@ def list_tasks(
     "--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="See head2toe fit --help."
 )
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
-@click.option("--methods", metavar="A,B,...", default=_DEFAULT_METHODS, show_default=True, help="What to run.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="So many runs of each.")
+@click.option(
+    "--methods", metavar="A,B,...", default=_DEFAULT_METHODS, show_default=True, help="Of those of head2toe compare."
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="So many runs of each, from seed 0 on."
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Gradient steps of one training of a whole network.")
 @click.option(
     "--test-limit", type=click.IntRange(min=1), metavar="N", help="At most N test images; no VTAB figure then."

@@ -176,7 +176,10 @@ EXPERIMENT = Experiment(
     paper="To first order fine-tuning adds an affine map of the activations of all layers to the logits (section 2), "
     "which motivates a linear head on all layers.",
     differs="The paper argues with the formula; here the pieces are measured on a fine-tuned network. Features are "
-    "pooled, and the weights of the affine maps are fitted to the fine-tuned logits of the training images.",
+    "pooled, and the weights of the affine maps are fitted to the fine-tuned logits of the training images. An "
+    "explained variance below 0 is worse than the mean of the logits: the steps of fine-tuning are so long that the "
+    "first-order network leaves what it approximates. Its head on frozen weights is the fine-tuned head on the rows of "
+    "the network before.",
     measure=measure,
     draw=draw,
     findings=findings,

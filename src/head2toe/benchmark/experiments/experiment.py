@@ -80,6 +80,6 @@ def complete(rows: Rows, by: str) -> list[Any]:
 
 
 def ordered(means: dict[Any, float]) -> str:
-    """Names and means, best first, as text."""
+    """Names, which may hold commas and numbers, and means, best first, as text."""
     ranked: Sequence[tuple[Any, float]] = sorted(means.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{name} {value:.1f}" for name, value in ranked)
+    return "; ".join(f"{name}: {value:.1f}" for name, value in ranked)

@@ -52,7 +52,7 @@ def load() -> Any:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingDependencyError("figures need matplotlib: pip install 'head2toe[paper]'") from None
+        raise MissingDependencyError("figures need matplotlib: pip install matplotlib") from None
     return mpl
 
 

@@ -71,7 +71,7 @@ def findings(rows: Rows) -> list[str]:
     return [
         (
             f"Mean accuracy with single features {means[0.0]:.1f}, with whole layers {means[1.0]:.1f}; "
-            f"the best step is a = {first:g} with {means[first]:.1f}."
+            f"the best step from the first (a = 0) to the second (a = 1) is a = {first:g} with {means[first]:.1f}."
         )
     ]
 

@@ -167,7 +167,7 @@ def _camelyon(folder: Path, split: str) -> Part:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise MissingDependencyError("PatchCamelyon's files need h5py: pip install 'head2toe[vtab]'") from error
+        raise MissingDependencyError("PatchCamelyon's files need h5py: pip install h5py") from error
     stem = folder / f"camelyonpatch_level_2_split_{split}"
     try:
         images: Any = h5py.File(f"{stem}_x.h5", "r")["x"]

@@ -75,7 +75,7 @@ def _load(name: str) -> Mapping[str, Any]:
         import datasets
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            "data sets of Hugging Face need the package datasets: pip install 'head2toe[vtab]'"
+            "data sets of Hugging Face need the package datasets: pip install datasets"
         ) from error
     folder = Path(name).expanduser()
     try:
