@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import ablation_page, kernels, records, selections
 from benchmarks.bench_main_job import BACKBONES, SHARED, TASKS, spec
-from head2toe.cli.output import write_text
+from head2toe.whole_files import write_text
 
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")  # tasks that measure the statistics one by one
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)

@@ -1,6 +1,6 @@
 """What extraction costs beside the bare network, what `predict` reaches, and whether memory stays flat.
 
-    python benchmarks/bench_extraction.py --weights ../shared/weights/resnet50
+    python -m benchmarks.bench_extraction --weights ../shared/weights/resnet50
 
 Writes benchmarks/results/extraction.json. Four measurements:
 
@@ -39,7 +39,6 @@ from PIL import Image
 from benchmarks.bench_main_job import SHARED
 from head2toe.backbones import Backbone, Preprocessing, load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
-from head2toe.cli.output import write_text
 from head2toe.features.dtype import prepare
 from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
@@ -48,6 +47,7 @@ from head2toe.features.network import PooledNetwork
 from head2toe.features.plan import Plan
 from head2toe.features.pooling_rules import STATISTICS
 from head2toe.features.taps import layers, noise_batch
+from head2toe.whole_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
 WEIGHTS = SHARED / "weights" / "resnet50"
@@ -168,10 +168,8 @@ def truncation(backbone: Backbone, dtype: str, rounds: int) -> dict[str, Any]:
 
 def peak_memory(n: int) -> float:
     """Peak resident megabytes of a fresh process that extracts n images to disk."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench_extraction as b; b.one_run({n})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    code, root = f"from benchmarks.bench_extraction import one_run; one_run({n})", Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root)
     return float(done.stdout)
 
 

@@ -198,8 +198,7 @@ def _print(rows: list[tuple]) -> None:
 
 
 def _told(done: int, total: int, text: str) -> None:
-    if text != "training" and not text.startswith(("fine-tuning", "training from")):
-        print(f"  {done}/{total} {text}", file=sys.stderr, flush=True)
+    print(f"  {done}/{total} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

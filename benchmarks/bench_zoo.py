@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.records import read, write
-from head2toe.cli.output import write_text
+from head2toe.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "backbones.md"

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from head2toe.cli.output import write_text
+from head2toe.whole_files import write_text
 
 FOLDER = Path(__file__).parent / "results"
 

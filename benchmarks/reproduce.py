@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import bench_paper, main_table, records
 from benchmarks.bench_main_job import SHARED, TASKS, spec
-from head2toe.cli.output import write_text
+from head2toe.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = records.FOLDER / "experiments"

@@ -99,3 +99,8 @@ class OutputExistsError(Head2ToeError):
 
 class ProbeFormatError(Head2ToeError):
     """A probe folder that cannot be read."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in a line of at most 300 characters; its class where it says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

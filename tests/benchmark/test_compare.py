@@ -95,7 +95,7 @@ def test_the_official_schedule_has_steps_and_batches_of_its_own(task, monkeypatc
 
     load = backbones.load
     monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
-    monkeypatch.setattr(networks, "OFFICIAL_STEPS", 6)
+    monkeypatch.setattr(networks, "FINETUNING_STEPS", 6)
     found = run(task, ("finetune", "finetune-official"), steps=12)
     official, short = found["finetune-official"], found["finetune"]
     assert official.choice["steps"] == 6 and official.choice["batch_size"] == 128

@@ -13,12 +13,11 @@ from head2toe.backbones.hf_repository import (
     config_of,
     find_repository,
     load_model,
-    one_line,
     quiet,
 )
 from head2toe.backbones.sequence_encoder import SequenceEncoder, classifier_of
 from head2toe.backbones.waveforms import WaveformPreprocessing
-from head2toe.errors import PreprocessingError, UnknownBackboneError
+from head2toe.errors import PreprocessingError, UnknownBackboneError, one_line
 
 PREFIX = "hf-audio/"
 _SAMPLES = "input_values"  # what a model of samples calls its input

@@ -18,6 +18,7 @@ from head2toe.errors import (
     MissingDependencyError,
     UnknownBackboneError,
     WeightsMismatchError,
+    one_line,
 )
 
 _WEIGHTS = (["*.safetensors", "*.safetensors.index.json"], ["pytorch_model*.bin", "pytorch_model.bin.index.json"])
@@ -138,11 +139,6 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
         if bars:
             logging.enable_progress_bar()
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message without line ends, cut."""
-    return " ".join(str(error).split())[:300]
 
 
 def _import_transformers(prefix: str) -> None:

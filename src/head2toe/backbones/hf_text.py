@@ -15,12 +15,11 @@ from head2toe.backbones.hf_repository import (
     config_of,
     find_repository,
     load_model,
-    one_line,
     quiet,
 )
 from head2toe.backbones.sequence_encoder import SequenceEncoder, classifier_of
 from head2toe.backbones.tokens import TextPreprocessing
-from head2toe.errors import PreprocessingError, UnknownBackboneError
+from head2toe.errors import PreprocessingError, UnknownBackboneError, one_line
 
 PREFIX = "hf-text/"
 _TOKENS = "input_ids"  # what a text model calls its input

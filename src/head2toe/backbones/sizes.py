@@ -13,7 +13,7 @@ import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.preprocessing import Preprocessing
-from head2toe.errors import ParameterError
+from head2toe.errors import ParameterError, one_line
 
 
 def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
@@ -45,7 +45,7 @@ def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
             _interpolate(made.module, height, width)
             _try(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
     except Exception as error:  # whatever a network says of a shape that it cannot take
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ParameterError(f"{backbone.spec} takes no images of {height} x {width} pixels: {reason}") from error
     return made
 

@@ -16,7 +16,7 @@ from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.backbones.weights_file import load_strictly
-from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
+from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
 _LOADING = (RuntimeError, OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
@@ -111,8 +111,8 @@ def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
         raise
     except _LOADING as error:
         if not pretrained or name.startswith((LOCAL, HUB)) or "state_dict" in str(error):
-            raise WeightsMismatchError(f"timm/{name} cannot be loaded: {_one_line(error)}") from error
-        raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {_one_line(error)}") from error
+            raise WeightsMismatchError(f"timm/{name} cannot be loaded: {one_line(error)}") from error
+        raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {one_line(error)}") from error
 
 
 def classifier_of(module: torch.nn.Module) -> str | None:
@@ -139,7 +139,3 @@ def _revision(name: str, module: torch.nn.Module) -> str | None:
         return cached_commit(repository, revision or None) or revision or None
     config: dict[str, Any] = getattr(module, "pretrained_cfg", None) or {}
     return config.get("tag") or None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -15,7 +15,7 @@ from head2toe.backbones.hub import PATIENCE
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.backbones.weights_file import load_strictly
-from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
+from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
 PREFIX = "torchvision/"
 _HEADS = ("fc", "classifier", "head", "heads")
@@ -88,7 +88,7 @@ def _pretrained(model: str, entry: Any) -> torch.nn.Module:
     try:
         return models.get_model(model, weights=entry, progress=False)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise WeightsMismatchError(f"torchvision/{model} cannot be loaded from {file}: {reason}") from error
 
 

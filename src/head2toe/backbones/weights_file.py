@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from head2toe.errors import WeightsMismatchError
+from head2toe.errors import WeightsMismatchError, one_line
 
 _TORCH = (".pth", ".pt")
 
@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True) if path.suffix in _TORCH else load_file(path)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise WeightsMismatchError(f"{path} is not a {kind}: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsMismatchError(f"{path} is not a {kind}: save model.state_dict() alone")

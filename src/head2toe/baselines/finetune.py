@@ -114,7 +114,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         pictures = as_images(images)
         if len(pictures) != len(numbers):
             raise DataFormatError(f"{len(pictures)} images but {len(numbers)} labels: give one label an image")
-        device, network = find_device(self.device), self._network(len(self.classes_))
+        device, network = find_device(self.device), self.untrained(len(self.classes_))
         pixels, split = Pixels.of(pictures, self.preprocessing_), self._split(numbers)
         schedule = Schedule(self.steps, 0.0, self.batch_size, self.random_state)
         tuned = tune(lambda _: copy.deepcopy(network), pixels, torch.from_numpy(numbers), split, schedule,
@@ -143,7 +143,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         if not self.learning_rates or min(self.learning_rates) <= 0:
             raise ParameterError(f"learning_rates = {self.learning_rates}: give one or more numbers above 0")
 
-    def _network(self, c: int) -> nn.Module:
+    def untrained(self, c: int) -> nn.Module:
         """The untrained network with a new head for c classes; sets `preprocessing_`."""
         backbone = backbones.load(self.backbone, preprocessing=self.preprocessing, image_size=self.image_size)
         if backbone.classifier is None:

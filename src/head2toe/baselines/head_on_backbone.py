@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.baselines.training import keep_statistics
+from head2toe.errors import NoLayerError
 from head2toe.features import Plan
 from head2toe.features.hooks import first_tensor, watch
 from head2toe.features.narrowing import narrow
@@ -46,6 +47,7 @@ class HeadOnBackbone(nn.Module):
                 part.inplace = False  # an output that is pooled must live until the backward pass
         few = narrow(plan, head.indices.numpy())
         self._layers = pooled_layers(few.plan, few.parts)
+        self._blocks = len(few.plan.blocks)
         self.size = math.sqrt(len(few.places))
         self.register_buffer("places", torch.from_numpy(few.places))
         self.register_buffer("mean", head.mean.clone())
@@ -60,7 +62,13 @@ class HeadOnBackbone(nn.Module):
         return self
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Logits (B, c) of a batch (B, channels, H, W)."""
+        """Logits (B, c) of a batch (B, channels, H, W).
+
+        Raises
+        ------
+        NoLayerError
+            A layer that the head reads did not run.
+        """
         pooled: dict[int, Tensor] = {}  # by the first of their columns
 
         def see(name: str, where: str, call: int, value: Any) -> None:
@@ -77,6 +85,11 @@ class HeadOnBackbone(nn.Module):
             layer.forget()
         with watch(self.backbone, {key[:2] for key in self._layers}, see):
             self.backbone(batch)
+        if len(pooled) < self._blocks:
+            raise NoLayerError(
+                "layers that the head reads did not run on these images, though they did when they were listed: "
+                "the network's way depends on its input; leave them out with a layer pattern"
+            )
         rows = torch.cat([pooled[start] for start in sorted(pooled)], dim=1)[:, self.places]
         z = (rows - self.mean) / self.scale
         with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16

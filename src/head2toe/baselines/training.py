@@ -63,6 +63,11 @@ def train(
         Rows of `x` to the network's input, float32 (B, channels, H, W).
     told : callable
         Given the number of steps done, after each.
+
+    Returns
+    -------
+    Module
+        `network`, in eval mode.
     """
     device = device_of(network)
     layout = _layout(network, batch(x[:2]).to(device))

@@ -57,8 +57,8 @@ class Tuned:
 
     @property
     def accuracy(self) -> float:
-        """On the held-out images, at the learning rate chosen."""
-        return max(row["accuracy"] for row in self.table)
+        """On the held-out images, at the learning rate chosen; NaN without a table."""
+        return max((row["accuracy"] for row in self.table), default=math.nan)
 
 
 def tune(
@@ -92,6 +92,10 @@ def tune(
         Told after every gradient step.
     device : device or str
         Where the networks are trained; the one returned stays there.
+
+    Returns
+    -------
+    Tuned
     """
     tried = tuple(rates) if len(rates) > 1 else ()
     total = (len(tried) + 1) * schedule.steps

@@ -19,6 +19,7 @@ from head2toe.estimators.labels import Target
 from head2toe.probes.folds import Fold, stratified_folds
 
 FOLDS = 5
+VALIDATION = f"{FOLDS} folds"  # how they are told in a choice
 
 Progress = Callable[[int, int, str], None]
 
@@ -39,6 +40,10 @@ class Cell:
     progress : callable(done, total, text)
     steps : int
         Gradient steps of one training of a network.
+    made : Rows, optional
+        Rows of the training images; None where no method reads rows.
+    preprocessing : Preprocessing or callable, optional
+        As for `backbones.load`.
     device : str
         Where networks are trained, as for `head2toe.features.extract`.
     fitted : dict of str to Fitted
@@ -82,7 +87,7 @@ class Cell:
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        """The folds that every method is cross-validated on."""
+        """The folds of methods that cross-validate on rows; the search makes the same, of few images more."""
         return stratified_folds(self.y, FOLDS, random_state=self.seed)
 
     @cached_property

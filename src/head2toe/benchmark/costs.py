@@ -139,21 +139,6 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
 }
 
 
-def linear_flops(n: int, forward: int, features: int, classes: int, batch: int, steps: int) -> int:
-    """Of the paper's linear probe: ``n f + 6 * 2048 * C * B * T``, its penultimate layer being 2048 wide."""
-    return n * forward + 6 * features * classes * batch * steps
-
-
-def head2toe_flops(n: int, forward: int, d: int, kept: int, classes: int, batch: int, steps: int) -> int:
-    """Of the paper's Head2Toe: ``n f + 6 D C B T + 6 K C B T``."""
-    return n * forward + 6 * (d + kept) * classes * batch * steps
-
-
-def finetuning_flops(forward: int, batch: int, steps: int) -> int:
-    """Of fine-tuning: ``3 f B T``; backward costs twice the forward pass."""
-    return 3 * forward * batch * steps
-
-
 def stored_bytes(tensors: Mapping[str, torch.Tensor]) -> int:
     """Bytes of the safetensors file that holds these tensors; it is written, measured and deleted."""
     with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:

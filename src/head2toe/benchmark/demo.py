@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from head2toe import Head2ToeClassifier, __version__, backbones, features
 from head2toe.backbones import Backbone, Preprocessing
@@ -135,13 +134,13 @@ def _page(task: EmbeddedTask, preprocessing: Preprocessing, steps: int, told: _S
 
 def _measured_linear(task: EmbeddedTask, preprocessing: Preprocessing) -> dict[str, Any]:
     probe, seconds = _timed_fit(_linear_probe(preprocessing), task)
-    costs = (seconds, _bytes(probe.probe_.linear_head_), _frozen_flops(task, preprocessing))
+    costs = (seconds, _bytes(probe.probe_.linear_head_), _frozen_flops(probe, task))
     return _result("Linear probe", probe.linear_predict(task.test_images), task, *costs)
 
 
 def _measured_head2toe(task: EmbeddedTask, preprocessing: Preprocessing) -> tuple[Head2ToeClassifier, dict[str, Any]]:
     probe, seconds = _timed_fit(_classifier(preprocessing), task)
-    costs = (seconds, _bytes(probe.probe_.head_), _frozen_flops(task, preprocessing))
+    costs = (seconds, _bytes(probe.probe_.head_), _frozen_flops(probe, task))
     return probe, {**_result("Head2Toe", probe.predict(task.test_images), task, *costs), "lead": True}
 
 
@@ -154,12 +153,10 @@ def _measured_network(
     return _result(method, network.predict(task.test_images), task, *costs)
 
 
-def _frozen_flops(task: EmbeddedTask, preprocessing: Preprocessing) -> int:
+def _frozen_flops(probe: Head2ToeClassifier, task: EmbeddedTask) -> int:
     """A frozen network sees each training image once, forward; what is computed on the rows is not counted."""
-    module = backbones.load("embedded").module
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(torch.zeros(1, 3, *preprocessing.size))
-    return len(task.train_images) * counter.get_total_flops()
+    assert probe.flops_ is not None, "it was fitted on images"
+    return len(task.train_images) * probe.flops_
 
 
 def _classifier(preprocessing: Preprocessing, **parameters: Any) -> Head2ToeClassifier:

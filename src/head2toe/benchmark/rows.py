@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +15,13 @@ import numpy as np
 from head2toe import Head2ToeClassifier, features
 from head2toe.backbones import Backbone
 from head2toe.estimators.frozen import columns_of
-from head2toe.estimators.networks import Networks
 from head2toe.features.costs import costs
-from head2toe.features.pooling import operation
+from head2toe.features.store import room_for
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import Standardised
 
 PAPER_SIZES = (512, 2048)
 LAST_BLOCKS = "last blocks"
-_IN_MEMORY = 2**30  # bytes of rows that stay in memory
 _BLOCK = re.compile(r"^((?:[A-Za-z_]\w*\.)+?\d+(?:\.\d+)*(?:\.blocks\.\d+)?)(?:\.|$)")
 
 
@@ -85,15 +81,14 @@ def layout(backbone: Backbone, target_sizes: Sequence[int] | None = None) -> tup
 
     Without target sizes, the classifier's own and `PAPER_SIZES`.
     """
-    classifier = Head2ToeClassifier() if target_sizes is None else Head2ToeClassifier(target_sizes=tuple(target_sizes))
-    plan, _ = classifier._lay_out(Networks((backbone,)))  # noqa: SLF001 - the same columns as the classifier's own
+    classifier, found = Head2ToeClassifier(), features.layers(backbone)
+    plan = features.Plan.build(found, target_sizes or classifier.target_sizes, statistics=classifier.statistics)
     own = tuple(name for name in plan.views if name != LINEAR_VIEW)
-    found = features.layers(backbone)
     sizes = PAPER_SIZES if target_sizes is None else target_sizes
     paper = features.Plan.build(found, sizes)
     wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in sizes}
-    plan = _extended(plan, {name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
-    return _extended(plan, {LAST_BLOCKS: last_blocks(found)}), own
+    plan = plan.with_views({name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
+    return plan.with_views({LAST_BLOCKS: last_blocks(found)}), own
 
 
 def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[str, str]]:
@@ -126,27 +121,10 @@ def extracted(
         Methods can only be compared on the same images: each must be readable.
     """
     plan, own = layout(backbone, target_sizes)
-    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-        store = None if plan.bytes(len(images)) <= _IN_MEMORY else Path(folder) / "rows"
+    with room_for(plan.bytes(len(images))) as store:
         start = time.perf_counter()
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start
         total = costs(backbone, plan.layers).total
         paper = tuple(str(size) for size in sorted(set(target_sizes or PAPER_SIZES)))
         yield Rows(found.rows, plan, own, paper, seconds, total, found.dtype)
-
-
-def _extended(plan: features.Plan, views: dict[str, list[tuple[str, str]]]) -> features.Plan:
-    """The plan with more views of (layer, operation) pairs; blocks that it lacks come after its own."""
-    blocks = list(plan.blocks)
-    numbers = {(block.layer, block.operation): i for i, block in enumerate(blocks)}
-    added = {}
-    for name, pairs in views.items():
-        for layer, text in pairs:
-            if (layer, text) in numbers:
-                continue
-            start = blocks[-1].stop if blocks else 0
-            numbers[layer, text] = len(blocks)
-            blocks.append(features.Block(layer, text, start, start + operation(text).size(plan.by_name[layer].shape)))
-        added[name] = tuple(sorted(numbers[pair] for pair in pairs))
-    return features.Plan(plan.layers, tuple(blocks), {**plan.views, **added})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, data_options, images_alone, output_options
-from head2toe.cli.output import check_file, emit, table, write_text
+from head2toe.cli.output import check_file, emit, table
+from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.benchmark.compare import Outcome
@@ -124,8 +125,7 @@ def _percent(value: float | None) -> str:
 
 
 def _told(done: int, total: int, text: str) -> None:
-    if text != "training":  # every gradient step of a network
-        click.echo(f"{done}/{total} {text}", err=True)
+    click.echo(f"{done}/{total} {text}", err=True)
 
 
 def _listed(text: str) -> list[str]:

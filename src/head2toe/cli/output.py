@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from head2toe.errors import OutputExistsError, ParameterError
+from head2toe.whole_files import replacing
 
 if TYPE_CHECKING:
     from head2toe.features import Skipped
@@ -97,27 +97,8 @@ def write_csv(path: Path | None, header: Sequence[str], rows: Iterable[Sequence[
     if path is None:
         _write_rows(sys.stdout, header, rows)
         return
-    with _replacing(path) as file:
-        _write_rows(file, header, rows)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
-    with _replacing(path) as file:
-        file.write(text)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    """A file beside it that takes its place in the end."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        # Names of files that are no text are written as the bytes that they are.
-        with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        _write_rows(file, header, rows)  # names of files that are no text: as the bytes that they are
 
 
 def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

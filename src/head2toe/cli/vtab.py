@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options
-from head2toe.cli.output import check_file, emit, resuming, table, write_text
+from head2toe.cli.output import check_file, emit, resuming, table
 from head2toe.errors import Head2ToeError, ParameterError
+from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.benchmark.vtab import LoadedTask, Presence

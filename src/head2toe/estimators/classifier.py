@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -26,9 +24,9 @@ from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
 from head2toe.estimators.training_set import Readable, TrainingSet
+from head2toe.features.dtype import find_device
+from head2toe.features.store import room_for
 from head2toe.probes import Columns, SearchResult
-
-_IN_MEMORY = 2**30  # bytes of rows that stay in memory without a cache
 
 
 class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
@@ -322,11 +320,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """The rows, from the cache or into it, or where they do no harm."""
         options = {"dtype": self.dtype, "strict": self.strict, **self._options()}
         cache = self._cache()
-        if cache is not None or plan.bytes(len(images)) <= _IN_MEMORY:
-            yield networks.extract(images, plan, cache, **options)
-            return
-        with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-            yield networks.extract(images, plan, Path(folder) / "rows", **options)
+        with nullcontext(cache) if cache is not None else room_for(plan.bytes(len(images))) as place:
+            yield networks.extract(images, plan, place, **options)
 
     def _search(self, readable: Readable, plan: features.Plan, network_bytes: int) -> FeatureProbe:
         most = most_features(self.head_size, network_bytes, len(np.unique(readable.labels)))
@@ -382,7 +377,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """The number format of the training rows, unless the caller or the device wants another."""
         if self.dtype != "auto":
             return self.dtype
-        on_cpu = self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available())
+        on_cpu = find_device(self.device).type == "cpu"
         return "auto" if "float16" in self.dtype_.split(",") and on_cpu else self.dtype_
 
     def _verified_networks(self) -> Networks:

@@ -232,7 +232,7 @@ class MultinomialGroupLasso(_GroupLasso):
 
         Raises
         ------
-        OneClassError, MissingLabelError, ParameterError
+        OneClassError, MissingLabelError, ParameterError, DataFormatError, NotFiniteError
         """
         if self.ratio is not None and not 0 < self.ratio <= 1:
             raise ParameterError(f"ratio is {self.ratio!r}: use a number above 0 and at most 1, or None")

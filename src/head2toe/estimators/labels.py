@@ -23,6 +23,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
     UnreadableImageError,
+    one_line,
 )
 from head2toe.features import LabelledImages, Skipped
 
@@ -192,7 +193,7 @@ def row_weights(
     try:
         factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
     except ValueError as error:
-        raise ParameterError(f"class_weight: {' '.join(str(error).split())}") from error
+        raise ParameterError(f"class_weight: {one_line(error)}") from error
     return sample_weight * factors[target.y]
 
 

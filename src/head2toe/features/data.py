@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError
+from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError, one_line
 from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
@@ -250,7 +250,7 @@ def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledIm
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
-        raise DataFormatError(f"{path} cannot be read as .npz: {' '.join(str(error).split())}") from error
+        raise DataFormatError(f"{path} cannot be read as .npz: {one_line(error)}") from error
     if not len(images):
         raise EmptyDataError(f"{path}: {prefix}images has no image")
     if labels is not None and len(labels) != len(images):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _BACKGROUND = (255, 255, 255)
@@ -173,4 +173,4 @@ def _cause(error: Exception) -> str:
         return f"more pixels than the {Image.MAX_IMAGE_PIXELS:,} that Pillow's Image.MAX_IMAGE_PIXELS takes for safe"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from head2toe.errors import ParameterError
+from head2toe.errors import ParameterError, one_line
 from head2toe.features.hooks import REFUSALS, run, runs
 from head2toe.features.noise import noise_batch
 
@@ -159,7 +159,7 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
 
 
 def _cannot(dtype: str, error: Exception) -> str:
-    return f"does not run in {dtype} ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    return f"does not run in {dtype} ({type(error).__name__}: {one_line(error)})"
 
 
 def _on_cpu(backbone: Backbone, dtype: str, reason: str) -> Prepared:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 from head2toe.features.decoding import decode
 from head2toe.features.images import Images, ItemImages
 from head2toe.features.lock import Lock
@@ -182,7 +182,7 @@ class Archive:
             with self._lock:
                 return self._zip.read(info)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError) as error:
-            raise UnreadableImageError(f"{name} in {self.place}: {' '.join(str(error).split())}") from error
+            raise UnreadableImageError(f"{name} in {self.place}: {one_line(error)}") from error
 
     def identity(self, name: str) -> str:
         """What the zip's directory says of a member's content: checksum and size."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 from head2toe.features.decoding import decode, is_tensor, picture
 from head2toe.features.lock import Lock
 
@@ -194,7 +194,7 @@ class DatasetImages:
             if isinstance(item, Image.Image):
                 item.load()  # Pillow reads the file only now, which the dataset's other items may share
         except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
-            raise UnreadableImageError(f"image {i}: {' '.join(str(error).split())}") from error
+            raise UnreadableImageError(f"image {i}: {one_line(error)}") from error
         return item
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.errors import NoLayerError, NotFiniteError
+from head2toe.features.batch import is_out_of_memory
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
@@ -81,11 +82,13 @@ class PooledNetwork:
             A layer gave NaN or infinity.
         NoLayerError
             A layer did not run: the network takes other ways for other images.
+        PreprocessingError
+            A layer's output is not as it was when layers were listed.
         """
         try:
             return self._rows_of(batch)
-        except (RuntimeError, IndexError, ValueError):
-            if len(batch) != 1 or not batch.is_floating_point():
+        except (RuntimeError, IndexError, ValueError) as error:  # PreprocessingError is a ValueError
+            if len(batch) != 1 or not batch.is_floating_point() or _is_no_matter_of_shape(error):
                 raise
         # `x.squeeze()` takes the axis of a single image away too.
         return self._rows_of(batch.repeat(2, *[1] * (batch.ndim - 1)))[:1]
@@ -156,6 +159,10 @@ class PooledNetwork:
                     f"Layer {block.layer!r} gave NaN or infinity ({block.operation}): leave it out with a pattern, or, "
                     "in another format, try dtype='float32'."
                 )
+
+
+def _is_no_matter_of_shape(error: Exception) -> bool:
+    return isinstance(error, NotFiniteError) or (isinstance(error, RuntimeError) and is_out_of_memory(error))
 
 
 def _step(size: int) -> int:

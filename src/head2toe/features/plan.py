@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -128,6 +128,15 @@ class Plan:
             builder.block(by_name[name], text)
         return cls(layers, tuple(builder.blocks), {})
 
+    def with_views(self, views: Mapping[str, Iterable[tuple[str, str]]]) -> Plan:
+        """Return the plan with more views of (layer, operation) pairs; blocks that it lacks come after its own."""
+        builder = _Builder(self.blocks)
+        added = {
+            name: tuple(sorted(builder.block(self.by_name[layer], text) for layer, text in pairs))
+            for name, pairs in views.items()
+        }
+        return replace(self, blocks=tuple(builder.blocks), views={**self.views, **added})
+
     @property
     def d(self) -> int:
         """Number of columns."""
@@ -213,9 +222,9 @@ def _layer(data: dict[str, Any]) -> Layer:
 class _Builder:
     """Hands out columns, once for each (layer, operation) pair."""
 
-    def __init__(self) -> None:
-        self.blocks: list[Block] = []
-        self._numbers: dict[tuple[str, str], int] = {}
+    def __init__(self, blocks: Iterable[Block] = ()) -> None:
+        self.blocks = [*blocks]
+        self._numbers = {(block.layer, block.operation): number for number, block in enumerate(self.blocks)}
 
     def block(self, layer: Layer, text: str) -> int:
         key = (layer.name, text)

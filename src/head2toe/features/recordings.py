@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 from head2toe.features.decoding import is_tensor
 from head2toe.features.images import file_identity
 
@@ -132,7 +132,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks with remarks and the like
             rate, samples = wavfile.read(io.BytesIO(data))
     except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UnreadableImageError(f"{os.fspath(path)}: no .wav file that can be read ({reason})") from error
     return Recording(_scaled(samples if samples.ndim == 1 else _mixed(samples)), int(rate))
 

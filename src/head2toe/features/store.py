@@ -11,7 +11,9 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from head2toe.features.images import Images
 
 SCHEMA = 1
+_IN_MEMORY = 2**30  # bytes of rows that stay in memory where nobody keeps them
 Rows = npt.NDArray[np.float32]
 
 # What a request is made of, in the words of an error message.
@@ -146,7 +149,7 @@ class Store:
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise StoreFormatError(f"{self.folder} exists and is no feature store: choose another folder")
         if not self.complete:
-            self._check_disk()
+            _check_disk(self.folder, (self.n - self._progress.rows) * self.d * 4)
             self._begin(request)
 
     @property
@@ -256,10 +259,6 @@ class Store:
         except (KeyError, TypeError) as error:
             raise StoreFormatError(f"{path} is damaged: delete the folder {self.folder}") from error
 
-    def _check_disk(self) -> None:
-        needed = (self.n - self._progress.rows) * self.d * 4
-        check_disk(self.folder, needed)
-
     def _begin(self, request: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._progress.read:
@@ -269,7 +268,17 @@ class Store:
         _write_json(self.folder / "manifest.json", request)
 
 
-def check_disk(folder: Path, needed: int) -> None:
+@contextmanager
+def room_for(needed: int) -> Iterator[Path | None]:
+    """Where rows of so many bytes go that nobody keeps: None, in memory, or a temporary folder's store."""
+    if needed <= _IN_MEMORY:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
+        yield Path(folder) / "rows"
+
+
+def _check_disk(folder: Path, needed: int) -> None:
     """Raise DiskFullError if `needed` bytes do not fit where `folder` is or will be."""
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(place).free

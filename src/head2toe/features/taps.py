@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
+from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError, one_line
 from head2toe.features.axes import Key, Shape, described, is_open
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.layer import Layer
@@ -259,7 +259,7 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
     try:
         return run(backbone.module, batch)
     except Exception as error:  # whatever a network says of images that do not suit it
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise PreprocessingError(
             f"{backbone.spec} does not run on images {tuple(batch.shape[1:])} as its preprocessing makes them "
             f"({type(error).__name__}: {reason}): pass the size and channels that it takes, and a module that takes "

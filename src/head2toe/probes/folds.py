@@ -26,6 +26,11 @@ def stratified_folds(y: np.ndarray, k: int, *, repeats: int = 1, random_state: i
     y : int64 array of shape (n,)
     k : int
         2 <= k <= n.
+
+    Raises
+    ------
+    ValueError
+        Another k.
     """
     if not 2 <= k <= len(y):
         raise ValueError(f"{len(y)} images cannot be split into {k} folds: use between 2 and {len(y)} folds")

@@ -107,7 +107,7 @@ def lambda_max(
 ) -> float:
     """The smallest lambda whose solution is zero: ``max_j ||X_j' theta_0||_2 / w_j``.
 
-    theta_0 is the gradient of the loss at the intercept alone, in closed form; arguments as in `group_lasso`.
+    theta_0 is the gradient of the loss at the intercept alone, in closed form. Arguments, errors: as in `group_lasso`.
     """
     return _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, 0.0, dtype).largest
 
@@ -164,7 +164,7 @@ def group_lasso(
 
     Raises
     ------
-    ParameterError, DataFormatError
+    ParameterError, DataFormatError, NotFiniteError
     """
     problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
     return _solve(problem, _strength(strength, ridge), tolerance, max_iter, start)
@@ -195,6 +195,15 @@ def group_lasso_path(
         By default `count` values in geometric progression from lambda_max to ``ratio * lambda_max``.
     X, y, and the others
         As in `group_lasso`.
+
+    Returns
+    -------
+    list of GroupLassoResult
+        The largest lambda first.
+
+    Raises
+    ------
+    ParameterError, DataFormatError, NotFiniteError
     """
     problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
     if strengths is None:

@@ -7,7 +7,7 @@ that code: batches are drawn in a new order every epoch (there, once); the subgr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,7 +213,6 @@ def fit_recipe(
     columns: Columns,
     view: str,
     recipe: Recipe,
-    told: Callable[[str], None] = lambda text: None,
 ) -> RecipeHead:
     """The whole recipe on rows (n, d) of a view: scores, selection, head.
 
@@ -225,16 +224,12 @@ def fit_recipe(
     columns, view
         What the columns are, and which of them to use.
     recipe : Recipe
-    told : callable(text)
-        Told before each of the two trainings.
     """
     indices, spans = columns.indices(view), tap_spans(columns, view)
     target, classes = torch.from_numpy(np.asarray(y, np.int64)), int(np.max(y)) + 1
-    told("scores")
     rows = unit_norm(gathered(X, indices), spans)
     scores = train_head(rows, target, classes, recipe, penalty=recipe.penalty).scores
     del rows  # as large as X
-    told("head")
     return head_on_best(X, target, classes, indices, spans, scores, recipe)
 
 

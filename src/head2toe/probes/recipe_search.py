@@ -161,8 +161,9 @@ def reference_search(
     settings: SearchSettings | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """`search` by the published recipe, cross-validated on the same folds: minutes where `search` takes seconds.
+    """`search` by the published recipe: minutes where `search` takes seconds.
 
+    Cross-validated on the same folds, but without repeats where images are few, unless the settings ask for them.
     Views, fractions, folds and seed of the settings are used; the linear probe is the recipe's head, without penalty,
     on the linear view. Both heads are a `RecipeHead`.
     """

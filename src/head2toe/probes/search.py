@@ -9,10 +9,8 @@ import numpy as np
 import torch
 
 from head2toe.probes.bank import GramBank
-from head2toe.probes.choice import Ballot
 from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
-from head2toe.probes.evidence import Evidence, weights_of_several
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
@@ -28,8 +26,8 @@ from head2toe.probes.settings import (
     CROSS_ENTROPY,
     DISCRIMINANT,
     DISTILLED,
-    EQUAL,
     FRACTIONS,
+    LINEAR,
     LOGISTIC,
     RIDGE,
     Candidate,
@@ -38,11 +36,11 @@ from head2toe.probes.settings import (
     SearchSettings,
 )
 from head2toe.probes.standardised import Joined, Standardised
+from head2toe.probes.standings import Standings
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 2
 TAUGHT = 1  # of these, with unlabelled rows
-LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 
 Progress = Callable[[int, int, str], None]
 
@@ -76,6 +74,15 @@ def search(
     unlabelled : float32 array or memmap (u, d), optional
         Rows of unknown class. They take no part in scoring features, and no part in the linear probe.
     progress : callable(done, total, text), optional
+
+    Returns
+    -------
+    SearchResult
+
+    Raises
+    ------
+    ValueError
+        Fewer than two folds, or more than rows.
     """
     return _Search(X, y, columns, settings or SearchSettings(), sample_weight, unlabelled, progress).run()
 
@@ -109,7 +116,6 @@ class _Search:
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
         self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
-        self.told_apart = weights_of_several(numbers, self.labels.weight)
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
@@ -122,8 +128,7 @@ class _Search:
         if unlabelled is not None and len(unlabelled):
             self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
         self.rankings: dict[tuple[str, str, int], Ranking] = {}
-        self.evidence: dict[Candidate, Evidence] = {}
-        self.scales: dict[Candidate, float] = {}
+        self.standings = Standings(self.labels, columns, settings.folds, len(self.joined.added) if self.joined else 0)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
 
@@ -154,7 +159,7 @@ class _Search:
         rows = np.concatenate([fold.held_out for fold in judges])
         weight = self.labels.weight.numpy()[rows]
         share = weight / weight.sum()
-        hits = {one: found.hits(self.labels.y) for one, found in self._best_heads().items()}
+        hits = self.standings.hits()
         turns = len(judges) // self.turn
         left = going_on(hits, share, self.settings.patience, turns, effective_images(rows, share))
         self.given_up |= hits.keys() - left
@@ -190,11 +195,11 @@ class _Search:
 
     def _judge_finalists(self) -> None:
         """For the linear probe and the best few features, add the evidence of heads that are too slow for all."""
-        finalists = [LINEAR, *self._finalists()]
+        finalists = [LINEAR, *self.standings.finalists(FINALISTS)]
         for j, features in enumerate(finalists):
             if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
                 for f, fold in enumerate(self.folds):
-                    self._try_logistic(features, self._gram(features, f), fold)
+                    self._try_logistic(features, f, fold)
             if self.joined is not None and j <= TAUGHT:
                 teacher = self._teacher(features)
                 for f, fold in enumerate(self.folds):
@@ -202,26 +207,8 @@ class _Search:
             trim()
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
 
-    def _finalists(self) -> list[Features]:
-        """The best but the penultimate; ties go to the smaller model, then to the better probabilities."""
-        rows = {one: self._row(one, found) for one, found in self._judged().items() if one.features != LINEAR}
-        ranked = sorted(rows, key=lambda candidate: _merit(rows[candidate]), reverse=True)
-        return list(dict.fromkeys(candidate.features for candidate in ranked))[:FINALISTS]
-
-    def _best_heads(self) -> dict[Features, Evidence]:
-        """The most accurate head on all features but the penultimate that all folds so far have judged."""
-        best: dict[Features, tuple[float, Evidence]] = {}
-        for candidate, evidence in self._judged().items():
-            accuracy = evidence.accuracy(self.labels.y, self.labels.weight)
-            if candidate.features != LINEAR and accuracy > best.get(candidate.features, (-1.0, evidence))[0]:
-                best[candidate.features] = accuracy, evidence
-        return {features: evidence for features, (_, evidence) in best.items()}
-
-    def _judged(self) -> dict[Candidate, Evidence]:
-        most = max(len(evidence.rows) for evidence in self.evidence.values())
-        return {candidate: found for candidate, found in self.evidence.items() if len(found.rows) == most}
-
-    def _try_logistic(self, features: Features, gram: torch.Tensor, fold: Fold) -> None:
+    def _try_logistic(self, features: Features, number: int, fold: Fold) -> None:
+        gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)
         kernel, known = self._kernel(gram, fold), self.labels.of(fold.train)
         path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
         for strength in self.strengths:
@@ -240,21 +227,21 @@ class _Search:
 
         With few images a discriminant there can be right in every fold and far off all the same.
         """
-        rows = {
-            candidate: self._row(candidate, evidence)
-            for candidate, evidence in self._judged().items()
+        return self.standings.best(
+            candidate
+            for candidate in self.standings.judged()
             if candidate.features == features
             and not candidate.unlabelled
             and candidate.is_probe == (features == LINEAR)
-        }
-        return _best(list(rows), rows)
+        )
 
     def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
         kept = self._kept(teacher.features, ranking)
         gram = joined.gram(kept.indices, kept.importance)
         kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train])
         solution = self._solve(teacher, kernel, ranking, fold)
-        soft = torch.softmax(self._scale(teacher) * (kernel.held_out @ solution.alpha + solution.intercept), dim=1)
+        logits = kernel.held_out @ solution.alpha + solution.intercept
+        soft = torch.softmax(self.standings.scale(teacher) * logits, dim=1)
         return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft)
 
     def _ranking(self, features: Features, fold: int) -> Ranking:
@@ -270,68 +257,27 @@ class _Search:
         places = top(ranking.scores, features.fraction)
         return Kept(indices[places], None if importance is None else importance[places])
 
-    def _gram(self, features: Features, fold: int) -> torch.Tensor:
-        if features.view == LINEAR_VIEW:
-            return self.selector.bank.view(LINEAR_VIEW)
-        return self.selector.gram(features.view, self._ranking(features, fold), features.fraction)
-
     def _kernel(self, gram: torch.Tensor, fold: Fold) -> FoldKernel:
         return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train])
 
     def _record(self, candidate: Candidate, kernel: FoldKernel, solution: DualSolution, fold: Fold) -> None:
-        evidence = self.evidence.setdefault(candidate, Evidence())
-        evidence.add(fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
+        self.standings.add(candidate, fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
 
     def _fit_chosen(self) -> SearchResult:
-        judged = self._judged()
-        rows = {candidate: self._row(candidate, evidence) for candidate, evidence in self.evidence.items()}
-        candidates = list(judged)
-        ballot = self._ballot(judged, rows)
-        chosen = candidates[ballot.winner()]
-        linear = _best([one for one in candidates if one.is_probe and not one.unlabelled], rows)
+        standings = self.standings
+        judged, ballot = standings.judged(), standings.ballot()
+        chosen = judged[ballot.winner()]
+        linear = standings.best(one for one in judged if one.is_probe and not one.unlabelled)
         chosen = linear if chosen.is_probe and not chosen.unlabelled else chosen
-        head = self._fit(chosen)
+        head, row = self._fit(chosen), standings.row(chosen)
         return SearchResult(
             head=head,
             linear=head if linear == chosen else self._fit(linear),
-            choice={**rows[chosen], "estimated_accuracy": ballot.estimated_accuracy()},
-            table=_best_strengths(rows),
-            cv_accuracy=rows[chosen]["cv_accuracy"],
-            linear_cv_accuracy=rows[linear]["cv_accuracy"],
+            choice={**row, "estimated_accuracy": ballot.estimated_accuracy()},
+            table=standings.table(),
+            cv_accuracy=row["cv_accuracy"],
+            linear_cv_accuracy=standings.row(linear)["cv_accuracy"],
         )
-
-    def _ballot(self, judged: dict[Candidate, Evidence], rows: dict[Candidate, dict]) -> Ballot:
-        held_out = next(iter(judged.values())).rows
-        numbers = np.concatenate(held_out)
-        fold = np.repeat(np.arange(len(held_out)), [len(part) for part in held_out])
-        return Ballot(
-            hits=np.stack([evidence.hits(self.labels.y) for evidence in judged.values()]),
-            weight=self.labels.weight.numpy()[numbers],
-            rows=numbers,
-            fold=fold,
-            repeat=fold // self.settings.folds,
-            size=np.array([rows[candidate]["features"] for candidate in judged]),
-            losses=np.stack([found.losses(self.labels.y, self._scale(one)) for one, found in judged.items()])
-            * (self.told_apart > 0).numpy()[numbers],
-            probe=np.array([candidate.is_probe for candidate in judged]),
-            networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
-        )
-
-    def _row(self, candidate: Candidate, evidence: Evidence) -> dict:
-        features = candidate.features
-        scale = self._scale(candidate)
-        return {
-            "view": features.view,
-            "layer_weights": features.layer_weights,
-            "fraction": features.fraction,
-            "features": max(1, int(np.ceil(features.fraction * self.columns.width(features.view)))),
-            "head": candidate.head,
-            "strength": candidate.strength,
-            "unlabelled": len(self.joined.added) if self.joined is not None and candidate.unlabelled else 0,
-            "cv_accuracy": evidence.accuracy(self.labels.y, self.labels.weight),
-            "cv_log_loss": evidence.log_loss(self.labels.y, self.told_apart, scale),
-            "folds": len(evidence.rows),
-        }
 
     def _fit(self, candidate: Candidate) -> LinearHead:
         """The head of one candidate, ranked, selected and fitted on all rows."""
@@ -365,28 +311,5 @@ class _Search:
 
     def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
         """Scale a head so that the softmax of its logits is a probability one can trust."""
-        scale = self._scale(candidate)
+        scale = self.standings.scale(candidate)
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)
-
-    def _scale(self, candidate: Candidate) -> float:
-        """The calibrating factor; a logistic head needs it too, whose strength was chosen by accuracy."""
-        if candidate not in self.scales:
-            self.scales[candidate] = self.evidence[candidate].calibration(self.labels.y, self.told_apart)
-        return self.scales[candidate]
-
-
-def _best_strengths(rows: dict[Candidate, dict]) -> list[dict]:
-    """The best of each features and head, best first; those that were given up early come last."""
-    best: dict[tuple[Features, str, bool], dict] = {}
-    for candidate in sorted(rows, key=lambda candidate: _merit(rows[candidate]), reverse=True):
-        best.setdefault((candidate.features, candidate.head, candidate.unlabelled), rows[candidate])
-    return list(best.values())
-
-
-def _best(candidates: list[Candidate], rows: dict[Candidate, dict]) -> Candidate:
-    return max(candidates, key=lambda candidate: _merit(rows[candidate]))
-
-
-def _merit(row: dict) -> tuple[int, float, float, float]:
-    """Larger is better: judged by all folds, accuracy, then the smaller model, then the better probabilities."""
-    return (row["folds"], round(row["cv_accuracy"], 9), -row["features"], -row["cv_log_loss"])

@@ -70,12 +70,9 @@ class Selector:
         return self._sum(view, ranking, top(ranking.scores, fraction))
 
     def grams(self, view: str, ranking: Ranking, fractions: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor]]:
-        """`gram` for ascending fractions, each the one before plus what is new in it."""
+        """`gram` for ascending fractions below one, each the one before plus what is new in it."""
         total, before = torch.zeros(self.rows.n, self.rows.n), np.zeros(len(ranking.scores), bool)
         for fraction in fractions:
-            if fraction == 1:
-                yield fraction, self.bank.view(view, ranking.blocks)
-                continue
             kept = top(ranking.scores, fraction)
             new = kept[~before[kept]]
             if len(new):

@@ -66,6 +66,10 @@ class Features:
     fraction: float
 
 
+LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
+"""What the linear probe reads."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One configuration: which features, which head, how strongly regularised, with unlabelled rows or without."""

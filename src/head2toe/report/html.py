@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from head2toe.report.charts import accuracy_chart, kept_chart
+from head2toe.whole_files import write_text
 
 TEMPLATE = "report.html.jinja"
 
@@ -43,12 +44,7 @@ def write_report(
     """
     target, text = Path(path), render(title=title, lead=lead, tasks=tasks, facts=facts)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(target, text)
     return target
 
 

@@ -20,7 +20,7 @@ from head2toe.benchmark.vtab.labels import (
     smallnorb_azimuth,
     smallnorb_elevation,
 )
-from head2toe.benchmark.vtab.order import seeded_order, tfds_order
+from head2toe.benchmark.vtab.order import tfds_order
 from head2toe.errors import ParameterError
 
 # google-research/task_adaptation, task_adaptation/data/*_test.py: classes; expected_num_samples of train, val, test.
@@ -160,11 +160,6 @@ def test_the_order_depends_on_the_split_and_on_names_as_text() -> None:
     assert tfds_order("test", keys).tolist() == expected
     assert tfds_order("train", range(100)).tolist() != tfds_order("test", range(100)).tolist()
     assert tfds_order("train", range(100)).tolist() == tfds_order("train", map(str, range(100))).tolist()
-
-
-def test_a_seeded_order_is_a_permutation_that_only_the_seed_decides() -> None:
-    assert seeded_order(50, 1).tolist() == seeded_order(50, 1).tolist() != seeded_order(50, 2).tolist()
-    assert sorted(seeded_order(50, 1).tolist()) == list(range(50))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.vtab.original_files import pixels, write_clevr, write_images, write_norb
 from head2toe.benchmark.vtab import NAMES, LocalTask, definition, load_task, presence
-from head2toe.benchmark.vtab.arrays import NORB_TEST, NORB_TRAIN
+from head2toe.benchmark.vtab.definitions import NORB_FILES
 from head2toe.benchmark.vtab.hub import read_hub
 from head2toe.benchmark.vtab.layouts import layouts
 from head2toe.errors import DataFormatError, MissingDependencyError, MissingLabelError, ParameterError
@@ -90,7 +90,7 @@ def test_a_task_that_is_not_there_says_what_is_missing_and_where_it_is(tmp_path)
 def test_presence_tells_layouts_apart(tmp_path):
     write_lists(tmp_path / "kitti")
     write_clevr(tmp_path / "clevr" / "CLEVR_v1.0", "train", [[9.0] * 3])
-    for stem in (NORB_TRAIN, NORB_TEST):
+    for stem in NORB_FILES.values():
         for kind in ("dat", "info"):
             write_norb(tmp_path / "smallnorb" / f"{stem}-{kind}.mat", np.zeros((1, 1, 1), np.uint8))
     found = {one.definition.name: one for one in presence(tmp_path)}

@@ -22,6 +22,7 @@ from benchmark.vtab.original_files import (
     write_tfrecords,
 )
 from head2toe.benchmark.vtab import arrays, dmlab, photographs, retinopathy, scenes
+from head2toe.benchmark.vtab.definitions import NORB_FILES
 from head2toe.benchmark.vtab.order import tfds_order
 from head2toe.errors import DataFormatError, MissingDependencyError
 
@@ -80,7 +81,7 @@ def test_smallnorb_is_read_from_its_own_matrices(tmp_path):
         for i, name in enumerate(("train", "test"))
     }
     views = {}
-    for name, stem in (("train", arrays.NORB_TRAIN), ("test", arrays.NORB_TEST)):
+    for name, stem in NORB_FILES.items():
         views[name] = np.random.default_rng(len(name)).integers(0, 256, (6, 2, 12, 12), dtype=np.uint8)
         write_norb(tmp_path / f"{stem}-dat.mat", views[name])
         write_norb(tmp_path / f"{stem}-info.mat", info[name])

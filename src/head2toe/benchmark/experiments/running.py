@@ -19,6 +19,7 @@ from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
 from head2toe.benchmark.tasks import Task
+from head2toe.whole_files import replacing, write_text
 
 
 def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path | None = None) -> dict[str, Any]:
@@ -84,11 +85,12 @@ def _machine() -> dict[str, Any]:
 def write(chosen: Experiment, result: Mapping[str, Any], data: Path, figures: Path) -> list[str]:
     """Write the CSV, the figure, and last the JSON: where that is, all are."""
     data.mkdir(parents=True, exist_ok=True)
-    table = _replace(data / f"{chosen.name}.csv", lambda path: _write_csv(path, chosen, result["rows"]))
+    table, record = (data / f"{chosen.name}.{ending}" for ending in ("csv", "json"))
+    with replacing(table) as beside:
+        _write_csv(beside, chosen, result["rows"])
     with style.style():
         drawn = style.save(chosen.draw(result["rows"]), figures, chosen.name)
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    record = _replace(data / f"{chosen.name}.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(record, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return [str(path) for path in (table, *drawn, record)]
 
 
@@ -101,13 +103,3 @@ def _write_csv(path: Path, chosen: Experiment, rows: list[dict[str, Any]]) -> No
 
 def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _replace(path: Path, write_to: Any) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write_to(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from head2toe.errors import MissingDependencyError
+from head2toe.whole_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,8 +133,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-        path, part = folder / f"{name}{suffix}", folder / f".{name}.part{suffix}"
-        figure.savefig(part, metadata=metadata)
-        part.replace(path)
-        made.append(path)
+        made.append(folder / f"{name}{suffix}")
+        with replacing(made[-1]) as beside:
+            figure.savefig(beside, metadata=metadata)
     return made

@@ -28,7 +28,7 @@ BATCH = 32
 RATES = (0.1, 0.01)
 PROBE_RATES = (0.01, 0.001, 0.0001)  # the head is fitted already: large steps would only destroy it
 LORA_RATES = (0.01, 0.001)  # Adam's
-OFFICIAL_STEPS, OFFICIAL_BATCH = 500, 128
+FINETUNING_STEPS, FINETUNING_BATCH = 500, 128  # the official schedule
 _MEASURED_STEPS, _MEASURED_BATCH = 2, 16
 _TOGETHER = 256  # images read before they are predicted
 
@@ -101,7 +101,7 @@ def head2toe_ft_plus(cell: Cell) -> Fitted:
 def finetune_cost(cell: Cell) -> Fitted:
     """What fine-tuning by the official schedule would cost, from a few steps; nothing is trained to the end."""
     model = FineTuned(cell.spec, image_size=cell.image_size, preprocessing=cell.preprocessing)
-    network = model._network(cell.classes).to(find_device(cell.device))  # noqa: SLF001 - FineTuned would train it
+    network = model.untrained(cell.classes).to(find_device(cell.device))
     count = min(_MEASURED_BATCH, len(cell.y))
     first = [cell.task.train[i] for i in range(count)]
     pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
@@ -111,13 +111,13 @@ def finetune_cost(cell: Cell) -> Fitted:
     with counted() as spent:
         train(network, pixels.x, y, pixels.batch, schedule, lambda step: None)
     seconds = time.perf_counter() - start
-    share = OFFICIAL_STEPS * OFFICIAL_BATCH / (_MEASURED_STEPS * count)
+    share = FINETUNING_STEPS * FINETUNING_BATCH / (_MEASURED_STEPS * count)
     return Fitted(
         flops=round(spent.total * share),
         stored=dict(network.state_dict()),
         choice={
-            "steps": OFFICIAL_STEPS,
-            "batch_size": OFFICIAL_BATCH,
+            "steps": FINETUNING_STEPS,
+            "batch_size": FINETUNING_BATCH,
             "learning_rates": 1,
             "measured": f"{_MEASURED_STEPS} steps of {count} images",
         },
@@ -127,7 +127,7 @@ def finetune_cost(cell: Cell) -> Fitted:
 
 
 def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
-    steps, batch = (OFFICIAL_STEPS, OFFICIAL_BATCH) if official else (cell.steps, BATCH)
+    steps, batch = (FINETUNING_STEPS, FINETUNING_BATCH) if official else (cell.steps, BATCH)
     model = FineTuned(
         cell.spec,
         pretrained=pretrained,
@@ -138,7 +138,7 @@ def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
         random_state=cell.seed,
         preprocessing=cell.preprocessing,
         device=cell.device,
-        progress=cell.progress,
+        progress=_tenths(cell),
     )
     with counted() as spent:
         model.fit(cell.task.train.images, cell.y)
@@ -155,12 +155,17 @@ def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
 def _tuned(cell: Cell, start: Callable[[Any], nn.Module], schedule: Schedule, rates: tuple[float, ...]) -> Tuned:
     pixels = Pixels.of(cell.task.train.images, cell.backbone.preprocessing)
     y, split = torch.from_numpy(cell.y), (cell.split.train, cell.split.held_out)
-    device = find_device(cell.device)
+    return tune(start, pixels, y, split, schedule, rates, _tenths(cell), device=find_device(cell.device))
 
-    def told(done: int, total: int) -> None:
-        cell.progress(done, total, "training")
 
-    return tune(start, pixels, y, split, schedule, rates, told, device=device)
+def _tenths(cell: Cell) -> Callable[..., None]:
+    """Progress after every tenth of the gradient steps, not after each."""
+
+    def told(done: int, total: int, text: str = "training") -> None:
+        if 10 * done // total > 10 * (done - 1) // total:
+            cell.progress(done, total, f"steps of {text}")
+
+    return told
 
 
 def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor], schedule: Schedule) -> Fitted:

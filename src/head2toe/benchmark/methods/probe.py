@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from head2toe import FeatureProbe
-from head2toe.benchmark.cell import Cell
+from head2toe.benchmark.cell import VALIDATION, Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
@@ -15,7 +15,8 @@ from head2toe.probes.recipe_search import RecipeGrid, recipe_search
 from head2toe.probes.settings import CROSS_ENTROPY, EQUAL, LEAST_SQUARES
 
 FEW_CLASSES = 20
-OFFICIAL_STEPS, OFFICIAL_RATES, OFFICIAL_PENALTIES, OFFICIAL_FOLDS = (500, 5000), 2, 2, 5
+# The grid of the published recipe.
+RECIPE_STEPS, RECIPE_RATES, RECIPE_PENALTIES, RECIPE_FOLDS = (500, 5000), 2, 2, 5
 
 
 def head2toe(cell: Cell) -> Fitted:
@@ -28,7 +29,7 @@ def head2toe(cell: Cell) -> Fitted:
     return Fitted(
         flops=spent.total,
         stored=tensors(probe.head_),
-        choice={**probe.choice_, "validation": "5 folds"},
+        choice={**probe.choice_, "validation": VALIDATION},
         cv_accuracy=probe.cv_accuracy_,
         of_rows=probe.predict,
         probe=probe,
@@ -49,7 +50,7 @@ def head2toe_equal(cell: Cell) -> Fitted:
     return Fitted(
         flops=spent.total,
         stored=tensors(found.head),
-        choice={**found.choice, "validation": "5 folds"},
+        choice={**found.choice, "validation": VALIDATION},
         cv_accuracy=found.cv_accuracy,
         of_rows=of_rows(found.head),
     )
@@ -67,7 +68,7 @@ def head2toe_reference(cell: Cell) -> Fitted:
     found = recipe_search(
         cell.rows.X, cell.y, columns, (cell.split,), grid=grid, seed=cell.seed, progress=cell.progress
     )
-    official = OFFICIAL_RATES * OFFICIAL_PENALTIES * OFFICIAL_FOLDS * sum(OFFICIAL_STEPS)
+    official = RECIPE_RATES * RECIPE_PENALTIES * RECIPE_FOLDS * sum(RECIPE_STEPS)
     grid_told = f"{len(grid.learning_rates)} learning rates, {len(penalties)} lambdas, {len(grid.fractions)} fractions"
     return Fitted(
         flops=found.flops,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from head2toe.benchmark.vtab.definitions import TaskDefinition
+from head2toe.benchmark.vtab.definitions import NORB_FILES, TaskDefinition
 from head2toe.benchmark.vtab.labels import (
     dsprites_location,
     dsprites_orientation,
@@ -20,15 +20,12 @@ from head2toe.benchmark.vtab.labels import (
 )
 from head2toe.benchmark.vtab.photographs import matlab
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw
-from head2toe.errors import DataFormatError, MissingDependencyError
+from head2toe.errors import DataFormatError, MissingDependencyError, one_line
 
 Array = npt.NDArray[Any]
 
 CIFAR_ROW = 2 + 3 * 32 * 32  # bytes of an image of CIFAR-100: coarse label, fine label, pixels
-DSPRITES = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 DSPRITES_ORIENTATION, DSPRITES_X = 3, 4  # columns of latents_classes
-NORB_TRAIN = "smallnorb-5x46789x9x18x6x2x96x96-training"
-NORB_TEST = "smallnorb-5x01235x9x18x6x2x96x96-testing"
 NORB_ELEVATION, NORB_AZIMUTH = 1, 2  # columns of info
 _NORB_TYPES = {0x1E3D4C55: "u1", 0x1E3D4C54: "<i4"}
 _CHUNK = 4096  # images of dSprites unpacked at once: 16 MiB
@@ -86,7 +83,7 @@ def read_dsprites(path: Path, definition: TaskDefinition) -> Drawn:
         with np.load(path, allow_pickle=False) as stored:  # its metadata are pickled, and stay closed
             factors, whole = stored["latents_classes"], "imgs" in stored.files
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataFormatError(f"{path} is not dSprites' npz: {' '.join(str(error).split())}") from error
+        raise DataFormatError(f"{path} is not dSprites' npz: {one_line(error)}") from error
     if not whole:
         raise DataFormatError(f"{path} is not dSprites' npz: it has no imgs")
     if definition.name == "dsprites-location":
@@ -104,7 +101,7 @@ def read_smallnorb(folder: Path, definition: TaskDefinition) -> Drawn:
     azimuth = definition.name == "smallnorb-azimuth"
     column, label = (NORB_AZIMUTH, smallnorb_azimuth) if azimuth else (NORB_ELEVATION, smallnorb_elevation)
     pool = {}
-    for name, stem in {"train": NORB_TRAIN, "test": NORB_TEST}.items():
+    for name, stem in NORB_FILES.items():
         images = norb_matrix(folder / f"{stem}-dat.mat")
         labels = label(norb_matrix(folder / f"{stem}-info.mat")[:, column])
         pool[name] = array_part(images[:, 0], labels)
@@ -175,7 +172,7 @@ def _camelyon(folder: Path, split: str) -> Part:
             stored: Any = file["y"]
             labels = stored[:].ravel().astype(np.int64)
     except (OSError, KeyError) as error:
-        raise DataFormatError(f"{stem}_[xy].h5 cannot be read: {' '.join(str(error).split())}") from error
+        raise DataFormatError(f"{stem}_[xy].h5 cannot be read: {one_line(error)}") from error
     return Part([f"{split}_{i}" for i in range(len(labels))], labels, _locked(lambda i: images[i]))
 
 

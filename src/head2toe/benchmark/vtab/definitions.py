@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from head2toe.errors import ParameterError
 
 NATURAL, SPECIALIZED, STRUCTURED = GROUPS = ("natural", "specialized", "structured")
+NORB_FILES = {  # smallNORB's own names: -dat.mat and -info.mat follow
+    "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
+    "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
+}
 TRAINING, VALIDATION = 800, 200
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TRAINING, VALIDATION, TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, labelled
-from head2toe.errors import DataFormatError, MissingDependencyError, MissingLabelError
+from head2toe.errors import DataFormatError, MissingDependencyError, MissingLabelError, one_line
 
 _ALIASES = {"val": "validation", "valid": "validation", "val200": "validation", "train800": "train"}
 _LABELS = ("label", "labels", "fine_label", "cls")
@@ -86,7 +86,7 @@ def _load(name: str) -> Mapping[str, Any]:
             else datasets.load_dataset(str(folder) if folder.is_dir() else name)
         )
     except Exception as error:  # of the hub, the network, the files: `datasets` raises nearly anything
-        raise DataFormatError(f"{name} cannot be loaded by datasets: {' '.join(str(error).split())[:300]}") from error
+        raise DataFormatError(f"{name} cannot be loaded by datasets: {one_line(error)}") from error
     if not isinstance(found, Mapping):
         raise DataFormatError(f"{name} is one split: splits train and test are needed")
     return {str(split): table for split, table in found.items()}

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from head2toe.benchmark.vtab.definitions import DEFINITIONS, TaskDefinition
+from head2toe.benchmark.vtab.definitions import DEFINITIONS, NORB_FILES, TaskDefinition
 
 if TYPE_CHECKING:
     from head2toe.benchmark.vtab.pool import Drawn
@@ -127,11 +127,7 @@ _SVHN = "train_32x32.mat test_32x32.mat"
 _CAMELYON = " ".join(
     f"camelyonpatch_level_2_split_{split}_{axis}.h5" for split in ("train", "valid", "test") for axis in "xy"
 )
-_NORB = " ".join(
-    f"{stem}-{kind}.mat"
-    for stem in ("smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing")
-    for kind in ("dat", "info")
-)
+_NORB = " ".join(f"{stem}-{kind}.mat" for stem in NORB_FILES.values() for kind in ("dat", "info"))
 _CLEVR = "images/train images/val scenes/CLEVR_train_scenes.json scenes/CLEVR_val_scenes.json"
 _KITTI = "training/image_2 training/label_2 mapping/train_rand.txt mapping/train_mapping.txt"
 _DMLAB = "dmlab-train.tfrecord* dmlab-validation.tfrecord* dmlab-test.tfrecord*"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from head2toe.benchmark.vtab.definitions import TRAINING, VALIDATION, TaskDefinition
-from head2toe.benchmark.vtab.pool import Drawn, Part, file_part, labelled
+from head2toe.benchmark.vtab.pool import LISTED_ORDER, Drawn, Part, file_part, labelled
 from head2toe.errors import DataFormatError
 
 TRAIN, VAL, BOTH, TEST = "train800.txt", "val200.txt", "train800val200.txt", "test.txt"
@@ -38,9 +38,7 @@ def read_lists(folder: Path, definition: TaskDefinition) -> Drawn:
     judged = _read(folder / TEST)
     _need(folder / TEST, "images", len(judged), len(definition.test))
     test = [(judged, i) for i in range(len(judged))]
-    return Drawn(
-        labelled(definition, train, str(folder)), labelled(definition, test, str(folder)), "as listed in the folder"
-    )
+    return Drawn(labelled(definition, train, str(folder)), labelled(definition, test, str(folder)), LISTED_ORDER)
 
 
 def _read(path: Path) -> Part:

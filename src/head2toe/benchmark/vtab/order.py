@@ -37,8 +37,3 @@ def tfds_order(split: str, keys: Iterable[str | int]) -> npt.NDArray[np.int64]:
         hasher.update(str(key).encode())
         hashed.append(hasher.digest())
     return np.asarray(sorted(range(len(hashed)), key=hashed.__getitem__), np.int64)
-
-
-def seeded_order(n: int, seed: int) -> npt.NDArray[np.int64]:
-    """A random order of n images, for data whose keys are lost."""
-    return np.random.default_rng(seed).permutation(n).astype(np.int64)

@@ -16,7 +16,7 @@ import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw, file_part
-from head2toe.errors import DataFormatError
+from head2toe.errors import DataFormatError, one_line
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif")
 _PETS_COLUMNS = 4
@@ -146,7 +146,7 @@ def matlab(path: Path, *needed: str) -> dict[str, Any]:
         found = loadmat(path)
         return {name: found[name] for name in needed}
     except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
-        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise DataFormatError(f"{path} cannot be read as a MATLAB file: {reason}") from error
 
 

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from head2toe.benchmark.vtab.definitions import Range, TaskDefinition
-from head2toe.benchmark.vtab.order import seeded_order, tfds_order
+from head2toe.benchmark.vtab.order import tfds_order
 from head2toe.errors import DataFormatError
 from head2toe.features import LabelledImages, as_images
 
 TFDS_ORDER = "the order of tensorflow_datasets"
+LISTED_ORDER = "as listed in the folder"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,6 @@ def draw(
     pool: Mapping[str, Part],
     place: str,
     *,
-    seed: int | None = None,
     order: str = TFDS_ORDER,
 ) -> Drawn:
     """Take a task's images out of its data set.
@@ -80,8 +80,6 @@ def draw(
         The splits of the data set, whole.
     place
         Where they are, for messages.
-    seed
-        Order the splits by it instead of by their keys.
     order
         What to say of the order.
 
@@ -96,10 +94,7 @@ def draw(
             raise DataFormatError(
                 f"{place}: {found:,} images in {name}, VTAB's {definition.name} has {size:,}: is it unpacked whole?"
             )
-    orders = {
-        name: tfds_order(name, part.keys) if seed is None else seeded_order(len(part), seed)
-        for name, part in pool.items()
-    }
+    orders = {name: tfds_order(name, part.keys) for name, part in pool.items()}
     chosen = [_chosen(pool, orders, part) for part in (definition.train800, definition.val200, definition.test)]
     train = labelled(definition, [*chosen[0], *chosen[1]], place)
     return Drawn(train, labelled(definition, chosen[2], place), order)

@@ -12,7 +12,7 @@ from PIL import Image
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.photographs import table
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw
-from head2toe.errors import DataFormatError, UnreadableImageError
+from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
 RADIUS = 300  # pixels of the eyeball
 _MASKED = 0.9  # the share of the radius that is kept
@@ -101,6 +101,6 @@ def _part(folder: Path, rows: list[dict[str, str]]) -> Part:
             with Image.open(path) as image:
                 return prepare(image)
         except (OSError, SyntaxError) as error:
-            raise UnreadableImageError(f"{path}: {' '.join(str(error).split())}") from error
+            raise UnreadableImageError(f"{path}: {one_line(error)}") from error
 
     return Part(names, labels, read)

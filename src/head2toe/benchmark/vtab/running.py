@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 from head2toe.benchmark.vtab.loading import LoadedTask
 from head2toe.errors import DataError, DataFormatError, MissingDependencyError, OutputExistsError, ParameterError
+from head2toe.whole_files import write_text
 
 Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
@@ -264,12 +264,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, cell: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        beside.write_text(json.dumps(cell, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, json.dumps(cell, indent=1, sort_keys=True, allow_nan=False))
 
 
 def _plain(name: str) -> str:

@@ -10,12 +10,11 @@ from statistics import mean, median
 from typing import Any
 
 from head2toe.benchmark.vtab.definitions import DEFINITIONS, GROUPS
-from head2toe.benchmark.vtab.pool import TFDS_ORDER
+from head2toe.benchmark.vtab.pool import LISTED_ORDER, TFDS_ORDER
 from head2toe.benchmark.vtab.published import PUBLISHED, PublishedRow
 
 _TITLES = {task.name: task.title for task in DEFINITIONS}
 _PLACES = {task.name: number for number, task in enumerate(DEFINITIONS)}
-_LISTED = "as listed in the folder"
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
 def _note(cell: Mapping[str, Any]) -> str:
     """What a reader must know of a task's images, "" where they are VTAB's own."""
     data, told = cell.get("data") or {}, []
-    if data.get("order") not in (None, TFDS_ORDER, _LISTED):
+    if data.get("order") not in (None, TFDS_ORDER, LISTED_ORDER):
         told.append(f"images {data['order']}")
     if data.get("test", 0) != data.get("test_of", data.get("test", 0)):
         told.append(f"{data['test']:,} test images, not {data['test_of']:,}")
