@@ -242,9 +242,9 @@ def test_damaged_and_incomplete_checkpoints(saved, tmp_path):
         load(spec)
 
 
-def test_without_transformers_the_extra_is_named(monkeypatch):
+def test_without_transformers_the_package_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(MissingDependencyError, match=r"head2toe\[hf\]"):
+    with pytest.raises(MissingDependencyError, match="pip install transformers"):
         huggingface.load_huggingface("some/vit")
 
 

@@ -91,7 +91,7 @@ def test_scorers_are_ranked_at_the_fractions_chosen_and_at_each() -> None:
         for fraction, accuracy in figures.items()
     ]
     text = told("scorers", rows)
-    assert "group lasso 75.0, random 65.0" in text
+    assert "group lasso: 75.0; random: 65.0" in text
     assert "First is group lasso; last is random." in text
     assert "random 90.0 (1 %), group lasso 80.0 (10 %)" in text
 
@@ -184,4 +184,4 @@ def test_stability_averages_overlap_and_tells_what_averaging_brings() -> None:
 )
 def test_ways_are_ranked_by_their_means(name: str, column: str, more: dict[str, str]) -> None:
     rows = by_task(column, {"worse": (90, 10), "better": (50, 60)}, **more)
-    assert "better 55.0, worse 50.0" in told(name, rows)
+    assert "better: 55.0; worse: 50.0" in told(name, rows)

@@ -175,9 +175,9 @@ def test_a_data_set_with_too_few_images_or_one_split_is_refused(tmp_path, huggin
         read_hub(str(tmp_path / "nothing"), definition("kitti"))
 
 
-def test_without_datasets_the_extra_is_named(monkeypatch):
+def test_without_datasets_the_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'head2toe\[vtab\]'"):
+    with pytest.raises(MissingDependencyError, match="pip install datasets"):
         read_hub("somebody/something", definition("kitti"))
 
 
