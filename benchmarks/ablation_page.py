@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench_main_job import TASKS
+from benchmarks.shared_data import TASKS
+from head2toe.benchmark.pages import markdown_table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "ablation.md"
 
@@ -191,5 +192,4 @@ def _line(name: str, values: Iterable[float], form: str = ".1f", *, mean: bool =
 
 
 def _markdown(cells: Table) -> str:
-    rule = ["---", *["---:"] * (len(cells[0]) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:]))
+    return markdown_table(cells[0], cells[1:]).rstrip()

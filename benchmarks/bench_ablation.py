@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ablation_page, kernels, records, selections
-from benchmarks.bench_main_job import BACKBONES, SHARED, TASKS, spec
+from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 from head2toe.whole_files import write_text
 
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")  # tasks that measure the statistics one by one
@@ -48,8 +48,7 @@ def run_cell(cell: str) -> None:
     if not missing:
         return
     task, source = cell.split("--")
-    file, label = TASKS[task]
-    data = features.read_data(SHARED / "data" / file, split="train", label=label).with_labels()
+    data = read(task, "train")
     backbone = load(spec(source))
     plan = features.Plan.build(features.layers(backbone), (512,), statistics=features.STATISTICS)
     rows = features.extract(backbone, data.images, plan, progress=False).rows

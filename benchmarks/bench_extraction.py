@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.bench_main_job import SHARED
+from benchmarks.shared_data import SHARED, resident
 from head2toe.backbones import Backbone, Preprocessing, load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.features.dtype import prepare
@@ -44,9 +44,10 @@ from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
 from head2toe.features.narrowing import narrow
 from head2toe.features.network import PooledNetwork
+from head2toe.features.noise import noise_batch
 from head2toe.features.plan import Plan
 from head2toe.features.pooling_rules import STATISTICS
-from head2toe.features.taps import layers, noise_batch
+from head2toe.features.taps import layers
 from head2toe.whole_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
@@ -184,9 +185,7 @@ def one_run(n: int) -> None:
     plan = Plan.build(layers(backbone), ONE)
     with tempfile.TemporaryDirectory() as folder:
         extract(backbone, Pictures(n), plan, store=Path(folder) / "rows", dtype="float32", device="cpu", progress=False)
-    # Not getrusage: its peak is handed down from the parent at the start of a process.
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(int(status["VmHWM"].split()[0]) / 1024)
+    print(resident("VmHWM") / 1024**2)
 
 
 def _name(sizes: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS
+from benchmarks.shared_data import SHARED, read
 
 NAME = "few_images"
 CHOSEN = ("cifar10", "signdigits", "nuclei_count", "rsscn7")
@@ -38,10 +38,8 @@ def extracted(task: str) -> Data:
     from head2toe import AllLayerFeatures, Head2ToeClassifier
     from head2toe.backbones import load
     from head2toe.estimators.head_size import most_features
-    from head2toe.features import read_data
 
-    file, label = TASKS[task]
-    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    train, test = (read(task, split) for split in ("train", "test"))
     defaults = Head2ToeClassifier()
     pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
     X, X_test = pooled.transform(train.images), pooled.transform(test.images)

@@ -35,8 +35,9 @@ import numpy as np
 import torch
 
 from benchmarks import group_lasso_rivals as rivals
-from benchmarks.real_rows import SHARED, standardised
+from benchmarks.real_rows import standardised
 from benchmarks.records import read, write
+from benchmarks.shared_data import SHARED
 from head2toe.probes.group_lasso import group_lasso, lambda_max
 
 SIZES = [(d, c, ratio) for d in (20_000, 200_000) for c in (10, 100) for ratio in (0.1, 0.01)]

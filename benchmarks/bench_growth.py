@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks import records
-from benchmarks.real_rows import SHARED, standardised
+from benchmarks.real_rows import standardised
+from benchmarks.shared_data import SHARED
 
 NAME = "growth"
 FEATURES = (12_500, 25_000, 50_000, 100_000, 200_000)

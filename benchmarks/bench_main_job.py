@@ -10,26 +10,11 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 from benchmarks import records
+from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 NAME, BEFORE = "main_job", "main_job_before"
-TASKS = {
-    "location": ("dsprites.npz", "location"),
-    "orientation": ("dsprites.npz", "orientation"),
-    **{
-        name: (f"{name}.zip", None)
-        for name in ("caltech101", "nuclei_count", "signdigits", "cifar10", "mnist", "brainmri", "rsscn7")
-    },
-}
-BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
-
-
-def spec(backbone: str) -> str:
-    """The specification of a shared backbone."""
-    return backbone if backbone == "embedded" else f"timm/local-dir:{SHARED / 'weights' / backbone}"
 
 
 def run_cell(task: str, backbone: str) -> dict:
@@ -37,10 +22,8 @@ def run_cell(task: str, backbone: str) -> dict:
     from sklearn.metrics import accuracy_score
 
     from head2toe import Head2ToeClassifier
-    from head2toe.features import read_data
 
-    file, label = TASKS[task]
-    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    train, test = (read(task, split) for split in ("train", "test"))
     start = time.perf_counter()
     probe = Head2ToeClassifier(spec(backbone), cache=False, verbose=False).fit(train)
     fitted = time.perf_counter() - start

@@ -19,12 +19,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS, spec
+from benchmarks.shared_data import SHARED, read, spec
 
 GROUPS = {
     "caltech101": "natural",
@@ -65,7 +65,6 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     """Run the methods (of some, `only` those) that a cell's record lacks, and add them to it."""
     from head2toe.benchmark.compare import compare
     from head2toe.benchmark.tasks import Task
-    from head2toe.features import read_data
 
     name, backbone = cell.split("--")
     record = _standing(records.read(f"paper/{cell}"))
@@ -73,8 +72,7 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     missing = [m for m in possible if m not in record and (not only or m in only)]
     if not missing:
         return
-    file, label = TASKS[name]
-    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    train, test = (read(name, split) for split in ("train", "test"))
     task = Task(name, GROUPS[name], train.with_labels(), test.with_labels())
     start = time.perf_counter()
     network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
@@ -123,17 +121,17 @@ def print_backbone(backbone: str) -> None:
     """The accuracies and the costs of one backbone."""
     from head2toe.benchmark.tables import accuracy_rows, cost_rows
 
-    outcomes = _outcomes(backbone)
-    if not outcomes:
+    found = outcomes(backbone)
+    if not found:
         return
     names = list(columns(backbone))
     print(f"\n{backbone}: top-1 accuracy, per cent")
-    _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(outcomes, names))])
-    seconds = [("training seconds, mean", *map(_figure, _mean_seconds(outcomes, names)))]
+    _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(found, names))])
+    seconds = [("training seconds, mean", *map(_figure, _mean_seconds(found, names)))]
     _print([("", *names), *seconds])
-    _print_gains(outcomes)
+    _print_gains(found)
     for task in COSTED:
-        costed = [one for one in outcomes if one.task == task]
+        costed = [one for one in found if one.task == task]
         if not any(one.method == "finetune-cost" for one in costed):
             continue
         print(
@@ -155,35 +153,41 @@ def print_backbone(backbone: str) -> None:
         _print([header, *rows])
 
 
-def _print_gains(outcomes: list) -> None:
+def _print_gains(found: list) -> None:
     """Head2Toe against the linear probe and the published recipe, on the tasks that have them."""
-    by_task: dict[str, dict] = {}
-    for one in outcomes:
-        by_task.setdefault(one.task, {})[one.method] = one
     for rival, chosen in (("linear", [t for t in GROUPS if t not in NATURAL_OBJECTS]), ("head2toe-reference", GROUPS)):
-        pairs = [
-            (by_task[t]["head2toe"], by_task[t][rival]) for t in chosen if {"head2toe", rival} <= {*by_task.get(t, {})}
-        ]
-        if not pairs:
+        both = pairs(found, rival, chosen)
+        if not both:
             continue
-        gains = [100 * (ours.accuracy - theirs.accuracy) for ours, theirs in pairs]
-        times = sum(theirs.train_seconds for _, theirs in pairs) / sum(ours.train_seconds for ours, _ in pairs)
+        gains = [100 * (ours.accuracy - theirs.accuracy) for ours, theirs in both]
+        times = sum(theirs.train_seconds for _, theirs in both) / sum(ours.train_seconds for ours, _ in both)
         print(
-            f"head2toe over {rival}, {len(pairs)} tasks: mean {sum(gains) / len(gains):+.1f}, least {min(gains):+.1f}; "
+            f"head2toe over {rival}, {len(both)} tasks: mean {sum(gains) / len(gains):+.1f}, least {min(gains):+.1f}; "
             f"{rival} trains {times:.2g} times as long"
         )
 
 
-def _outcomes(backbone: str) -> list:
+def pairs(found: list, rival: str, tasks: Iterable[str]) -> list[tuple]:
+    """Outcomes of head2toe and of a rival on the tasks that have both."""
+    by_task: dict[str, dict] = {}
+    for one in found:
+        if one.accuracy is not None:
+            by_task.setdefault(one.task, {})[one.method] = one
+    measured = (by_task.get(task, {}) for task in tasks)
+    return [(mine["head2toe"], mine[rival]) for mine in measured if {"head2toe", rival} <= mine.keys()]
+
+
+def outcomes(backbone: str) -> list:
+    """All that has been measured with a backbone."""
     from head2toe.benchmark.compare import Outcome
 
     found = [records.read(f"paper/{task}--{backbone}") for task in GROUPS]
     return [Outcome.from_dict(row) for record in found for row in record.values()]
 
 
-def _mean_seconds(outcomes: list, names: list[str]) -> list[float | None]:
-    found = [[one.train_seconds for one in outcomes if one.method == name and one.device == "cpu"] for name in names]
-    return [sum(values) / len(values) if values else None for values in found]
+def _mean_seconds(found: list, names: list[str]) -> list[float | None]:
+    seconds = [[one.train_seconds for one in found if one.method == name and one.device == "cpu"] for name in names]
+    return [sum(values) / len(values) if values else None for values in seconds]
 
 
 def _figure(value: float | None) -> str:
@@ -191,10 +195,9 @@ def _figure(value: float | None) -> str:
 
 
 def _print(rows: list[tuple]) -> None:
-    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [str(row[0]).ljust(widths[0]), *(str(v).rjust(w) for v, w in zip(row[1:], widths[1:], strict=True))]
-        print("  ".join(cells), flush=True)
+    from head2toe.cli.output import table
+
+    print(table(rows, right=range(1, len(rows[0]))), flush=True)
 
 
 def _told(done: int, total: int, text: str) -> None:

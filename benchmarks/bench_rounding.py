@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS
 from benchmarks.kernels import selector_of
+from benchmarks.shared_data import SHARED, read
 
 NAME = "rounding"
 CHOSEN = ("location", "caltech101")  # classes in order, and many classes
@@ -39,8 +39,7 @@ def run_task(task: str) -> list[dict[str, Any]]:
     from head2toe.estimators.head_size import HEAD_SIZE
     from head2toe.probes.folds import stratified_folds
 
-    file, label = TASKS[task]
-    data = features.read_data(SHARED / "data" / file, split="train", label=label).with_labels()
+    data = read(task, "train")
     backbone = load("embedded")
     plan = features.Plan.build(features.layers(backbone), (512,), statistics=features.STATISTICS)
     X = np.asarray(features.extract(backbone, data.images, plan, progress=False).rows)

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.real_rows import SHARED, TARGET_SIZE, classes_of, extracted
+from benchmarks.real_rows import TARGET_SIZE, classes_of, extracted
 from benchmarks.records import write
+from benchmarks.shared_data import SHARED
 from head2toe.estimators.frozen import columns_of
 from head2toe.probes.columns import Columns
 from head2toe.probes.heads import LinearHead, head_from_dual

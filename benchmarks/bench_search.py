@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS, spec
+from benchmarks.shared_data import SHARED, read, resident, spec
 
 NAME = "search"
 CHOSEN = ("location", "signdigits")
@@ -30,10 +30,8 @@ COLUMNS: dict[str, dict[str, Any]] = {
 def run_task(task: str, columns: str) -> dict[str, Any]:
     """Seconds of both halves, and memory of the search in a process of its own."""
     from head2toe import AllLayerFeatures, Head2ToeClassifier
-    from head2toe.features import read_data
 
-    file, label = TASKS[task]
-    train = read_data(SHARED / "data" / file, split="train", label=label)
+    train = read(task, "train")
     own = Head2ToeClassifier()
     wanted = {"target_sizes": own.target_sizes, "statistics": own.statistics, **COLUMNS[columns]}
     pooled = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit()
@@ -70,19 +68,10 @@ def fit(folder: str, columns: str) -> None:
     X = np.load(Path(folder) / "rows.npy", mmap_mode="r")
     y = np.load(Path(folder) / "labels.npy")
     most = most_features(own.head_size, load(spec("resnet50")).bytes, len(np.unique(y)))
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     start = time.perf_counter()
     FeatureProbe(layout, most_features=most).fit(X, y)
-    print(time.perf_counter() - start, _resident("VmHWM"), before)
-
-
-def _resident(field: str) -> int:
-    """Resident memory of this process (Linux), bytes, the pages of the memmap that it read among them: now or at most.
-
-    Not getrusage: its peak is handed down from the parent at the start of a process.
-    """
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return 1024 * int(status[field].split()[0])
+    print(time.perf_counter() - start, resident("VmHWM"), before)
 
 
 def main(tasks: list[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS
+from benchmarks.shared_data import SHARED, read
 
 NAME = "storage"
 CHOSEN = ("location", "signdigits")
@@ -21,10 +21,8 @@ CHOSEN = ("location", "signdigits")
 def run_task(task: str) -> dict[str, Any]:
     """Accuracies (per cent) of both, and of all candidates that both judged the mean and the largest change."""
     from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier
-    from head2toe.features import read_data
 
-    file, label = TASKS[task]
-    data = read_data(SHARED / "data" / file, split="train", label=label)
+    data = read(task, "train")
     own = Head2ToeClassifier()
     pooled = AllLayerFeatures(target_sizes=own.target_sizes, statistics=own.statistics, cache=False).fit()
     X, y = pooled.transform(data.images), np.asarray(data.labels)

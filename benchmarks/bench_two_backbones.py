@@ -11,7 +11,8 @@ import time
 from typing import Any
 
 from benchmarks import records
-from benchmarks.bench_main_job import SHARED, TASKS, row_of, spec
+from benchmarks.bench_main_job import row_of
+from benchmarks.shared_data import SHARED, read, spec
 
 NAME = "two_backbones"
 PAIR = ("resnet50", "vit_tiny_patch16_224")
@@ -21,10 +22,8 @@ CHOSEN = ("location", "signdigits", "orientation")
 def run_task(task: str) -> dict[str, Any]:
     """Fit on the training images of a task, score once on its test images."""
     from head2toe import Head2ToeClassifier
-    from head2toe.features import read_data
 
-    file, label = TASKS[task]
-    train, test = (read_data(SHARED / "data" / file, split=split, label=label) for split in ("train", "test"))
+    train, test = (read(task, split) for split in ("train", "test"))
     start = time.perf_counter()
     probe = Head2ToeClassifier([spec(name) for name in PAIR], cache=False).fit(train)
     seconds = time.perf_counter() - start

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import records
 from benchmarks.bench_few_images import CHOSEN, PER_CLASS, SEEDS, drawn, extracted
-from benchmarks.bench_main_job import SHARED
+from benchmarks.shared_data import SHARED
 
 NAME = "unlabelled"
 

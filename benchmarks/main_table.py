@@ -29,12 +29,9 @@ were looked at](test-images.md)).
 
 def sections() -> list[str]:
     """Markdown: an introduction, and accuracies, gains and costs of each backbone that has been measured."""
-    from head2toe.benchmark.compare import Outcome
-
     found, hours = [], 0.0
     for backbone in bench_paper.BACKBONES:
-        cells = [records.read(f"paper/{task}--{backbone}") for task in bench_paper.GROUPS]
-        outcomes = [Outcome.from_dict(row) for record in cells for row in record.values()]
+        outcomes = bench_paper.outcomes(backbone)
         if outcomes:
             found.append(_backbone(backbone, outcomes))
             hours += sum(_hours(outcomes))
@@ -125,7 +122,7 @@ def _gains(outcomes: list[Any]) -> list[str]:
     wanted += [(rival, list(bench_paper.GROUPS), "tasks") for rival in ("head2toe-reference", "finetune", OFFICIAL)]
     sentences = []
     for rival, tasks, what in wanted:
-        pairs = [pair for task in tasks if (pair := _pair(outcomes, task, rival))]
+        pairs = bench_paper.pairs(outcomes, rival, tasks)
         if not pairs:
             continue
         gains = [100 * (ours.accuracy - theirs.accuracy) for ours, theirs in pairs]
@@ -147,11 +144,6 @@ def _times(rival: str, pairs: list[tuple[Any, Any]]) -> str:
         f"{rival}, learning rate tuned on a held-out fifth and trained on {pairs[0][1].device}, takes {total:,.0f} "
         f"times the training FLOPs ({min(each):,.0f} times at least), extraction and the whole search counted"
     )
-
-
-def _pair(outcomes: list[Any], task: str, rival: str) -> tuple[Any, Any] | None:
-    mine = {one.method: one for one in outcomes if one.task == task and one.accuracy is not None}
-    return (mine["head2toe"], mine[rival]) if {"head2toe", rival} <= set(mine) else None
 
 
 def _costs(outcomes: list[Any]) -> list[str]:

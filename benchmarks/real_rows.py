@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.shared_data import read, spec
+
 if TYPE_CHECKING:
     from head2toe.features import Plan
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-TASKS = {10: "cifar10", 102: "caltech101"}  # by their number of classes
+OF_CLASSES = {10: "cifar10", 102: "caltech101"}  # tasks by their number of classes
 TARGET_SIZE = 8192
 LARGEST = 200_000
 _CHUNK = 4096
@@ -20,9 +21,7 @@ _CHUNK = 4096
 
 def classes_of(task: str) -> np.ndarray:
     """Names of a task's classes, sorted, from its training images alone."""
-    from head2toe.features import read_data
-
-    return np.unique(np.asarray(read_data(SHARED / "data" / f"{task}.zip", split="train").labels))
+    return np.unique(np.asarray(read(task, "train").labels))
 
 
 def extracted(
@@ -33,10 +32,9 @@ def extracted(
     The rows are a memmap in `store`, a new folder; or where it is None an array, of the `columns` alone.
     """
     from head2toe.backbones import load
-    from head2toe.features import Plan, extract, layers, read_data
+    from head2toe.features import Plan, extract, layers
 
-    data = read_data(SHARED / "data" / f"{task}.zip", split=split)
-    backbone = load(f"timm/local-dir:{SHARED / 'weights' / 'resnet50'}")
+    data, backbone = read(task, split), load(spec("resnet50"))
     plan = Plan.build(layers(backbone), (TARGET_SIZE,))
     found = extract(backbone, data.images, plan, store=store, columns=columns)
     return found.rows, np.searchsorted(classes_of(task), np.asarray(data.labels)), plan
@@ -50,7 +48,7 @@ def standardised(c: int, d: int, cache: Path) -> tuple[np.ndarray, np.ndarray]:
     files = cache / f"real_{LARGEST}_{c}_X.npy", cache / f"real_{LARGEST}_{c}_y.npy"
     if not files[1].is_file():
         with tempfile.TemporaryDirectory() as folder:
-            rows, y, _ = extracted(TASKS[c], Path(folder) / "rows")
+            rows, y, _ = extracted(OF_CLASSES[c], Path(folder) / "rows")
             np.save(files[0], _drawn(rows))
             np.save(files[1], y)
     X, y = (np.load(file) for file in files)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import bench_paper, main_table, records
-from benchmarks.bench_main_job import SHARED, TASKS, spec
+from benchmarks.shared_data import SHARED, TASKS, read, spec
 from head2toe.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,12 +39,10 @@ def laboratory(name: str, cache: Any, memory: dict) -> Any:
     """Tasks, backbones and settings of an experiment."""
     from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
     from head2toe.benchmark.tasks import Task
-    from head2toe.features import read_data
 
     tasks = []
     for task in TASKS_OF.get(name, tuple(TASKS)):
-        file, label = TASKS[task]
-        train, test = (read_data(SHARED / "data" / file, split=part, label=label) for part in ("train", "test"))
+        train, test = (read(task, part) for part in ("train", "test"))
         tasks.append(Task(task, bench_paper.GROUPS[task], train.with_labels(), test.with_labels()))
     chosen = BACKBONES if name in USES_SEVERAL else BACKBONES[:1]
     return Laboratory(

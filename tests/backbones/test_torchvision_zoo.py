@@ -98,7 +98,7 @@ def test_weights_in_torch_hubs_cache_need_no_network(random_weights, tmp_path, m
     from safetensors.torch import load_file
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("head2toe.backbones.torchvision_zoo._reachable", lambda _: False)
+    monkeypatch.setattr("head2toe.backbones.torchvision_zoo.opens", lambda _: False)
     with pytest.raises(HubUnreachableError, match="embedded"):
         load("torchvision/squeezenet1_1")
     entry = models.get_model_weights("squeezenet1_1")["DEFAULT"]

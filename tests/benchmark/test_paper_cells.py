@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import bench_paper, records
+from benchmarks import bench_paper, records, shared_data
 from PIL import Image
 
 CELL = "signdigits--embedded-64"
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for i in range(count):
                 pixels = np.clip(rng.normal(level, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(home / f"{i}.png")
-    monkeypatch.setattr(bench_paper, "SHARED", tmp_path)
+    monkeypatch.setattr(shared_data, "SHARED", tmp_path)
     monkeypatch.setattr(records, "FOLDER", tmp_path / "results")
     return tmp_path / "results" / "paper"
 

@@ -60,8 +60,13 @@ def reachable() -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     address = urlsplit(constants.ENDPOINT)
+    return opens(address.hostname or "", address.port or 443)
+
+
+def opens(host: str, port: int = 443) -> bool:
+    """Whether a connection opens within `PATIENCE` seconds."""
     try:
-        socket.create_connection((address.hostname, address.port or 443), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=PATIENCE).close()
     except OSError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from head2toe.backbones.preprocessing import Preprocessing
+from head2toe.backbones.preprocessing import Preprocessing, crop_share
 from head2toe.errors import PreprocessingError
 
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
@@ -67,25 +66,19 @@ def _geometry(processor: Any, name: str) -> tuple[tuple[int, int], float, str]:
         whole = edge >= 384
         return (
             (edge, edge),
-            1.0 if whole else _share(edge, int(edge / processor.crop_pct)),
+            1.0 if whole else crop_share(edge, int(edge / processor.crop_pct)),
             "squash" if whole else "center",
         )
     if edge and crop is not None and crop.get("height") == crop.get("width"):
-        return (crop["height"], crop["height"]), _share(crop["height"], edge), "center"
+        return (crop["height"], crop["height"]), crop_share(crop["height"], edge), "center"
     if size.get("height") and size.get("width"):
         full = (size["height"], size["width"])
         kept = full if crop is None else (crop["height"], crop["width"])
         if kept == full or (kept[0] == kept[1] and full[0] == full[1]):
-            return kept, _share(kept[0], full[0]), "squash"
+            return kept, crop_share(kept[0], full[0]), "squash"
     raise PreprocessingError(
         f"the image processor of {name} resizes to {size} and crops to {crop}, which is not expressed: {_CURE}"
     )
-
-
-def _share(kept: int, edge: int) -> float:
-    """The share from which timm finds the edge again by ``floor(kept / share)``."""
-    share = kept / edge
-    return share if math.floor(kept / share) == edge else math.nextafter(share, 0)
 
 
 def _scaling(processor: Any, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

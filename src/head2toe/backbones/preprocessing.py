@@ -29,6 +29,12 @@ _FILTERS = {
 }
 
 
+def crop_share(kept: int, edge: int) -> float:
+    """The share of the edge that a crop keeps, from which ``floor(kept / share)`` gives the edge again."""
+    share = kept / edge
+    return share if math.floor(kept / share) == edge else math.nextafter(share, 0)
+
+
 class AnyPreprocessing(Protocol):
     """What a backbone needs of its preprocessing.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,8 +10,8 @@ from urllib.parse import urlsplit
 import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
-from head2toe.backbones.hub import PATIENCE
-from head2toe.backbones.preprocessing import Preprocessing
+from head2toe.backbones.hub import opens
+from head2toe.backbones.preprocessing import Preprocessing, crop_share
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.backbones.weights_file import load_strictly
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
@@ -80,7 +79,7 @@ def _pretrained(model: str, entry: Any) -> torch.nn.Module:
 
     place = urlsplit(entry.url)
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(place.path).name
-    if not file.is_file() and not _reachable(place.hostname or ""):
+    if not file.is_file() and not opens(place.hostname or ""):
         raise HubUnreachableError(
             f"{file.name} is not in {file.parent} and {place.hostname} cannot be reached: "
             f"put it there, or pass --weights FILE, or use 'embedded', which needs no download"
@@ -99,14 +98,6 @@ def _empty(model: str) -> torch.nn.Module:
     return models.get_model(model, weights=None, **options)
 
 
-def _reachable(host: str) -> bool:
-    try:
-        socket.create_connection((host, 443), timeout=PATIENCE).close()
-    except OSError:
-        return False
-    return True
-
-
 def _preprocessing(entry: Any, resize: str) -> Preprocessing:
     transform = entry.transforms()
     crop, edge = transform.crop_size[0], transform.resize_size[0]
@@ -116,14 +107,8 @@ def _preprocessing(entry: Any, resize: str) -> Preprocessing:
         std=tuple(transform.std),
         interpolation=transform.interpolation.value,
         resize=resize,
-        crop_pct=_share(crop, edge),
+        crop_pct=crop_share(crop, edge),
     )
-
-
-def _share(crop: int, edge: int) -> float:
-    """The share from which ``floor(crop / share)`` gives the edge again."""
-    share = crop / edge
-    return share if int(crop / share) == edge else float(torch.nextafter(torch.tensor(share), torch.tensor(0.0)))
 
 
 def _classifier(module: torch.nn.Module) -> str | None:
