@@ -131,7 +131,7 @@ def test_options_named_twice_count_once_and_one_name_needs_no_tuple():
 
 def test_columns_need_a_view_for_the_linear_probe():
     X, y = problem()
-    with pytest.raises(ParameterError, match="no view 'linear'"):
+    with pytest.raises(ParameterError, match="needs the view 'linear'"):
         FeatureProbe(Columns((Block("a", "mean", 0, 40),), {"all": (0,)})).fit(X, y)
 
 
@@ -240,3 +240,46 @@ def test_unlabelled_rows_are_candidates_and_their_mistakes_have_errors():
     spoilt[3, 4] = np.nan
     with pytest.raises(NotFiniteError):
         FeatureProbe(**QUICK).fit(X, y, unlabelled=spoilt)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer_weights": None}, "layer_weights is None"),
+        ({"heads": None}, "heads is None"),
+        ({"fractions": ("a",)}, "fractions is"),
+        ({"most_features": "a"}, "most_features is 'a'"),
+        ({"min_class_size": "a"}, "min_class_size is 'a'"),
+        ({"random_state": np.random.default_rng(0)}, "random_state is"),
+        ({"columns": 5}, "columns is a int"),
+        ({"columns": Columns(())}, "needs the view 'linear'"),
+        ({"columns": Columns((Block("a", "mean", 0, 3), Block("b", "mean", 2, 4)), {})}, "2:4"),
+        ({"columns": Columns((Block("a", "mean", 0, 4),), {"linear": (0,), "all": (1,)})}, "view 'all'"),
+        ({"columns": Columns((Block("a", "mean", 0, 4),), {"linear": (0,), "all": ()})}, "view 'all'"),
+    ],
+)
+def test_parameters_of_another_kind_are_told_in_a_line(options, message):
+    X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2
+    with pytest.raises(ParameterError, match=message) as caught:
+        FeatureProbe(**options).fit(X, y)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_float32_cannot_tell_apart_is_no_feature():
+    y = np.arange(20) % 2
+    with pytest.raises(ConstantFeaturesError, match="large offset"):
+        FeatureProbe().fit(2e6 + y[:, None], y)
+    assert FeatureProbe().fit(y[:, None], y).score(y[:, None], y) == 1
+
+
+def test_labels_of_several_kinds_and_of_no_weight_are_refused():
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    with pytest.raises(DataFormatError, match="int, str"):
+        FeatureProbe().fit(X, np.array([1, "a", 1, "a"], dtype=object))
+    with pytest.raises(OneClassError, match="no label is left"):
+        FeatureProbe(class_weight={0: 0, 1: 0}).fit(X, [0, 1, 0, 1])
+
+
+def test_no_unlabelled_rows_are_none():
+    X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2
+    assert FeatureProbe().fit(X, y, unlabelled=X[:0]).choice_["unlabelled"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from head2toe import MultinomialGroupLasso, MultinomialGroupLassoCV
-from head2toe.errors import OneClassError, ParameterError
+from head2toe.errors import NotFiniteError, OneClassError, ParameterError
 from head2toe.probes.group_lasso import group_lasso, lambda_max
 
 
@@ -137,8 +138,8 @@ def test_cross_validation_chooses_a_strength_that_predicts(digits):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (MultinomialGroupLasso(alpha=0), "strength"),
-        (MultinomialGroupLasso(alpha=-1), "strength"),
+        (MultinomialGroupLasso(alpha=0), "alpha is"),
+        (MultinomialGroupLasso(alpha=-1), "alpha is"),
         (MultinomialGroupLasso(ratio=2), "ratio"),
         (MultinomialGroupLasso(tol=0), "tol"),
         (MultinomialGroupLasso(max_iter=0), "max_iter"),
@@ -213,3 +214,65 @@ def test_where_no_feature_tells_the_classes_apart_nothing_is_selected(X, model):
         model = clone(model).fit(X, np.arange(60) % 3)
     assert len(model.selected_) == 0 and model.dual_gap_ == 0
     np.testing.assert_allclose(model.predict_proba(X), 1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": None}, "alpha is None"),
+        ({"alpha": 0}, "alpha is 0"),
+        ({"tol": None}, "tol is None"),
+        ({"ridge": None}, "ridge is None"),
+        ({"ratio": "a"}, "ratio is 'a'"),
+        ({"group_weights": ["a"] * 64}, "group_weights"),
+    ],
+)
+def test_parameters_of_another_kind_are_told_in_a_line(digits, options, message):
+    with pytest.raises(ParameterError, match=message):
+        MultinomialGroupLasso(**options).fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alphas": []}, "alphas is"),
+        ({"alphas": 0.1}, "alphas is"),
+        ({"n_alphas": 2.5}, "n_alphas is"),
+        ({"cv": 1}, "cv is 1"),
+    ],
+)
+def test_choices_that_cannot_be_made_are_told_before_any_fit(digits, options, message):
+    with pytest.raises(ParameterError, match=message):
+        MultinomialGroupLassoCV(**options).fit(*digits)
+
+
+def test_nan_is_told_with_its_place(digits):
+    X, y = digits
+    X = np.array(X)
+    X[3, 5] = np.nan
+    with pytest.raises(NotFiniteError, match="row 3, column 5"):
+        MultinomialGroupLasso().fit(X, y)
+    fitted = MultinomialGroupLasso(ratio=0.5).fit(*digits)
+    with pytest.raises(NotFiniteError, match="row 3, column 5"):
+        fitted.predict(X)
+
+
+def test_tensors_in_bfloat16_are_taken_as_float32(digits):
+    X, y = digits
+    short = torch.as_tensor(np.asarray(X, np.float32)).bfloat16()
+    found, same = (MultinomialGroupLasso(ratio=0.3).fit(one, y) for one in (short, short.float()))
+    np.testing.assert_array_equal(found.selected_, same.selected_)
+
+
+def test_no_fold_copies_columns_that_nothing_selects(tmp_path):
+    """Of a memmap the held-out rows of the selected columns alone are read into memory."""
+    rng = np.random.default_rng(0)
+    X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (60, 20_000))
+    y = np.arange(60) % 2
+    X[:] = rng.normal(size=X.shape)
+    X[:, :3] += 3 * y[:, None]
+    tracemalloc.start()
+    MultinomialGroupLassoCV(alphas=[0.3], cv=2).fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes / 2

@@ -158,3 +158,12 @@ def test_a_changed_revision_is_named(specs):
     written = {**networks.to_dict(), "weights_sha256": "0" * 64, "revision": "old"}
     with pytest.raises(WeightsMismatchError, match="revision new instead of old"):
         networks.check(written)
+
+
+def test_a_parameter_in_a_list_of_one_is_that_of_the_one():
+    from head2toe.estimators.frozen import _each
+
+    assert _each("weights", ["f.pt"], 1) == _each("weights", ("f.pt",), 1) == _each("weights", "f.pt", 1) == ["f.pt"]
+    for value, count in ((["a", "b"], 1), ("a", 2)):
+        with pytest.raises(ParameterError, match=f"a list of {count}"):
+            _each("weights", value, count)

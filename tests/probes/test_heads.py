@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from head2toe import FeatureProbe
 from head2toe.probes.heads import LEAST_BYTES, LinearHead, features_within
 from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, compensated
 from head2toe.probes.standardised import Standardised
 
-K, C = 300, 7
+K, C = 600, 7
 
 
 @pytest.fixture
@@ -131,3 +132,16 @@ def _bytes(count: int, classes: int) -> int:
     ones = torch.ones(count)
     head = LinearHead(torch.arange(count), ones, ones, torch.zeros(classes, count), torch.zeros(classes))
     return len(save(head.tensors()))
+
+
+@pytest.mark.parametrize(("d", "classes", "place"), [(2, 40, "ring"), (1, 31, "row")])
+def test_few_features_tell_many_near_classes_apart_after_the_fit(d: int, classes: int, place: str) -> None:
+    """Steps of a seventh or a 127th of the largest coefficient would make neighbours one."""
+    angle = 2 * np.pi * np.arange(classes) / classes
+    centres = np.stack([np.cos(angle), np.sin(angle)], axis=1) if place == "ring" else np.arange(classes)[:, None]
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(classes), 8)
+    spread = 0.01 if place == "ring" else 0.1
+    X, new = (centres[y] + spread * rng.normal(size=(len(y), d)) for _ in range(2))
+    probe = FeatureProbe(layer_weights="equal", cv=2, fractions=(1.0,), heads=("discriminant",)).fit(X, y)
+    assert probe.score(new, y) > probe.cv_accuracy_ - 0.03

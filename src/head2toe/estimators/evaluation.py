@@ -62,7 +62,10 @@ def evaluate(
     MissingLabelError
         There are no labels.
     """
-    true = as_labels(labels_of(images, labels)).astype(str)
+    given = as_labels(labels_of(images, labels)).astype(str)
+    if given.ndim > 1 and given.shape[1:] != (1,):
+        raise DataFormatError(f"labels have the shape {given.shape}: give one label an image")
+    true = given.ravel()
     classes = {str(name) for name in classifier.classes_}
     unknown = sorted(set(true) - classes)
     if len(unknown) == len(set(true)):

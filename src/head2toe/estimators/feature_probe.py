@@ -11,18 +11,24 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from head2toe.errors import ConstantFeaturesError, DataFormatError, NotFiniteError, ParameterError
+from head2toe.errors import DataFormatError, ParameterError
+from head2toe.estimators.checks import (
+    check_columns,
+    check_finite,
+    check_varies,
+    check_views,
+    is_number,
+    is_whole,
+    listed,
+    seed_of,
+)
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
-from head2toe.probes import LINEAR_VIEW, Columns, LinearHead, SearchResult, SearchSettings, search
+from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, DISTILLED, EQUAL, HEADS, LEARNED, LEAST_SQUARES
-
-_ROUNDING = 1e-5  # of features that a network made of one and the same image
-_CHUNK = 4096  # columns looked at together by the checks
 
 
 class FeatureProbe(ClassifierMixin, BaseEstimator):
@@ -51,7 +57,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     engine : "exact" or "reference"
         How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
         for comparison: minutes instead of seconds. It takes no weights, and of the choices above only `views` and
-        `fractions`.
+        `fractions`; its table has the recipe's own settings, its heads are a `probes.recipe.RecipeHead`, and its
+        `estimated_accuracy_` is no more than `cv_accuracy_`.
     cv : int
         Number of stratified folds, at least 2.
     min_class_size : int
@@ -79,7 +86,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     estimated_accuracy_ : float
         Cross-validated accuracy in [0, 1] of the act of choosing: what to expect of new images.
     head_, linear_head_ : LinearHead
-        What is kept of the two: column numbers, standardisation and coefficients.
+        What is kept of the two: column numbers, standardisation and coefficients. Those of heads above 16 KiB are
+        rounded to few bits, and predictions are the rounded head's.
     """
 
     classes_: np.ndarray
@@ -154,9 +162,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         rows, labels = self._validated(X, y if y is None else as_labels(y))
         target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
         columns = self._columns(rows.shape[1])
-        _check_varies(rows, columns)
-        _check_views(settings.views, columns)
-        others = None if unlabelled is None else self._unlabelled(unlabelled, settings)
+        check_varies(rows, columns)
+        check_views(settings.views, columns)
+        others = None if unlabelled is None or not np.size(unlabelled) else self._unlabelled(unlabelled, settings)
         by_recipe = self._by_recipe(weight, others)
         with search_bar(shown=self.verbose) as progress:
             options = {"settings": settings, "progress": progress}
@@ -208,17 +216,21 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         ParameterError
         """
         for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
-            listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-            if value is not None and not (listed and len(value) and all(0 < v < np.inf for v in value)):
+            several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+            if value is not None and not (
+                several and len(value) and all(is_number(v) and 0 < v < np.inf for v in value)
+            ):
                 raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
-        if self.most_features is not None and self.most_features < 1:
+        if self.most_features is not None and not (is_whole(self.most_features) and self.most_features >= 1):
             raise ParameterError(f"most_features is {self.most_features!r}: keep at least one, or None for no limit")
-        ways, views = _listed(self.layer_weights), None if self.views is None else _listed(self.views)
+        if not is_whole(self.min_class_size) or self.min_class_size < 1:
+            raise ParameterError(f"min_class_size is {self.min_class_size!r}: use a whole number of at least 1")
+        ways, views = listed(self.layer_weights), None if self.views is None else listed(self.views)
         if not ways or not set(ways) <= {EQUAL, LEARNED}:
             raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
-        heads = _listed(self.heads)
+        heads = listed(self.heads)
         if not set(heads) <= set(HEADS) or not set(heads) & {LEAST_SQUARES, DISCRIMINANT}:
             known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
@@ -230,7 +242,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             most_features=self.most_features,
             strengths=None if self.strengths is None else tuple({float(s): None for s in self.strengths}),
             folds=check_folds(self.cv),
-            random_state=_seed(self.random_state),
+            random_state=seed_of(self.random_state),
         )
 
     def _unlabelled(self, X: ArrayLike, settings: SearchSettings) -> np.ndarray:
@@ -265,11 +277,10 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     def _columns(self, d: int) -> Columns:
         if self.columns is None:
             return Columns.plain(d)
+        check_columns(self.columns)
         described = max(block.stop for block in self.columns.blocks)
         if described != d:
             raise DataFormatError(f"X has {d} columns, but columns= describes {described}")
-        if LINEAR_VIEW not in self.columns.views:
-            raise ParameterError(f"columns= has no view {LINEAR_VIEW!r}: the linear probe needs one, see Columns")
         return _ascending(self.columns)
 
     def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
@@ -284,15 +295,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             self, cast("Any", X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
         )
         arrays = list(found) if y else [found]
-        _check_finite(arrays[0])
+        check_finite(arrays[0])
         return arrays
-
-
-def _check_views(views: Sequence[str] | None, columns: Columns) -> None:
-    unknown = [view for view in views or () if view not in columns.candidate_views()]
-    if unknown or (views is not None and not len(views)):
-        known = ", ".join(columns.candidate_views())
-        raise ParameterError(f"views is {views!r}: the columns have the views {known}")
 
 
 def _ascending(columns: Columns) -> Columns:
@@ -320,47 +324,8 @@ def decision(logits: np.ndarray) -> np.ndarray:
     return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
 
 
-def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
-    """One name or several, each once."""
-    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-
-
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax, float64 (n, c)."""
     z = logits.astype(np.float64)
     z = np.exp(z - z.max(axis=1, keepdims=True))
     return z / z.sum(axis=1, keepdims=True)
-
-
-def _seed(random_state: int | np.random.RandomState | None) -> int:
-    if isinstance(random_state, int | np.integer):
-        if random_state < 0:
-            raise ParameterError(f"random_state is {random_state}: use a whole number from 0 on")
-        return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-
-
-def _check_finite(X: np.ndarray) -> None:
-    """Raise for NaN and infinity; one sum over everything is enough to know that there is none."""
-    if np.isfinite(X.sum(dtype=np.float64)):
-        return
-    bad = [first for first in range(0, X.shape[1], _CHUNK) if not np.isfinite(X[:, first : first + _CHUNK]).all()]
-    row, column = np.argwhere(~np.isfinite(X[:, bad[0] : bad[0] + _CHUNK]))[0]
-    raise NotFiniteError(f"NaN or infinity (inf) among the features, first in row {row}, column {bad[0] + column}")
-
-
-def _check_varies(X: np.ndarray, columns: Columns) -> None:
-    """Raise where every column is constant; usually the first few columns settle it.
-
-    The same image in two batches of different sizes gives features that differ by rounding: features of one unit vary
-    where one of them moves by more than that, measured by the largest.
-    """
-    for start, stop in columns.spans() or [(0, X.shape[1])]:
-        rounding = _ROUNDING * np.abs(X[0, start:stop]).max(initial=0) if columns.commensurable else 0
-        for first in range(start, stop, _CHUNK):
-            part = X[:, first : min(first + _CHUNK, stop)]
-            if np.abs(part - part[0]).max(initial=0) > rounding:
-                return
-    raise ConstantFeaturesError(
-        f"all {X.shape[1]} features are the same for every image: there is nothing to learn from"
-    )

@@ -119,8 +119,10 @@ def _listed(backbone: Any) -> list[Any]:
 
 def _each(name: str, value: Any, count: int) -> list[Any]:
     """A parameter for each of several backbones."""
-    if value is None or count == 1:
-        return value if isinstance(value, list) and count == 1 else [value] * count
+    if value is None:
+        return [None] * count
+    if count == 1 and not isinstance(value, list | tuple):
+        return [value]
     if not isinstance(value, list | tuple) or len(value) != count:
         raise ParameterError(f"{name} must be a list of {count}, one (or None) for each backbone")
     return list(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -16,8 +16,10 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.errors import OneClassError, ParameterError
+from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import decision, probabilities
-from head2toe.estimators.labels import Target, as_labels, row_weights, sample_weights
+from head2toe.estimators.host import columns_on_host, on_host
+from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
 
 Rows = np.ndarray | torch.Tensor
@@ -65,7 +67,8 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
         check_is_fitted(self)
-        rows = validate_data(self, _on_host(X), dtype=[np.float64, np.float32], reset=False)
+        rows = validate_data(self, on_host(X), dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
+        check_finite(cast("np.ndarray", rows))
         kept = np.take(rows, self.selected_, axis=1).astype(np.float64)
         return kept @ self.coef_[:, self.selected_].T.astype(np.float64) + self.intercept_
 
@@ -73,13 +76,17 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
         if self.dtype not in _DTYPES:
             raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
-        if isinstance(self.max_iter, bool) or not isinstance(self.max_iter, int | np.integer) or self.max_iter < 1:
+        if not is_whole(self.max_iter) or self.max_iter < 1:
             raise ParameterError(f"max_iter is {self.max_iter!r}: use a whole number of at least 1")
-        if not self.tol > 0:
+        if not is_number(self.tol) or not self.tol > 0:
             raise ParameterError(f"tol is {self.tol!r}: use a positive number")
+        if not is_number(self.ridge) or not 0 <= self.ridge < np.inf:
+            raise ParameterError(f"ridge is {self.ridge!r}: use a number that is not negative")
         labels = y if y is None else as_labels(y)
         # scikit-learn has no types, and the checker reads its defaults as such.
-        rows, labels = validate_data(self, _on_host(X), cast("Any", labels), dtype=[np.float64, np.float32])
+        kinds: Any = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        rows, labels = validate_data(self, on_host(X), cast("Any", labels), **kinds)
+        check_finite(cast("np.ndarray", rows))
         whole = Target.of(cast("ArrayLike", labels))
         weight = row_weights(whole, self.class_weight, sample_weights(sample_weight, len(whole.y)))
         present = np.unique(whole.y[weight > 0])
@@ -95,9 +102,15 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
             "classes": len(data.target.classes),
             "fit_intercept": self.fit_intercept,
             "sample_weight": data.weight if weight is None else weight,
-            "group_weights": None if self.group_weights is None else np.asarray(self.group_weights, np.float64),
+            "group_weights": self._group_weights(),
             "dtype": _DTYPES[self.dtype],
         }
+
+    def _group_weights(self) -> np.ndarray | None:
+        try:
+            return None if self.group_weights is None else np.asarray(self.group_weights, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ParameterError("group_weights must be positive numbers, one a feature") from error
 
     def _limits(self) -> dict[str, Any]:
         return {"ridge": self.ridge, "tolerance": self.tol, "max_iter": int(self.max_iter)}
@@ -107,10 +120,16 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         largest = lambda_max(data.X, data.target.y, **self._options(data))
         greatest = max(float(data.X.max()), -float(data.X.min()))
         precision = np.finfo(np.float32 if self.dtype == "float32" or "32" in str(data.X.dtype) else np.float64).eps
-        weights = np.ones(1) if self.group_weights is None else np.asarray(self.group_weights, np.float64)
+        own = self._group_weights()
+        weights = np.ones(1) if own is None else own
         if largest > precision * greatest / weights.min():
             return largest
-        warnings.warn("no feature tells the classes apart: nothing is selected", UserWarning, stacklevel=4)
+        warnings.warn(
+            "no feature tells the classes apart: nothing is selected; all that features say is rounding beside the "
+            f"largest number of X, {greatest:.3g}: standardise X, and drop columns that do not vary",
+            UserWarning,
+            stacklevel=4,
+        )
         return (greatest or 1.0) / weights.min()
 
     def _assume(self, result: GroupLassoResult, classes: np.ndarray) -> Self:
@@ -150,7 +169,8 @@ class MultinomialGroupLasso(_GroupLasso):
     fit_intercept : bool
         The intercept is not penalised.
     tol : float
-        Relative duality gap at which to stop: the objective is at most this share above the optimum.
+        Relative duality gap at which to stop: the objective is at most this share above the optimum; where that is
+        below a thousandth of the objective of intercepts alone, at most this share of the thousandth.
     max_iter : int
         Newton steps in all.
     ridge : float
@@ -174,7 +194,7 @@ class MultinomialGroupLasso(_GroupLasso):
     alpha_ : float
         The strength that was used.
     objective_, dual_gap_ : float
-        The objective, and the relative duality gap reached.
+        The objective, and the relative duality gap reached (relative as for `tol`).
     n_iter_ : int
     result_ : head2toe.probes.group_lasso.GroupLassoResult
         All the solver told: status and history too.
@@ -234,9 +254,11 @@ class MultinomialGroupLasso(_GroupLasso):
         ------
         OneClassError, MissingLabelError, ParameterError, DataFormatError, NotFiniteError
         """
-        if self.ratio is not None and not 0 < self.ratio <= 1:
+        if self.ratio is not None and not (is_number(self.ratio) and 0 < self.ratio <= 1):
             raise ParameterError(f"ratio is {self.ratio!r}: use a number above 0 and at most 1, or None")
         data = self._data(X, y, sample_weight)
+        if self.ratio is None:
+            check_strength("alpha", self.alpha, self.ridge)
         options = self._options(data)
         alpha = self.alpha if self.ratio is None else self.ratio * self._largest(data)
         start = self._start(data) if self.warm_start else None
@@ -315,6 +337,8 @@ class MultinomialGroupLassoCV(_GroupLasso):
             raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)
         self.alphas_ = self._strengths(data)
+        if is_number(self.cv):
+            check_folds(self.cv)
         splitter: Any = check_cv(self.cv, data.target.y, classifier=True)
         folds = splitter.split(np.zeros((len(data.target.y), 1)), data.target.y)
         self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
@@ -326,8 +350,13 @@ class MultinomialGroupLassoCV(_GroupLasso):
 
     def _strengths(self, data: _Data) -> np.ndarray:
         if self.alphas is not None:
-            return np.sort(np.asarray(self.alphas, np.float64))[::-1]
-        if self.n_alphas < 1 or not 0 < self.eps < 1:
+            listed = list(self.alphas) if isinstance(self.alphas, Iterable) and not isinstance(self.alphas, str) else []
+            if not listed:
+                raise ParameterError(f"alphas is {self.alphas!r}: use one or more numbers, or None")
+            for alpha in listed:
+                check_strength("alphas", alpha, self.ridge)
+            return np.sort(np.asarray(listed, np.float64))[::-1]
+        if not is_whole(self.n_alphas) or self.n_alphas < 1 or not is_number(self.eps) or not 0 < self.eps < 1:
             raise ParameterError(f"n_alphas is {self.n_alphas}, eps {self.eps}: use at least 1, and a share below 1")
         return self._largest(data) * np.geomspace(1, self.eps, self.n_alphas)
 
@@ -349,12 +378,16 @@ class MultinomialGroupLassoCV(_GroupLasso):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return np.array([self._score(data, test, present, result) for result in path])
+        columns = np.unique(np.concatenate([result.indices.numpy() for result in path]))
+        kept = columns_on_host(data.X, columns)[test].astype(np.float64)  # columns first: no copy of all of them
+        held = [kept[:, np.searchsorted(columns, result.indices.numpy())] for result in path]
+        return np.array([self._score(data, part, test, present, one) for part, one in zip(held, path, strict=True)])
 
-    def _score(self, data: _Data, test: np.ndarray, present: np.ndarray, result: GroupLassoResult) -> float:
-        held = torch.as_tensor(data.X[test]) if isinstance(data.X, torch.Tensor) else data.X[test]
-        kept = np.asarray(_on_host(held))[:, result.indices.numpy()]
-        logits = kept.astype(np.float64) @ result.rows.double().numpy() + result.intercept.numpy()
+    def _score(
+        self, data: _Data, kept: np.ndarray, test: np.ndarray, present: np.ndarray, result: GroupLassoResult
+    ) -> float:
+        """Of the rows `test`, whose selected columns are `kept`."""
+        logits = kept @ result.rows.double().numpy() + result.intercept.numpy()
         truth, weight = data.target.y[test], data.weight[test]
         if self.scoring == "accuracy":
             gain = (present[logits.argmax(axis=1)] == truth).astype(np.float64)
@@ -363,7 +396,3 @@ class MultinomialGroupLassoCV(_GroupLasso):
             proba[:, present] = probabilities(logits)
             gain = np.log(np.maximum(proba[np.arange(len(test)), truth], np.finfo(np.float64).tiny))
         return float(weight @ gain / max(weight.sum(), np.finfo(np.float64).tiny))
-
-
-def _on_host(X: Any) -> Any:
-    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X

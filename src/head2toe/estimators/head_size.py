@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
+import math
 from typing import Any
 
 from head2toe.errors import ParameterError
+from head2toe.estimators.checks import is_number
 from head2toe.probes.heads import features_within
 
 HEAD_SIZE = 0.01  # of the network's bytes: a hundred tasks take no more than the network itself
@@ -18,8 +19,7 @@ def check_head_size(share: Any) -> None:
     ------
     ParameterError
     """
-    number = isinstance(share, Real) and not isinstance(share, bool)
-    if share is not None and not (number and float(share) > 0):
+    if share is not None and not (is_number(share) and 0 < share < math.inf):
         raise ParameterError(f"head_size is {share!r}: give a share of the backbone's bytes such as 0.01, or None")
 
 

@@ -52,7 +52,7 @@ class Target:
         MissingLabelError
             A label is None or NaN.
         DataFormatError
-            The labels have more than one axis.
+            The labels have more than one axis, or are of kinds that have no order among them.
         ValueError
             The labels are continuous (scikit-learn's message).
         """
@@ -60,8 +60,12 @@ class Target:
             values = column_or_1d(as_labels(labels), warn=True)
         except ValueError as error:
             raise error if isinstance(error, DataError) else DataFormatError(f"labels: {error}") from error
+        try:
+            classes, y = np.unique(values, return_inverse=True)
+        except TypeError as error:
+            kinds = sorted({type(label).__name__ for label in values})
+            raise DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind") from error
         check_classification_targets(values)
-        classes, y = np.unique(values, return_inverse=True)
         return Target(classes, y.astype(np.int64))
 
     def check(self, folds: int, fewest: int = 2) -> None:
@@ -71,6 +75,8 @@ class Target:
         ------
         OneClassError, ClassTooSmallError, TooFewImagesError
         """
+        if not len(self.classes):
+            raise OneClassError("no label is left whose weight is positive: a probe needs at least 2 classes")
         if len(self.classes) < 2:
             raise OneClassError(f"all labels are {_shown(self.classes)}: 1 class, and a probe needs at least 2 classes")
         counts = np.bincount(self.y, minlength=len(self.classes))

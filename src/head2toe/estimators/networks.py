@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from head2toe.errors import DataError, ParameterError, WeightsMismatchError
 from head2toe.features.costs import Costs, costs, within
 from head2toe.features.extractor import Batch
 from head2toe.features.joint import join, part
+from head2toe.features.store import temporary_rows
 
 _TOGETHER = 128  # images that go through one network before the next network sees them
 
@@ -192,17 +192,11 @@ def _gathered(batches: Iterator[Batch], width: int) -> Batch:
 
 
 def _side_by_side(found: list[features.FeatureStore], plan: features.Plan) -> features.FeatureStore:
-    """Rows of the same images as one array, in a file without a name: they may be larger than memory."""
+    """Rows of the same images as one array."""
     kept = found[0].kept
     if any(not np.array_equal(kept, one.kept) for one in found):
         raise DataError("an image could be read for one network and not for another: run again")
-    with tempfile.TemporaryFile() as file:
-        rows = (
-            np.memmap(file, np.float32, "w+", shape=(len(kept), plan.d))
-            if len(kept)
-            else np.empty((0, plan.d), np.float32)
-        )
-    start = 0
+    rows, start = temporary_rows(len(kept), plan.d), 0
     for one in found:
         rows[:, start : start + one.plan.d] = one.rows
         start += one.plan.d

@@ -278,6 +278,21 @@ def room_for(needed: int) -> Iterator[Path | None]:
         yield Path(folder) / "rows"
 
 
+def temporary_rows(n: int, d: int) -> Rows:
+    """Room for rows that nobody keeps, float32 (n, d): in memory, or in a file without a name.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    needed = 4 * n * d
+    if needed <= _IN_MEMORY:
+        return np.empty((n, d), np.float32)
+    _check_disk(Path(tempfile.gettempdir()), needed)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=(n, d))
+
+
 def _check_disk(folder: Path, needed: int) -> None:
     """Raise DiskFullError if `needed` bytes do not fit where `folder` is or will be."""
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())

@@ -57,12 +57,17 @@ class LinearHead:
         (`rounding.levels`): some features speak a hundred times as loud as others. At the mean of the features all
         logits stay what they are.
 
+        A head that is small all the same (`LEAST_BYTES` in float32) stays as it is: of few features none makes good
+        what another lost, and near classes would become one.
+
         Parameters
         ----------
         rows : Standardised, optional
             The rows that it was fitted on, in the units of this head. Where classes are many, later features then make
             good what the rounding of earlier ones did to the logits; steps of a 127th need no such care.
         """
+        if self._is_small:
+            return self
         mean, scale = _short(self.mean), _short(self.scale)
         varies = scale.isfinite()
         coef = torch.where(varies, self.coef * (scale / self.scale), 0.0)
@@ -77,11 +82,11 @@ class LinearHead:
     def tensors(self) -> dict[str, torch.Tensor]:
         """What is stored: K int32 indices, 3 K bfloat16 numbers, K c of eight or four bits, and c float32 ones.
 
-        A head that is not `rounded` would lose by that: it is stored in float32.
+        A head that is not `rounded` would lose by that, and a small one gain little: they are stored in float32.
         """
         indices = self.indices.to(torch.int32)
         mine, short = _parts(self), _parts(self.rounded())
-        if not all(torch.equal(mine[name], short[name]) for name in mine):
+        if self._is_small or not all(torch.equal(mine[name], short[name]) for name in mine):
             return {"indices": indices, **mine}
         return {
             "indices": indices,
@@ -91,6 +96,11 @@ class LinearHead:
             "step": step_of(self.coef, levels(len(self.coef))).bfloat16(),
             "intercept": self.intercept,
         }
+
+    @property
+    def _is_small(self) -> bool:
+        classes, count = self.coef.shape
+        return 4 * (count * (3 + classes) + classes) + FILE_BYTES <= LEAST_BYTES
 
     @staticmethod
     def of(tensors: dict[str, torch.Tensor]) -> LinearHead:

@@ -1,0 +1,107 @@
+"""What parameters and features must be, checked before any long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from head2toe.errors import ConstantFeaturesError, NotFiniteError, ParameterError
+from head2toe.probes import LINEAR_VIEW, Columns
+from head2toe.probes.standardised import CONSTANT
+
+_ROUNDING = 1e-5  # of features that a network made of one and the same image
+_CHUNK = 4096  # columns looked at together
+
+
+def is_number(value: Any) -> bool:
+    """A real number, of Python or of NumPy; booleans are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """A whole number, of Python or of NumPy; booleans are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_columns(columns: Any) -> None:
+    """Refuse columns whose blocks overlap or whose views name none of them."""
+    if not isinstance(columns, Columns):
+        raise ParameterError(f"columns is a {type(columns).__name__}: use head2toe.probes.Columns, or None")
+    at = 0
+    for block in sorted(columns.blocks, key=lambda block: block.start):
+        if not at <= block.start < block.stop:
+            raise ParameterError(
+                f"columns= has the block {block.start}:{block.stop}, which is empty or overlaps another"
+            )
+        at = block.stop
+    if LINEAR_VIEW not in columns.views or not columns.candidate_views():
+        raise ParameterError(f"columns= needs the view {LINEAR_VIEW!r}, for the linear probe, and at least one more")
+    for name, numbers in columns.views.items():
+        if not numbers or not set(numbers) <= set(range(len(columns.blocks))):
+            raise ParameterError(f"columns= has the view {name!r} of no block, or of one that is not there")
+
+
+def check_views(views: Sequence[str] | None, columns: Columns) -> None:
+    """Refuse views that the columns do not have."""
+    unknown = [view for view in views or () if view not in columns.candidate_views()]
+    if unknown or (views is not None and not len(views)):
+        known = ", ".join(columns.candidate_views())
+        raise ParameterError(f"views is {views!r}: the columns have the views {known}")
+
+
+def listed(names: Any) -> tuple[str, ...]:
+    """One name or several, each once; none where it is no list."""
+    if isinstance(names, str):
+        return (names,)
+    return tuple(dict.fromkeys(names)) if isinstance(names, Iterable) else ()
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed, drawn where a generator or nothing is given."""
+    if isinstance(random_state, int | np.integer):
+        if random_state < 0:
+            raise ParameterError(f"random_state is {random_state}: use a whole number from 0 on")
+        return int(random_state)
+    try:
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    except ValueError as error:
+        raise ParameterError(f"random_state is {random_state!r}: use a whole number, a RandomState or None") from error
+
+
+def check_finite(X: np.ndarray) -> None:
+    """Raise for NaN and infinity; one sum over everything is enough to know that there is none."""
+    if np.isfinite(X.sum(dtype=np.float64)):
+        return
+    bad = [first for first in range(0, X.shape[1], _CHUNK) if not np.isfinite(X[:, first : first + _CHUNK]).all()]
+    row, column = np.argwhere(~np.isfinite(X[:, bad[0] : bad[0] + _CHUNK]))[0]
+    raise NotFiniteError(f"NaN or infinity (inf) among the features, first in row {row}, column {bad[0] + column}")
+
+
+def check_varies(X: np.ndarray, columns: Columns) -> None:
+    """Raise where every column is constant; usually the first few columns settle it.
+
+    The same image in two batches of different sizes gives features that differ by rounding: features of one unit vary
+    where one of them moves by more than that, measured by the largest. Features of different units are measured by
+    themselves, as standardisation does.
+    """
+    for start, stop in columns.spans() or [(0, X.shape[1])]:
+        largest = np.abs(X[0, start:stop]).max(initial=0)
+        for first in range(start, stop, _CHUNK):
+            part = X[:, first : min(first + _CHUNK, stop)]
+            size = _ROUNDING * largest if columns.commensurable else 2 * CONSTANT * np.abs(part).max(axis=0)
+            if (np.abs(part - part[0]).max(axis=0) > size).any():
+                return
+    raise ConstantFeaturesError(
+        f"all {X.shape[1]} features are the same for every image, or differ by less than float32 tells beside their "
+        "size: there is nothing to learn from, unless a large offset is taken away"
+    )
+
+
+def check_strength(name: str, value: Any, ridge: float) -> None:
+    """Refuse a strength of the group lasso that has no solution."""
+    if not is_number(value) or not (0 < value < np.inf or (value == 0 and ridge > 0)):
+        raise ParameterError(f"{name} is {value!r}: use a positive number (zero only with a ridge)")
