@@ -49,7 +49,13 @@ def test_gains_over_the_linear_probe_and_the_recipe() -> None:
 def test_fine_tuning() -> None:
     small, whole = bench_paper.SMALL, bench_paper.OFFICIAL
     linear, tuned, ours = (accuracies(small, name).mean() for name in ("linear", "finetune", "head2toe"))
-    told(f"{linear:.1f} for the linear probe, {tuned:.1f} for fine-tuning", f"and {ours:.1f} for Head2Toe")
+    spent, least = (
+        sum(cell[name]["train_flops"] for cell in cells(small).values()) for name in ("finetune", "head2toe")
+    )
+    told(
+        f"{linear:.1f} for the linear probe, {tuned:.1f} for fine-tuning",
+        f"and {ours:.1f} for Head2Toe, at {100 * least / spent:.0f} % of fine-tuning's FLOPs",
+    )
     flops = [cell[whole]["train_flops"] / cell["head2toe"]["train_flops"] for cell in cells("embedded").values()]
     ours, theirs = (accuracies("embedded", name).mean() for name in ("head2toe", whole))
     told(
