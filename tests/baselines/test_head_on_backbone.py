@@ -10,6 +10,7 @@ from head2toe.baselines import HeadOnBackbone, Pixels, low_rank, tune
 from head2toe.baselines.low_rank import updates
 from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
+from head2toe.errors import NoLayerError
 from head2toe.probes import LinearHead
 
 
@@ -148,3 +149,29 @@ def test_under_autocast_the_head_still_says_nearly_the_same(backbone, plan):
             found = network(given.batch(given.x))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, atol=0.15 * expected.abs().max().item(), rtol=0)
+
+
+class Moody(torch.nn.Module):
+    """Takes a way of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (
+            torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, padding=1), torch.nn.ReLU()) for _ in range(2)
+        )
+        self.fc, self.both = torch.nn.Linear(3, 2), True
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.second(x) if self.both else x
+        return self.fc(x.mean((2, 3)))
+
+
+def test_a_layer_that_does_not_run_is_told():
+    own = backbones.load(Moody(), preprocessing=PREPROCESSING)
+    layers = features.Plan.build(features.layers(own), (16,))
+    network, given = HeadOnBackbone(own.module, layers, head(layers, count=layers.d)).eval(), pixels(2)
+    network(given.batch(given.x))
+    network.backbone.both = False
+    with pytest.raises(NoLayerError, match="did not run"):
+        network(given.batch(given.x))

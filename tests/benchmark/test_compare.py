@@ -263,3 +263,13 @@ def _with_classifier(backbone):
     from dataclasses import replace
 
     return replace(backbone, classifier="fc")
+
+
+def test_progress_of_a_training_is_told_ten_times(task, monkeypatch):
+    from head2toe import backbones
+
+    load, told = backbones.load, []
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
+    run(task, ("finetune",), steps=20, progress=lambda done, total, text: told.append((done, total, text)))
+    steps = [(done, total) for done, total, text in told if text.startswith("steps of")]
+    assert steps == [(6 * i, 60) for i in range(1, 11)]

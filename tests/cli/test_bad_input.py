@@ -172,6 +172,11 @@ BACKBONES = {
     "no regular expression": (None, ("--layers", "re:("), "no regular expression"),
     "no device": (None, ("--device", "toaster"), "toaster"),
     "weights for another family": ("embedded", ("--weights", "w.safetensors"), "weights= goes with timm/NAME"),
+    "weights of several": (
+        "embedded",
+        ("--backbone", "embedded", "--weights", "w.safetensors"),
+        "--weights goes with one --backbone",
+    ),
 }
 
 
