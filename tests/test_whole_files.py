@@ -12,9 +12,14 @@ from head2toe.whole_files import replacing, write_text
 def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     write_text(path, "old\r\nlines\n")
-    with pytest.raises(RuntimeError), replacing(path) as beside:
-        beside.write_text("half")
-        raise RuntimeError
+
+    def half() -> None:
+        with replacing(path) as beside:
+            beside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert path.read_bytes() == b"old\r\nlines\n" and list(tmp_path.iterdir()) == [path]
 
 

@@ -11,6 +11,7 @@ import torch
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
 from head2toe.probes.folds import stratified_folds
+from head2toe.probes.heads import LEAST_BYTES
 from head2toe.probes.ranking import group_lasso_scores, top
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
@@ -246,7 +247,7 @@ def test_few_features_learn_what_all_of_them_say(seed: int) -> None:
 
 def test_the_head_that_is_kept_is_what_would_be_stored(found) -> None:
     stored = found.head.tensors()
-    assert stored["coef"].dtype == torch.int8
+    assert stored["coef"].dtype == torch.float32 and sum(one.nbytes for one in stored.values()) < LEAST_BYTES
     assert torch.equal(LinearHead.of(stored).coef, found.head.coef)
 
 
