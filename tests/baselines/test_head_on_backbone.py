@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,13 @@ def test_gradients_reach_every_weight_below_the_last_kept_layer(backbone, plan):
     without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
     assert all(not p.requires_grad for p in backbone.module.parameters())  # the backbone itself stays frozen
+
+
+def test_a_tuned_network_can_be_copied(backbone, plan):
+    network, given = HeadOnBackbone(backbone.module, plan, head(plan)), pixels(4)
+    before = logits_of(network, given, given.x)
+    network.train()(given.batch(given.x)).sum().backward()  # nothing of the pass may stay in it
+    torch.testing.assert_close(logits_of(copy.deepcopy(network), given, given.x), before)
 
 
 def test_the_first_gradient_is_that_of_finite_differences(backbone, plan):

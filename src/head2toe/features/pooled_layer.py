@@ -79,7 +79,7 @@ class PooledLayer:
         self._seen[key] = whole.gather(-1, self._channels[key].to(whole.device).expand(*whole.shape[:-1], -1))
         if len(self._seen) < len(self.sources):
             return None
-        pieces = [self._seen[key] for key in self.sources]
+        pieces = [self._seen.pop(key) for key in self.sources]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
     def reduced(self, scratch: Scratch) -> Reduced:
