@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from benchmarks import records
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to-backbones.md"
 
@@ -36,3 +37,10 @@ def test_the_code_of_the_page_runs(capsys):
 def test_links_lead_to_files():
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", PAGE.read_text(encoding="utf-8")):
         assert (PAGE.parent / target).exists(), target
+
+
+def test_the_figures_on_texts_are_those_of_the_record():
+    text = PAGE.read_text(encoding="utf-8")
+    for row in records.read("text"):
+        figures = (row[key] for key in ("classes", "train", "test", "linear", "head2toe"))
+        assert f"| {' | '.join(map(str, figures))} |" in text
