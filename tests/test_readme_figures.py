@@ -96,3 +96,13 @@ def test_what_extraction_costs() -> None:
         f"(`statistics=()`) {ratio['512']:.2f} times",
         f"ran at {record['predict']['share_of_bare_images_per_second']:.2f} of its speed",
     )
+
+
+def test_how_the_search_grows() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "how-the-probe-works.md").read_text(encoding="utf-8")
+    spent = records.read("growth")
+    assert (
+        f"printed {spent['12500, 102']:.0f} CPU-seconds for 12,500 features and {spent['200000, 102']:.0f} for 200,000 "
+        f"(102 classes, 1000 images), {spent['50000, 2']:.0f} for two classes and {spent['50000, 102']:.0f} for 102 "
+        "(50,000 features)"
+    ) in " ".join(page.split())
