@@ -164,7 +164,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         columns = self._columns(rows.shape[1])
         check_varies(rows, columns)
         check_views(settings.views, columns)
-        others = None if unlabelled is None or not np.size(unlabelled) else self._unlabelled(unlabelled, settings)
+        others = None
+        if unlabelled is not None and np.shape(unlabelled)[:1] != (0,):
+            others = self._unlabelled(unlabelled, settings)
         by_recipe = self._by_recipe(weight, others)
         with search_bar(shown=self.verbose) as progress:
             options = {"settings": settings, "progress": progress}
