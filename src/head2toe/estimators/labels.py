@@ -25,6 +25,7 @@ from head2toe.errors import (
     UnreadableImageError,
     one_line,
 )
+from head2toe.estimators.checks import is_number, is_whole
 from head2toe.features import LabelledImages, Skipped
 
 
@@ -204,7 +205,7 @@ def row_weights(
 
 
 def _is_weight(weight: Any) -> bool:
-    return isinstance(weight, int | float | np.number) and bool(0 <= weight < np.inf)
+    return is_number(weight) and bool(0 <= weight < np.inf)
 
 
 def check_folds(cv: Any) -> int:
@@ -215,7 +216,7 @@ def check_folds(cv: Any) -> int:
     ParameterError
         Not a whole number of at least 2.
     """
-    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
+    if not is_whole(cv) or cv < 2:
         shown = repr(cv) if isinstance(cv, int | float | str) else f"a {type(cv).__name__}"
         raise ParameterError(f"cv is {shown}: use a whole number of folds, at least 2")
     return int(cv)
