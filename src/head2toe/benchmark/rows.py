@@ -16,7 +16,7 @@ from head2toe import Head2ToeClassifier, features
 from head2toe.backbones import Backbone
 from head2toe.estimators.frozen import columns_of
 from head2toe.features.costs import costs
-from head2toe.features.store import room_for
+from head2toe.features.store import place_for
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import Standardised
 
@@ -121,7 +121,7 @@ def extracted(
         Methods can only be compared on the same images: each must be readable.
     """
     plan, own = layout(backbone, target_sizes)
-    with room_for(plan.bytes(len(images))) as store:
+    with place_for(plan.bytes(len(images))) as store:
         start = time.perf_counter()
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start

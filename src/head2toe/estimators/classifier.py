@@ -25,7 +25,7 @@ from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
 from head2toe.estimators.training_set import Readable, TrainingSet
 from head2toe.features.dtype import find_device
-from head2toe.features.store import room_for
+from head2toe.features.store import place_for
 from head2toe.probes import Columns, SearchResult
 
 
@@ -320,7 +320,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         """The rows, from the cache or into it, or where they do no harm."""
         options = {"dtype": self.dtype, "strict": self.strict, **self._options()}
         cache = self._cache()
-        with nullcontext(cache) if cache is not None else room_for(plan.bytes(len(images))) as place:
+        with nullcontext(cache) if cache is not None else place_for(plan.bytes(len(images))) as place:
             yield networks.extract(images, plan, place, **options)
 
     def _search(self, readable: Readable, plan: features.Plan, network_bytes: int) -> FeatureProbe:

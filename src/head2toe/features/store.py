@@ -269,7 +269,7 @@ class Store:
 
 
 @contextmanager
-def room_for(needed: int) -> Iterator[Path | None]:
+def place_for(needed: int) -> Iterator[Path | None]:
     """Where rows of so many bytes go that nobody keeps: None, in memory, or a temporary folder's store."""
     if needed <= _IN_MEMORY:
         yield None
