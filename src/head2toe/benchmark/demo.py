@@ -217,7 +217,7 @@ def _search(probe: Head2ToeClassifier) -> dict[str, Any]:
 
 
 def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> list[dict[str, Any]]:
-    """Kept features of each layer of the chosen view, in order of execution: dicts of layer, kept and total."""
+    """Kept features of each layer of the chosen views, in order of execution: dicts of layer, kept and total."""
     backbone = backbones.load("embedded", preprocessing=preprocessing)
     plan = features.Plan.build(features.layers(backbone), probe.target_sizes, statistics=probe.statistics)
     kept: dict[str, int] = {}
@@ -226,7 +226,8 @@ def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> li
         count = int(np.count_nonzero((columns >= block.start) & (columns < block.stop)))
         kept[block.layer] = kept.get(block.layer, 0) + count
     totals: dict[str, int] = {}
-    for block in (plan.blocks[number] for number in plan.views[probe.choice_["view"]]):
+    numbers = {number for row in probe.choice_["averaged"] for number in plan.views[row["view"]]}
+    for block in (plan.blocks[number] for number in sorted(numbers)):
         totals[block.layer] = totals.get(block.layer, 0) + block.stop - block.start
     order = [layer.name for layer in plan.layers if layer.name in totals]
     return [{"layer": name, "kept": kept.get(name, 0), "total": totals[name]} for name in order]

@@ -166,7 +166,9 @@ def _text(result: dict[str, Any]) -> str:
     chosen = {name: value for name, value in result["choice"].items() if value is not None}
     if not chosen.get("unlabelled"):
         chosen.pop("unlabelled", None)
+    heads = len(chosen.pop("averaged"))
     choice = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    choice += f"; averaged with {heads - 1} other heads" if heads > 1 else ""
     return table(
         [
             ("cross-validated accuracy", f"{result['cv_accuracy']:.4f}"),

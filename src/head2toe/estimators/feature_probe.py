@@ -28,7 +28,16 @@ from head2toe.estimators.labels import Target, as_labels, check_folds, row_weigh
 from head2toe.estimators.progress import search_bar
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
-from head2toe.probes.settings import CROSS_ENTROPY, DISCRIMINANT, DISTILLED, EQUAL, HEADS, LEARNED, LEAST_SQUARES
+from head2toe.probes.settings import (
+    CROSS_ENTROPY,
+    DISCRIMINANT,
+    DISTILLED,
+    EQUAL,
+    HEADS,
+    LEARNED,
+    LEAST_SQUARES,
+    MOST_HEADS,
+)
 
 
 class FeatureProbe(ClassifierMixin, BaseEstimator):
@@ -54,6 +63,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
         regression of the kept features on what such a discriminant says that sees all features of the view; or
         logistic regression. At least one of the first two, which screen the features.
+    most_heads : int
+        Around the best head others are gathered while that lowers the held-out log loss, and averaged with it into one
+        linear head: so many at most, repeats counted. 1: the best head stays alone.
     engine : "exact" or "reference"
         How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
         for comparison: minutes instead of seconds. It takes no weights, and of the choices above only `views` and
@@ -77,7 +89,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
     columns_ : Columns
     choice_ : dict
-        The chosen row of `search_table_`.
+        The chosen row of `search_table_`. ``averaged`` lists the rows of all heads that were averaged, the chosen
+        first, each with its ``share``; features, cv_accuracy and cv_log_loss are those of the average.
     search_table_ : list of dict
         One row a candidate, best first: view, layer_weights, fraction, features, head, strength, unlabelled (how many
         such rows it learned from), cv_accuracy, cv_log_loss, folds.
@@ -103,6 +116,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
         heads: str | Sequence[str] = HEADS,
+        most_heads: int = MOST_HEADS,
         engine: str = "exact",
         cv: int = 5,
         min_class_size: int = 2,
@@ -117,6 +131,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.views = views
         self.layer_weights = layer_weights
         self.heads = heads
+        self.most_heads = most_heads
         self.engine = engine
         self.cv = cv
         self.min_class_size = min_class_size
@@ -236,10 +251,13 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         if not set(heads) <= set(HEADS) or not set(heads) & {LEAST_SQUARES, DISCRIMINANT}:
             known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
+        if not is_whole(self.most_heads) or self.most_heads < 1:
+            raise ParameterError(f"most_heads is {self.most_heads!r}: use a whole number of at least 1")
         return SearchSettings(
             views=views,
             layer_weights=ways,
             heads=heads,
+            most_heads=self.most_heads,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             most_features=self.most_features,
             strengths=None if self.strengths is None else tuple({float(s): None for s in self.strengths}),

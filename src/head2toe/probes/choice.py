@@ -71,13 +71,13 @@ class Ballot:
         gap, spread = self._behind(seen, self.hits[first])
         if gap[fallback] > SURE * spread[fallback]:
             return first
-        rest = self._right(seen, lambda others: self._smallest(others, ~self.probe))
+        rest = self._right(seen, lambda others: self.hits[self._smallest(others, ~self.probe)])
         gap, spread = self._behind(seen, rest)
         return first if gap[fallback] > ERRORS * spread[fallback] else fallback
 
     def _smallest(self, seen: np.ndarray, among: np.ndarray) -> int:
         """The winner among some candidates (bool), but for the last rule."""
-        accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self._share(seen)
+        accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self.share(seen)
         gap, spread = self._behind(seen, self.hits[np.where(among, accuracy, -1).argmax()])
         near = among & (gap <= spread * np.where(self.probe, PROBE_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
@@ -85,31 +85,38 @@ class Ballot:
         order = np.lexsort((loss[left], -np.round(accuracy[left], 9), self.size[left], self.networks[left]))
         return int(left[order[0]])
 
-    def _share(self, seen: np.ndarray) -> np.ndarray:
+    def share(self, seen: np.ndarray) -> np.ndarray:
+        """Weights of the held-out rows `seen`; they sum to one."""
         return self.weight[seen] / self.weight[seen].sum()
 
     def _accuracy(self, seen: np.ndarray) -> np.ndarray:
-        return self.hits[:, seen].astype(np.float32) @ self._share(seen)
+        return self.hits[:, seen].astype(np.float32) @ self.share(seen)
 
     def _behind(self, seen: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far each candidate is behind a rival, hits (rows,), and the standard error of that."""
-        share = self._share(seen)
+        share = self.share(seen)
         return behind(self.hits[:, seen], rival[seen], share, effective_images(self.rows[seen], share))
 
-    def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], int]) -> np.ndarray:
+    def _right(self, seen: np.ndarray, hits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""
         right = np.zeros(len(self.rows), bool)
         for fold in np.unique(self.fold[seen]):
             mine = self.fold == fold
-            others = seen & (self.repeat == self.repeat[mine][0]) & ~mine
-            right[mine] = self.hits[choose(others), mine]
+            right[mine] = hits(seen & (self.repeat == self.repeat[mine][0]) & ~mine)[mine]
         return right
 
-    def estimated_accuracy(self) -> float:
-        """Accuracy of the act of choosing: each fold is judged by the winner of the other folds of its repetition.
+    def estimated_accuracy(self, hits: Callable[[np.ndarray], np.ndarray] | None = None) -> float:
+        """Accuracy of the act of choosing: each fold is judged by what the other folds of its repetition choose.
 
         Unlike the winner's own cross-validated accuracy it is not raised by having been chosen (Tibshirani and
         Tibshirani 2009 describe that bias).
+
+        Parameters
+        ----------
+        hits : callable, optional
+            Held-out rows to choose by, bool (held-out rows,), to what the choice gets right, bool (held-out rows,).
+            None: the winner is chosen.
         """
-        right = self._right(np.ones(len(self.rows), bool), self.winner)
+        hits = hits or (lambda seen: self.hits[self.winner(seen)])
+        right = self._right(np.ones(len(self.rows), bool), hits)
         return float(np.average(right, weights=self.weight))

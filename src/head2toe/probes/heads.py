@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +111,26 @@ class LinearHead:
             coef = coef * tensors["step"].float()
         mean, scale = tensors["mean"].float(), tensors["scale"].float()
         return LinearHead(tensors["indices"].to(torch.int64), mean, scale, coef, tensors["intercept"])
+
+
+def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
+    """The head whose logits are the weighted sum of those of others, on the features of all.
+
+    Parameters
+    ----------
+    heads : sequence of (LinearHead, float)
+        Fitted on the same rows, and not yet rounded: a feature has the same mean and scale in all.
+    """
+    indices = torch.cat([head.indices for head, _ in heads]).unique()
+    first = heads[0][0]
+    mean, scale = (torch.empty(len(indices)) for _ in range(2))
+    coef, intercept = torch.zeros(len(first.coef), len(indices)), torch.zeros_like(first.intercept)
+    for head, weight in heads:
+        places = torch.searchsorted(indices, head.indices)
+        mean[places], scale[places] = head.mean, head.scale
+        coef[:, places] += weight * head.coef
+        intercept += weight * head.intercept
+    return LinearHead(indices, mean, scale, coef, intercept)
 
 
 def features_within(size: float, classes: int) -> int:

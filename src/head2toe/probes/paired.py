@@ -23,9 +23,9 @@ def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float
 
     Parameters
     ----------
-    hits : bool array (candidates, held-out rows)
-        Right or wrong.
-    rival : bool array (held-out rows,)
+    hits : array (candidates, held-out rows)
+        Right or wrong, or a score of which more is better.
+    rival : array (held-out rows,)
     share : array (held-out rows,)
         Weights of these rows; they sum to one.
     images : float

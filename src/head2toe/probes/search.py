@@ -12,7 +12,7 @@ from head2toe.probes.bank import GramBank
 from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.folds import Fold, stratified_folds
-from head2toe.probes.heads import LinearHead, head_from_dual
+from head2toe.probes.heads import LinearHead, head_from_dual, weighted_sum
 from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
@@ -250,6 +250,15 @@ class _Search:
             return Ranking(np.empty(0))
         return self.rankings[features.view, features.layer_weights, fold]
 
+    def _whole_ranking(self, features: Features) -> Ranking:
+        """As found on all rows."""
+        if features.view == LINEAR_VIEW:
+            return Ranking(np.empty(0))
+        key = features.view, features.layer_weights, -1
+        if key not in self.rankings:
+            self.rankings[key] = self.selector.rank(features.view, features.layer_weights, self.everything)
+        return self.rankings[key]
+
     def _kept(self, features: Features, ranking: Ranking) -> Kept:
         indices, importance = self.columns.indices(features.view), ranking.importance
         if features.fraction == 1:
@@ -264,26 +273,41 @@ class _Search:
         self.standings.add(candidate, fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
 
     def _fit_chosen(self) -> SearchResult:
-        standings = self.standings
+        standings, settings = self.standings, self.settings
         judged, ballot = standings.judged(), standings.ballot()
-        chosen = judged[ballot.winner()]
+        selection = standings.selection(ballot, settings.most_heads, settings.most_features)
+        chosen = tuple(judged[number] for number in selection.members())
         linear = standings.best(one for one in judged if one.is_probe and not one.unlabelled)
-        chosen = linear if chosen.is_probe and not chosen.unlabelled else chosen
-        head, row = self._fit(chosen), standings.row(chosen)
+        if len(chosen) == 1 and chosen[0].is_probe and not chosen[0].unlabelled:
+            chosen = (linear,)
+        head = self._fit(chosen)
+        row = standings.row_of(chosen, len(head.indices))
         return SearchResult(
             head=head,
-            linear=head if linear == chosen else self._fit(linear),
-            choice={**row, "estimated_accuracy": ballot.estimated_accuracy()},
+            linear=head if chosen == (linear,) else self._fit((linear,)),
+            choice={
+                **row,
+                "estimated_accuracy": ballot.estimated_accuracy(selection.hits),
+                "estimated_accuracy_alone": ballot.estimated_accuracy(),
+            },
             table=standings.table(),
             cv_accuracy=row["cv_accuracy"],
             linear_cv_accuracy=standings.row(linear)["cv_accuracy"],
         )
 
-    def _fit(self, candidate: Candidate) -> LinearHead:
-        """The head of one candidate, ranked, selected and fitted on all rows."""
-        features, ranking = candidate.features, Ranking(np.empty(0))
-        if features != LINEAR:
-            ranking = self.selector.rank(features.view, features.layer_weights, self.everything)
+    def _fit(self, members: tuple[Candidate, ...]) -> LinearHead:
+        """The average of some heads, ranked, selected and fitted on all rows, as it is kept.
+
+        It is calibrated: the softmax of its logits is a probability one can trust.
+        """
+        parts = [(self._fitted(one), part) for one, part in self.standings.parts(members).items()]
+        head, scale = weighted_sum(parts), self.standings.calibration(self.standings.average(members))
+        rows = self.joined if self.joined is not None and any(one.unlabelled for one in members) else self.rows
+        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale).rounded(rows)
+
+    def _fitted(self, candidate: Candidate) -> LinearHead:
+        """The head of one candidate on all rows, neither calibrated nor rounded."""
+        features, ranking = candidate.features, self._whole_ranking(candidate.features)
         kept = self._kept(features, ranking)
         if candidate.unlabelled:
             assert self.joined is not None
@@ -294,8 +318,7 @@ class _Search:
             kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole)
             solution, unit = self._solve(candidate, kernel, ranking, self.whole), kernel.unit
             rows, train, weight = self.rows, self.everything, self.labels.weight
-        head = head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
-        return self._calibrated(head, candidate).rounded(rows)
+        return head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel, ranking: Ranking, fold: Fold) -> DualSolution:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
@@ -308,8 +331,3 @@ class _Search:
             whole = self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold)
             lesson = ClosedForms(whole, known).lesson()
         return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)
-
-    def _calibrated(self, head: LinearHead, candidate: Candidate) -> LinearHead:
-        """Scale a head so that the softmax of its logits is a probability one can trust."""
-        scale = self.standings.scale(candidate)
-        return replace(head, coef=head.coef * scale, intercept=head.intercept * scale)

@@ -16,6 +16,7 @@ LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY = "least squares", "discriminant", "l
 DISTILLED = "distilled"
 HEADS = LEAST_SQUARES, DISCRIMINANT, DISTILLED, CROSS_ENTROPY
 EQUAL, LEARNED = "equal", "learned"
+MOST_HEADS = 6  # that are averaged, repeats counted
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class SearchSettings:
     heads : tuple of str
         Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
         features on what a discriminant says that sees all features of the view.
+    most_heads : int
+        How many heads are averaged at most, see `ensemble.EnsembleSelection`; 1: the winner stays alone.
     patience : float
         After each fold (each repetition of cross-validation, where there are several) what is more standard errors
         than this behind the best is given up, see `race.going_on`; infinite: nothing is.
@@ -51,6 +54,7 @@ class SearchSettings:
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
     heads: tuple[str, ...] = HEADS
+    most_heads: int = MOST_HEADS
     patience: float = 1.5
     folds: int = 5
     repeats: int | None = None
@@ -93,8 +97,10 @@ class SearchResult:
     ----------
     head, linear : LinearHead
     choice : dict
-        The chosen row of the table, and ``estimated_accuracy``: the cross-validated accuracy of choosing itself, see
-        `choice.estimated_accuracy`.
+        The chosen row of the table, ``averaged``: the rows of all heads that were averaged, each with its ``share``
+        (where there are several, features, cv_accuracy and cv_log_loss of the choice are those of the average), and
+        ``estimated_accuracy``: the cross-validated accuracy of choosing itself, see `choice.Ballot`; and
+        ``estimated_accuracy_alone``: that of choosing one head.
     table : list of dict
         A row a candidate (its best strength), best first: view, layer_weights, fraction, features, head, strength,
         unlabelled (how many rows without labels it learned from), cv_accuracy, cv_log_loss, folds (how many judged it;

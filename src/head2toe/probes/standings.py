@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from head2toe.probes.choice import Ballot
 from head2toe.probes.closed_forms import Labels
 from head2toe.probes.columns import Columns
+from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
 from head2toe.probes.settings import LINEAR, Candidate, Features
 
@@ -88,6 +90,49 @@ class Standings:
             networks=np.array([self.columns.networks.get(candidate.features.view, 1) for candidate in judged]),
         )
 
+    def selection(self, ballot: Ballot, most_heads: int, most_features: int | None) -> EnsembleSelection:
+        """How the winner of a ballot of the judged candidates may be joined by others."""
+        judged = self.judged()
+        return EnsembleSelection(
+            ballot,
+            judged,
+            lambda number: self.scale(judged[number]) * torch.cat(self._evidence[judged[number]].logits),
+            self.labels.y[ballot.rows],
+            (self._told_apart > 0).numpy()[ballot.rows],
+            most_heads,
+            most_features,
+        )
+
+    def parts(self, members: Sequence[Candidate]) -> dict[Candidate, float]:
+        """What the logits of each head are multiplied by in an average: of one alone by 1, of several calibrated."""
+        if len(members) == 1:
+            return {members[0]: 1.0}
+        return {one: count / len(members) * self.scale(one) for one, count in Counter(members).items()}
+
+    def average(self, members: Sequence[Candidate]) -> Evidence:
+        """What an average of heads says of the held-out rows."""
+        found = {candidate: self._evidence[candidate] for candidate in members}
+        logits = [
+            torch.stack([part * found[one].logits[fold] for one, part in self.parts(members).items()]).sum(dim=0)
+            for fold in range(len(found[members[0]].rows))
+        ]
+        return Evidence(found[members[0]].rows, logits)
+
+    def row_of(self, members: Sequence[Candidate], features: int) -> dict:
+        """The line of an average of heads with so many features together: its figures, else those of the first."""
+        evidence = self.average(members)
+        return {
+            **self.row(members[0]),
+            "features": features,
+            "cv_accuracy": evidence.accuracy(self.labels.y, self.labels.weight),
+            "cv_log_loss": evidence.log_loss(self.labels.y, self._told_apart, self.calibration(evidence)),
+            "averaged": [{"share": count / len(members), **self.row(one)} for one, count in Counter(members).items()],
+        }
+
+    def calibration(self, evidence: Evidence) -> float:
+        """The calibrating factor of logits; logistic heads need it too, whose strength was chosen by accuracy."""
+        return evidence.calibration(self.labels.y, self._told_apart)
+
     def row(self, candidate: Candidate) -> dict:
         """A candidate's line of the table."""
         features, evidence = candidate.features, self._evidence[candidate]
@@ -105,9 +150,9 @@ class Standings:
         }
 
     def scale(self, candidate: Candidate) -> float:
-        """The calibrating factor; a logistic head needs it too, whose strength was chosen by accuracy."""
+        """The calibrating factor of a candidate."""
         if candidate not in self._scales:
-            self._scales[candidate] = self._evidence[candidate].calibration(self.labels.y, self._told_apart)
+            self._scales[candidate] = self.calibration(self._evidence[candidate])
         return self._scales[candidate]
 
     def _features(self, candidate: Candidate) -> int:

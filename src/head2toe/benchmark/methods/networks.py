@@ -30,6 +30,7 @@ PROBE_RATES = (0.01, 0.001, 0.0001)  # the head is fitted already: large steps w
 LORA_RATES = (0.01, 0.001)  # Adam's
 FINETUNING_STEPS, FINETUNING_BATCH = 500, 128  # the official schedule
 _MEASURED_STEPS, _MEASURED_BATCH = 2, 16
+_CHOSEN = "view", "head", "fraction", "layer_weights"  # of each head that was averaged
 _TOGETHER = 256  # images read before they are predicted
 
 
@@ -186,20 +187,21 @@ def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor
 
 
 def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
-    """The features and the kind of head that a probe chose, fitted on the training part of the split alone.
+    """The features and the kinds of heads that a probe chose, fitted on the training part of the split alone.
 
     A head of another kind may be steeper, and the learning rate that is best for one tears the other apart.
     """
-    choice, rows = probe.choice_, cell.split.train
-    columns = probe.columns_
-    own = type(columns)(columns.blocks, {name: columns.views[name] for name in {choice["view"], "linear"}})
-    kind = {LEAST_SQUARES, choice["head"]} if choice["head"] != DISCRIMINANT else {DISCRIMINANT}  # one that screens
+    averaged, rows, columns = probe.choice_["averaged"], cell.split.train, probe.columns_
+    views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
+    own = type(columns)(columns.blocks, {name: columns.views[name] for name in (*views, "linear")})
+    screening = set() if DISCRIMINANT in kinds else {LEAST_SQUARES}
     again = FeatureProbe(
         own,
         min_class_size=1,
-        fractions=(choice["fraction"],),
-        layer_weights=choice["layer_weights"],
-        heads=sorted(kind),
+        fractions=sorted(fractions),
+        layer_weights=sorted(ways),
+        heads=sorted(kinds | screening),
+        most_features=probe.most_features,
         random_state=cell.seed,
     )
     again.fit(cell.rows.X[rows], cell.y[rows])

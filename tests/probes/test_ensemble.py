@@ -1,0 +1,211 @@
+"""Heads averaged into one: who joins, who may not, and that the average is one linear head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from head2toe import FeatureProbe
+from head2toe.errors import ParameterError
+from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
+from head2toe.probes.choice import Ballot
+from head2toe.probes.ensemble import EnsembleSelection
+from head2toe.probes.heads import weighted_sum
+from head2toe.probes.settings import LINEAR, Candidate, Features
+
+ROWS, C, FOLDS = 600, 4, 5
+Y = torch.arange(ROWS) % C
+SIGNAL = 2.0 * torch.nn.functional.one_hot(Y, C)
+
+
+def noise(seed: int) -> torch.Tensor:
+    return 1.5 * torch.randn(ROWS, C, generator=torch.Generator().manual_seed(seed))
+
+
+def candidate(fraction: float = 1.0, view: str = "512", head: str = "discriminant", strength: float = 1.0) -> Candidate:
+    return Candidate(Features(view, "learned", fraction), head, strength)
+
+
+def selection(
+    logits: list[torch.Tensor],
+    candidates: list[Candidate] | None = None,
+    size: list[int] | None = None,
+    networks: list[int] | None = None,
+    most_heads: int = 6,
+    most_features: int | None = None,
+) -> EnsembleSelection:
+    """Of heads that see the same rows; by default each on features of its own."""
+    losses = [torch.nn.functional.cross_entropy(one, Y, reduction="none").numpy() for one in logits]
+    known = candidates or [candidate(view=str(number)) for number in range(len(logits))]
+    ballot = Ballot(
+        hits=np.stack([(one.argmax(dim=1) == Y).numpy() for one in logits]),
+        weight=np.ones(ROWS),
+        rows=np.arange(ROWS),
+        fold=np.arange(ROWS) // C % FOLDS,
+        repeat=np.zeros(ROWS, np.int64),
+        size=np.array(size or [100] * len(logits)),
+        losses=np.stack(losses),
+        probe=np.array([one.is_probe for one in known]),
+        networks=np.array(networks or [1] * len(logits)),
+    )
+    return EnsembleSelection(ballot, known, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features)
+
+
+def loss_of(logits: list[torch.Tensor], members: tuple[int, ...]) -> float:
+    average = sum((logits[number] for number in members), torch.zeros(ROWS, C)) / len(members)
+    return float(torch.nn.functional.cross_entropy(average, Y))
+
+
+def test_heads_that_err_apart_are_averaged_and_are_right_more_often() -> None:
+    logits = [SIGNAL + noise(seed) for seed in range(3)]
+    chosen = selection(logits)
+    members, everything = chosen.members(), np.ones(ROWS, bool)
+    assert set(members) == {0, 1, 2}
+    assert loss_of(logits, members) < 0.9 * loss_of(logits, members[:1])
+    assert chosen.hits(everything).mean() > chosen.ballot.hits[chosen.ballot.winner()].mean()
+    assert chosen.ballot.estimated_accuracy(chosen.hits) > chosen.ballot.estimated_accuracy()
+
+
+def test_no_single_head_more_would_lower_the_loss_by_more() -> None:
+    """Each step takes the best: no other pair around the winner has a lower loss than the first two."""
+    logits = [SIGNAL + noise(seed) for seed in range(5)]
+    first, second = selection(logits, most_heads=2).members()
+    losses = {other: loss_of(logits, (first, other)) for other in range(5)}
+    assert losses[second] == min(losses.values())
+
+
+def test_a_copy_adds_nothing_and_noise_does_harm() -> None:
+    good = SIGNAL + noise(0)
+    assert len(selection([good, good.clone(), noise(1), -good]).members()) == 1
+
+
+def test_what_lowers_the_loss_by_chance_alone_stays_out() -> None:
+    """On half of the rows a head is a little better, on the others a little worse."""
+    good = SIGNAL + noise(0)
+    other = good + 0.01 * noise(1)
+    assert selection([good, other]).members() in [(0,), (1,)]
+
+
+def test_one_head_is_the_winner_alone() -> None:
+    logits = [SIGNAL + noise(seed) for seed in range(3)]
+    alone = selection(logits, most_heads=1)
+    assert alone.members() == (alone.ballot.winner(),)
+    assert alone.ballot.estimated_accuracy(alone.hits) == alone.ballot.estimated_accuracy()
+
+
+def test_an_average_has_no_more_features_than_a_head_may_have() -> None:
+    """Of fractions of one ranking the larger holds the smaller: they count once."""
+    logits = [SIGNAL + noise(seed) for seed in range(3)]
+    apart = [candidate(view="512"), candidate(view="statistics"), candidate(view="1024")]
+    nested = [candidate(0.1), candidate(0.3), candidate(0.2)]
+    assert len(selection(logits, apart, [100, 100, 100], most_features=199).members()) == 1
+    assert len(set(selection(logits, apart, [100, 100, 100], most_features=200).members())) == 2
+    assert len(set(selection(logits, nested, [100, 300, 200], most_features=300).members())) == 3
+
+
+def test_of_the_strengths_of_a_head_one_may_join() -> None:
+    logits = [SIGNAL + noise(0), SIGNAL + noise(1), SIGNAL + 1.1 * noise(2)]
+    strengths = [candidate(), candidate(head="distilled", strength=0.1), candidate(head="distilled", strength=1.0)]
+    members = selection(logits, strengths).members()
+    assert len({1, 2} & set(members)) == 1
+
+
+def test_the_linear_probe_may_be_joined_too() -> None:
+    """With few images it wins though it cannot be told from others: together they are better than it."""
+    logits = [SIGNAL + noise(0), SIGNAL + noise(1)]
+    known = [Candidate(LINEAR, "logistic", 0.1), candidate()]
+    assert set(selection(logits, known, [10, 100]).members()) == {0, 1}
+    assert selection(logits, known, [10, 100], most_features=100).members() == (0,)
+
+
+def test_no_further_network_runs_for_the_sake_of_an_average() -> None:
+    logits = [SIGNAL + noise(0), SIGNAL + noise(1), SIGNAL + 1.5 * noise(2)]
+    views = [candidate(view="0/512"), candidate(view="1/512"), candidate(view="both")]
+    assert selection(logits, views, networks=[1, 1, 2]).members() in [(0,), (1,)]
+    both = [candidate(fraction, view="both") for fraction in (0.1, 0.3, 1.0)]
+    assert len(selection(logits, both, networks=[2, 2, 2]).members()) > 1
+
+
+def heads(count: int, d: int = 50) -> list[LinearHead]:
+    """On overlapping features with one mean and scale each, some of them constant."""
+    g = torch.Generator().manual_seed(0)
+    mean, scale = torch.randn(d, generator=g), torch.rand(d, generator=g) + 0.5
+    scale[::7] = torch.inf
+    found = []
+    for _ in range(count):
+        indices = torch.randperm(d, generator=g)[: d // 2].sort().values
+        coef = torch.randn(C, d // 2, generator=g)
+        found.append(LinearHead(indices, mean[indices], scale[indices], coef, torch.randn(C, generator=g)))
+    return found
+
+
+def test_a_weighted_sum_of_heads_says_the_weighted_sum_of_what_they_say() -> None:
+    X = torch.randn(20, 50, generator=torch.Generator().manual_seed(1))
+    parts = [(head, weight) for head, weight in zip(heads(3), (0.5, 0.3, 2.0), strict=True)]
+    expected = sum((weight * head.logits(X[:, head.indices]) for head, weight in parts), torch.zeros(20, C))
+    together = weighted_sum(parts)
+    assert (together.indices.diff() > 0).all()
+    torch.testing.assert_close(together.logits(X[:, together.indices]), expected, rtol=1e-5, atol=1e-5)
+
+
+def problem(n: int = 240) -> tuple[np.ndarray, np.ndarray, Columns]:
+    """Two views that know the class with errors of their own."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 3
+    X = rng.normal(size=(n, 60))
+    X[:, [3, 4, 5, 33, 34, 35]] += 1.3 * np.eye(3)[y][:, [0, 1, 2, 0, 1, 2]]
+    blocks = (Block("a", "mean", 0, 30), Block("b", "mean", 30, 56), Block("last", "identity", 56, 60))
+    return X.astype(np.float32), y, Columns(blocks, {"a": (0,), "b": (1,), LINEAR_VIEW: (2,)})
+
+
+def test_the_search_averages_views_into_one_linear_head() -> None:
+    X, y, columns = problem()
+    settings = SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001), patience=math.inf)
+    alone = search(X, y, columns, settings=replace(settings, most_heads=1))
+    found = search(X, y, columns, settings=settings)
+    averaged = found.choice["averaged"]
+    assert {row["view"] for row in averaged} == {"a", "b"}
+    assert sum(row["share"] for row in averaged) == pytest.approx(1)
+    assert averaged[0]["features"] < found.choice["features"] == len(found.head.indices)
+    assert found.choice["cv_log_loss"] < alone.choice["cv_log_loss"]
+    assert found.choice["estimated_accuracy"] > found.choice["estimated_accuracy_alone"]
+    assert found.choice["estimated_accuracy_alone"] == alone.choice["estimated_accuracy"]
+    assert [row["view"] for row in alone.choice["averaged"]] == [alone.choice["view"]]
+
+
+def test_the_figures_of_an_average_are_those_of_its_probabilities() -> None:
+    """Cross-validated log loss against that of new rows of the same kind."""
+    X, y, columns = problem(480)
+    found = search(X[:240], y[:240], columns, settings=SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001)))
+    logits = found.head.logits(torch.from_numpy(X[240:][:, found.head.indices.numpy()]))
+    truth = torch.from_numpy(y[240:])
+    assert float(torch.nn.functional.cross_entropy(logits, truth)) == pytest.approx(
+        found.choice["cv_log_loss"], abs=0.1
+    )
+    accuracy = float((logits.argmax(dim=1) == truth).double().mean())
+    assert accuracy == pytest.approx(found.choice["estimated_accuracy"], abs=0.08)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heads_of_noise_do_the_linear_probe_no_harm(seed: int) -> None:
+    """Few rows, of which the last layer alone knows anything: new rows are judged about as well as by it alone."""
+    rng = np.random.default_rng(seed)
+    n, d, last = 40, 1000, 10
+    y = np.arange(n + 1000) % 2
+    X = rng.normal(size=(len(y), d + last)).astype(np.float32)
+    X[:, d:] += 0.5 * (2 * y[:, None] - 1) * (np.arange(last) < 4)
+    blocks = (Block("a", "mean", 0, d), Block("last", "identity", d, d + last))
+    columns = Columns(blocks, {"all": (0, 1), LINEAR_VIEW: (1,)})
+    probe = FeatureProbe(columns, strengths=(0.1, 0.001)).fit(X[:n], y[:n])
+    assert probe.score(X[n:], y[n:]) > probe.linear_score(X[n:], y[n:]) - 0.02
+
+
+@pytest.mark.parametrize("most", [0, 1.5, "all", None, True])
+def test_a_number_of_heads_that_is_none_is_refused(most: object) -> None:
+    X, y, columns = problem()
+    with pytest.raises(ParameterError, match="most_heads is"):
+        FeatureProbe(columns, most_heads=most).fit(X, y)  # pyright: ignore[reportArgumentType]
