@@ -82,6 +82,10 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   parts*: ranked in five parts of the rows. *Near-duplicates dropped*: of features with a correlation above 0.95 one
   is kept.
 """
+AVERAGED = """\
+From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each
+fold is judged by what the others choose, one head or an average around it; means over the nine tasks. The log loss is
+cross-validated, that of the average beside that of its first head."""
 IMAGES = 1000  # of each task
 SHARE = 0.03  # of a view's features: what small heads may keep
 
@@ -101,8 +105,8 @@ Records = dict[str, dict[str, Any]]  # by task
 Table = list[list[str]]
 
 
-def page(found: dict[str, Records]) -> str:
-    """The page, Markdown, from the records by backbone and task."""
+def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
+    """The page, Markdown, from the records by backbone and task, and from what the table's searches chose."""
     seconds = [record["damped"]["seconds"] for records in found.values() for record in records.values()]
     errors = [_standard_error(value) for records in found.values() for value in _reached(records, ADDED, EVERYTHING)]
     sections = [
@@ -119,6 +123,8 @@ def page(found: dict[str, Records]) -> str:
     ]
     whole = {backbone: records for backbone, records in found.items() if len(records) == len(TASKS)}
     sections += ["## Means over the tasks", _markdown(_means(whole, ADDED)), _markdown(_means(whole, TAKEN, lost=True))]
+    if chosen:
+        sections += ["## Heads averaged into one", AVERAGED, _markdown(_averaged(chosen))]
     for backbone, records in found.items():
         for title, cells in _tables(records):
             sections += [f"## {backbone}: {title}", _markdown(cells)]
@@ -151,6 +157,31 @@ def _values(records: Records, pieces: Pieces, name: str, *, lost: bool) -> list[
 def _reached(records: Records, pieces: Pieces, name: str) -> list[float]:
     part, wanted = pieces[name]
     return [best(record[part]["table"], wanted) for record in records.values()]
+
+
+def _averaged(chosen: dict[str, dict[str, Row]]) -> Table:
+    """Means over each backbone's tasks, and how many tasks gained and lost."""
+    table = [["", "one head", "averaged", "tasks better / worse", "log loss", "heads", "features"]]
+    for backbone, choices in chosen.items():
+        rows = list(choices.values())
+        alone, together = (
+            np.array([100 * row[name] for row in rows]) for name in ("estimated_accuracy_alone", "estimated_accuracy")
+        )
+        first = [row["averaged"][0] for row in rows]
+        loss = np.mean([row["cv_log_loss"] / one["cv_log_loss"] for row, one in zip(rows, first, strict=True)])
+        width = np.mean([row["features"] / one["features"] for row, one in zip(rows, first, strict=True)])
+        table.append(
+            [
+                backbone,
+                f"{alone.mean():.1f}",
+                f"{together.mean():.1f}",
+                f"{(together > alone).sum()} / {(together < alone).sum()}",
+                f"{100 * (loss - 1):+.0f} %",
+                f"{np.mean([len(row['averaged']) for row in rows]):.1f}",
+                f"x {width:.1f}",
+            ]
+        )
+    return table
 
 
 def _standard_error(accuracy: float) -> float:

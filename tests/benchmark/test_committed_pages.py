@@ -13,7 +13,9 @@ def test_the_reproduction_page_is_made_of_the_committed_records() -> None:
 
 
 def test_the_ablation_page_is_made_of_the_committed_records() -> None:
-    assert ablation_page.PAGE.read_text(encoding="utf-8") == ablation_page.page(bench_ablation.measured())
+    assert ablation_page.PAGE.read_text(encoding="utf-8") == ablation_page.page(
+        bench_ablation.measured(), bench_ablation.averaged()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
