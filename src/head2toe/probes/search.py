@@ -127,7 +127,7 @@ class _Search:
         self.joined = None
         if unlabelled is not None and len(unlabelled):
             self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
-        self.rankings: dict[tuple[str, str, int], Ranking] = {}
+        self.rankings: dict[tuple[str, str, int | None], Ranking] = {}
         self.standings = Standings(self.labels, columns, settings.folds, len(self.joined.added) if self.joined else 0)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
@@ -145,9 +145,7 @@ class _Search:
             penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
             self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
             for v, (view, way) in enumerate(ways):
-                ranking = self.selector.rank(view, way, fold.train)
-                self.rankings[view, way, f] = ranking
-                self._try_fractions(view, way, ranking, fold)
+                self._try_fractions(view, way, self._ranking(Features(view, way, 1.0), f), fold)
                 trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
@@ -244,19 +242,14 @@ class _Search:
         soft = torch.softmax(self.standings.scale(teacher) * logits, dim=1)
         return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft)
 
-    def _ranking(self, features: Features, fold: int) -> Ranking:
-        """As found on a fold's training rows; of the linear view all features are as good."""
+    def _ranking(self, features: Features, number: int | None) -> Ranking:
+        """As found on a fold's training rows, or on all rows (None); of the linear view all features are as good."""
         if features.view == LINEAR_VIEW:
             return Ranking(np.empty(0))
-        return self.rankings[features.view, features.layer_weights, fold]
-
-    def _whole_ranking(self, features: Features) -> Ranking:
-        """As found on all rows."""
-        if features.view == LINEAR_VIEW:
-            return Ranking(np.empty(0))
-        key = features.view, features.layer_weights, -1
+        key = features.view, features.layer_weights, number
         if key not in self.rankings:
-            self.rankings[key] = self.selector.rank(features.view, features.layer_weights, self.everything)
+            train = self.everything if number is None else self.folds[number].train
+            self.rankings[key] = self.selector.rank(features.view, features.layer_weights, train)
         return self.rankings[key]
 
     def _kept(self, features: Features, ranking: Ranking) -> Kept:
@@ -307,7 +300,7 @@ class _Search:
 
     def _fitted(self, candidate: Candidate) -> LinearHead:
         """The head of one candidate on all rows, neither calibrated nor rounded."""
-        features, ranking = candidate.features, self._whole_ranking(candidate.features)
+        features, ranking = candidate.features, self._ranking(candidate.features, None)
         kept = self._kept(features, ranking)
         if candidate.unlabelled:
             assert self.joined is not None
