@@ -78,8 +78,8 @@ def test_few_and_unlabelled_images(name: str, method: str, rival: str) -> None:
         single += [one for some in differences for one in some]
     if name == "few_images":
         told(
-            f"the mean gain is {np.mean(means):.1f}; the largest loss, {-min(means):.1f} as the mean of three draws "
-            f"and {-min(single):.1f} in one of them"
+            f"the mean gain is {np.mean(means):.1f}; the smallest, {min(means):.1f} as the mean of three draws, with a "
+            f"loss of {-min(single):.1f} in one of them"
         )
         return
     told(
