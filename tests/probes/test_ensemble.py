@@ -34,12 +34,13 @@ def selection(
     logits: list[torch.Tensor],
     candidates: list[Candidate] | None = None,
     size: list[int] | None = None,
-    networks: list[int] | None = None,
+    networks: list[str] | None = None,
     most_heads: int = 6,
     most_features: int | None = None,
 ) -> EnsembleSelection:
     """Of heads that see the same rows; by default each on features of its own."""
     losses = [torch.nn.functional.cross_entropy(one, Y, reduction="none").numpy() for one in logits]
+    needed = [frozenset(names) for names in networks or ["a"] * len(logits)]
     known = candidates or [candidate(view=str(number)) for number in range(len(logits))]
     ballot = Ballot(
         hits=np.stack([(one.argmax(dim=1) == Y).numpy() for one in logits]),
@@ -50,9 +51,11 @@ def selection(
         size=np.array(size or [100] * len(logits)),
         losses=np.stack(losses),
         probe=np.array([one.is_probe for one in known]),
-        networks=np.array(networks or [1] * len(logits)),
+        networks=np.array([len(names) for names in needed]),
     )
-    return EnsembleSelection(ballot, known, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features)
+    return EnsembleSelection(
+        ballot, known, needed, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features
+    )
 
 
 def loss_of(logits: list[torch.Tensor], members: tuple[int, ...]) -> float:
@@ -124,10 +127,11 @@ def test_the_linear_probe_may_be_joined_too() -> None:
 
 def test_no_further_network_runs_for_the_sake_of_an_average() -> None:
     logits = [SIGNAL + noise(0), SIGNAL + noise(1), SIGNAL + 1.5 * noise(2)]
-    views = [candidate(view="0/512"), candidate(view="1/512"), candidate(view="both")]
-    assert selection(logits, views, networks=[1, 1, 2]).members() in [(0,), (1,)]
-    both = [candidate(fraction, view="both") for fraction in (0.1, 0.3, 1.0)]
-    assert len(selection(logits, both, networks=[2, 2, 2]).members()) > 1
+    assert selection(logits, networks=["a", "b", "ab"]).members() in [(0,), (1,)]
+    assert set(selection(logits, networks=["a", "a", "ab"]).members()) == {0, 1}
+    assert set(selection(logits, networks=["ab", "ab", "ab"]).members()) == {0, 1, 2}
+    logits[2] += SIGNAL  # the winner needs both networks: what needs one of them may join
+    assert {2} < set(selection(logits, networks=["a", "b", "ab"]).members())
 
 
 def heads(count: int, d: int = 50) -> list[LinearHead]:

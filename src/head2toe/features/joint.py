@@ -50,7 +50,7 @@ def part(joined: Plan, i: int) -> tuple[Plan, int]:
     return Plan(layers, tuple(blocks), views), start
 
 
-def networks_of(plan: Plan, view: str) -> int:
-    """How many networks must run for a view; 1 for a plan that was not joined."""
+def networks_of(plan: Plan, view: str) -> frozenset[str]:
+    """Which networks must run for a view: their prefixes; one without a name for a plan that was not joined."""
     layers = (plan.blocks[number].layer for number in plan.views[view])
-    return max(1, len({name.partition("/")[0] if "/" in name else "" for name in layers}))
+    return frozenset(name.partition("/")[0] if "/" in name else "" for name in layers) or frozenset({""})

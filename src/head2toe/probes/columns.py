@@ -38,14 +38,14 @@ class Columns:
         ``"linear"`` holds the penultimate features, which the linear probe uses.
     commensurable : bool
         The features of a block have one unit, so that their variances can be compared.
-    networks : dict of str to int
-        How many networks must run for a view; 1 where it is missing.
+    networks : dict of str to frozenset of str
+        Names of the networks that must run for a view; where it is missing, one that all such views share.
     """
 
     blocks: tuple[Block, ...]
     views: dict[str, tuple[int, ...]] = field(default_factory=dict)
     commensurable: bool = True
-    networks: dict[str, int] = field(default_factory=dict)
+    networks: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @staticmethod
     def plain(d: int, groups: Sequence[tuple[int, int]] | None = None) -> Columns:
@@ -62,6 +62,10 @@ class Columns:
     def candidate_views(self) -> tuple[str, ...]:
         """Names of the views Head2Toe chooses among, in order."""
         return tuple(name for name in self.views if name != LINEAR_VIEW)
+
+    def networks_of(self, view: str) -> frozenset[str]:
+        """Names of the networks that must run for a view."""
+        return self.networks.get(view, frozenset({""}))
 
     def width(self, view: str) -> int:
         """Number of columns of a view."""

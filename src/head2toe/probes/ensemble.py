@@ -23,6 +23,8 @@ class EnsembleSelection:
     ballot : Ballot
     candidates : list of Candidate
         Those of the ballot, in its order.
+    networks : list of frozenset of str
+        Which networks must run for each.
     logits : callable
         Number of a candidate to its calibrated held-out logits, Tensor (held-out rows, c).
     y : int64 Tensor (held-out rows,)
@@ -38,13 +40,15 @@ class EnsembleSelection:
         self,
         ballot: Ballot,
         candidates: list[Candidate],
+        networks: list[frozenset[str]],
         logits: Callable[[int], torch.Tensor],
         y: torch.Tensor,
         counts: np.ndarray,
         most_heads: int,
         most_features: int | None,
     ) -> None:
-        self.ballot, self.candidates, self.logits, self.y, self.counts = ballot, candidates, logits, y, counts
+        self.ballot, self.candidates, self.networks = ballot, candidates, networks
+        self.logits, self.y, self.counts = logits, y, counts
         self.most_heads = most_heads
         self.most_features = np.inf if most_features is None else most_features
         self._known: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
@@ -78,10 +82,8 @@ class EnsembleSelection:
     def _pool(self, first: int, seen: np.ndarray) -> list[int]:
         """Who may join the first: for its sake no further network must run."""
         loss, best = self.ballot.losses[:, seen] @ self.ballot.share(seen), {}
-        several = self.ballot.networks.max() > 1
         for number, candidate in enumerate(self.candidates):
-            other_view = candidate.features.view != self.candidates[first].features.view
-            if several and other_view and self.ballot.networks[first] < self.ballot.networks.max():
+            if not self.networks[number] <= self.networks[first]:
                 continue
             key = candidate.features, candidate.head, candidate.unlabelled
             if key not in best or loss[number] < loss[best[key]]:
