@@ -84,8 +84,8 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
 """
 AVERAGED = """\
 From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each
-fold is judged by what the others choose, one head or an average around it; means over the nine tasks. The log loss is
-cross-validated, that of the average beside that of its first head."""
+fold is judged by what the others choose, one head or an average around it; means over the nine tasks. That heads are
+averaged at all was decided by such figures of some of these tasks."""
 IMAGES = 1000  # of each task
 SHARE = 0.03  # of a view's features: what small heads may keep
 
@@ -161,14 +161,13 @@ def _reached(records: Records, pieces: Pieces, name: str) -> list[float]:
 
 def _averaged(chosen: dict[str, dict[str, Row]]) -> Table:
     """Means over each backbone's tasks, and how many tasks gained and lost."""
-    table = [["", "one head", "averaged", "tasks better / worse", "log loss", "heads", "features"]]
+    table = [["", "one head", "averaged", "tasks better / worse", "heads", "features"]]
     for backbone, choices in chosen.items():
         rows = list(choices.values())
         alone, together = (
             np.array([100 * row[name] for row in rows]) for name in ("estimated_accuracy_alone", "estimated_accuracy")
         )
         first = [row["averaged"][0] for row in rows]
-        loss = np.mean([row["cv_log_loss"] / one["cv_log_loss"] for row, one in zip(rows, first, strict=True)])
         width = np.mean([row["features"] / one["features"] for row, one in zip(rows, first, strict=True)])
         table.append(
             [
@@ -176,7 +175,6 @@ def _averaged(chosen: dict[str, dict[str, Row]]) -> Table:
                 f"{alone.mean():.1f}",
                 f"{together.mean():.1f}",
                 f"{(together > alone).sum()} / {(together < alone).sum()}",
-                f"{100 * (loss - 1):+.0f} %",
                 f"{np.mean([len(row['averaged']) for row in rows]):.1f}",
                 f"x {width:.1f}",
             ]

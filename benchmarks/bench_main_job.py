@@ -34,7 +34,7 @@ def run_cell(task: str, backbone: str) -> dict:
         "head2toe": 100 * float(accuracy_score(truth, out.labels)),
         "cv": 100 * probe.cv_accuracy_,
         "linear_cv": 100 * probe.linear_cv_accuracy_,
-        "choice": {k: probe.choice_[k] for k in ("view", "layer_weights", "fraction", "features", "head", "strength")},
+        "choice": probe.choice_,
         "fit_seconds": fitted,
         "n_test": len(truth),
         "dtype": probe.dtype_,

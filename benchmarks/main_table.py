@@ -62,7 +62,14 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
         for task, values in accuracy_rows(outcomes, names)
     ]
     table = markdown_table(["top-1 accuracy (%)", *names], rows)
-    sentences = [*_gains(outcomes), *_costs(outcomes), *_formats(outcomes), *_paths(outcomes), _took(outcomes)]
+    sentences = [
+        *_gains(outcomes),
+        *_costs(outcomes),
+        *_formats(outcomes),
+        *_paths(outcomes),
+        *_earlier(outcomes),
+        _took(outcomes),
+    ]
     return f"### {backbone}\n\n{table}\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
@@ -95,6 +102,17 @@ def _paths(outcomes: list[Any]) -> list[str]:
         if weakest:
             told.append(f"{method} chose the weakest strength it tries in {weakest} of {len(mine)} cells")
     return [f"{'; '.join(told)}."] if told else []
+
+
+def _earlier(outcomes: list[Any]) -> list[str]:
+    """Whether fine-tuned heads are those of an earlier `head2toe` than the table's."""
+    reached = {one.task: one.accuracy for one in outcomes if one.method == "head2toe"}
+    fell_back = [
+        one for one in outcomes if one.method == "head2toe-ft+" and one.choice and one.choice["method"] == "head2toe"
+    ]
+    if all(one.accuracy == reached.get(one.task) for one in fell_back):
+        return []
+    return ["head2toe-ft and head2toe-ft+ began with the heads of an earlier search than that of head2toe here."]
 
 
 def _took(outcomes: list[Any]) -> str:

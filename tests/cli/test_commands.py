@@ -43,7 +43,9 @@ def test_fit_prints_both_accuracies_and_writes_the_probe(fit, folder, tmp_path):
     done = fit(folder, tmp_path / "probe")
     assert done.code == 0 and done.err == []
     lines = dict(line.split("  ", 1) for line in done.out.splitlines())
-    assert 0 <= float(lines["the linear probe's"]) <= float(lines["cross-validated accuracy"]) <= 1
+    assert all(0 <= float(lines[name]) <= 1 for name in ("the linear probe's", "cross-validated accuracy"))
+    (head,) = (line for name, line in lines.items() if name in ("head", "head 1"))
+    assert "view " in head and "strength " in head
     assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["probe.json", "probe.safetensors"]
 
 

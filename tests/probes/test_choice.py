@@ -16,7 +16,7 @@ def ballot(
     hits: np.ndarray,
     size: list[int],
     probe: list[bool] | None = None,
-    networks: list[int] | None = None,
+    networks: list[str] | None = None,
 ) -> Ballot:
     candidates, rows = hits.shape
     return Ballot(
@@ -28,7 +28,7 @@ def ballot(
         size=np.array(size),
         losses=np.zeros((candidates, rows)),
         probe=np.array(probe or [False] * candidates),
-        networks=np.array(networks or [1] * candidates),
+        networks=tuple(frozenset(names) for names in networks or ["a"] * candidates),
     )
 
 
@@ -133,7 +133,7 @@ def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
         size=np.array([10, 10]),
         losses=np.zeros((2, 8)),
         probe=np.zeros(2, bool),
-        networks=np.ones(2, int),
+        networks=(frozenset("a"),) * 2,
     )
     # Each fold is judged by the candidate that is right on the other half: always wrong.
     assert twice.estimated_accuracy() == 0
@@ -156,8 +156,8 @@ def test_what_folds_that_do_not_choose_lose_does_not_count() -> None:
 def test_a_second_network_must_earn_its_place() -> None:
     """More features of one network are cheaper than a few of two."""
     hits = rivals(11, 10)
-    assert ballot(hits, [10, 5000], networks=[2, 1]).winner() == 1
-    assert ballot(rivals(80, 10), [10, 5000], networks=[2, 1]).winner() == 0
+    assert ballot(hits, [10, 5000], networks=["ab", "a"]).winner() == 1
+    assert ballot(rivals(80, 10), [10, 5000], networks=["ab", "a"]).winner() == 0
 
 
 def test_the_linear_probe_wins_where_choosing_among_the_others_is_no_better() -> None:

@@ -40,7 +40,6 @@ def selection(
 ) -> EnsembleSelection:
     """Of heads that see the same rows; by default each on features of its own."""
     losses = [torch.nn.functional.cross_entropy(one, Y, reduction="none").numpy() for one in logits]
-    needed = [frozenset(names) for names in networks or ["a"] * len(logits)]
     known = candidates or [candidate(view=str(number)) for number in range(len(logits))]
     ballot = Ballot(
         hits=np.stack([(one.argmax(dim=1) == Y).numpy() for one in logits]),
@@ -51,11 +50,9 @@ def selection(
         size=np.array(size or [100] * len(logits)),
         losses=np.stack(losses),
         probe=np.array([one.is_probe for one in known]),
-        networks=np.array([len(names) for names in needed]),
+        networks=tuple(frozenset(names) for names in networks or ["a"] * len(logits)),
     )
-    return EnsembleSelection(
-        ballot, known, needed, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features
-    )
+    return EnsembleSelection(ballot, known, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features)
 
 
 def loss_of(logits: list[torch.Tensor], members: tuple[int, ...]) -> float:
@@ -86,11 +83,11 @@ def test_a_copy_adds_nothing_and_noise_does_harm() -> None:
     assert len(selection([good, good.clone(), noise(1), -good]).members()) == 1
 
 
-def test_what_lowers_the_loss_by_chance_alone_stays_out() -> None:
-    """On half of the rows a head is a little better, on the others a little worse."""
+def test_what_lowers_the_loss_by_chance_alone_seldom_joins() -> None:
+    """A head that is as often a little better as worse: by luck it gains half a standard error in 31 % of all cases."""
     good = SIGNAL + noise(0)
-    other = good + 0.01 * noise(1)
-    assert selection([good, other]).members() in [(0,), (1,)]
+    joined = [len(selection([good, good + 0.01 * noise(seed)]).members()) > 1 for seed in range(1, 41)]
+    assert np.mean(joined) < 0.31 + 3 * np.sqrt(0.31 * 0.69 / 40)
 
 
 def test_one_head_is_the_winner_alone() -> None:
@@ -156,21 +153,29 @@ def test_a_weighted_sum_of_heads_says_the_weighted_sum_of_what_they_say() -> Non
     torch.testing.assert_close(together.logits(X[:, together.indices]), expected, rtol=1e-5, atol=1e-5)
 
 
-def problem(n: int = 240) -> tuple[np.ndarray, np.ndarray, Columns]:
+def problem(n: int = 240, classes: int = 3) -> tuple[np.ndarray, np.ndarray, Columns]:
     """Two views that know the class with errors of their own."""
     rng = np.random.default_rng(0)
-    y = np.arange(n) % 3
-    X = rng.normal(size=(n, 60))
-    X[:, [3, 4, 5, 33, 34, 35]] += 1.3 * np.eye(3)[y][:, [0, 1, 2, 0, 1, 2]]
-    blocks = (Block("a", "mean", 0, 30), Block("b", "mean", 30, 56), Block("last", "identity", 56, 60))
+    y = np.arange(n) % classes
+    width = max(30, 2 * classes)
+    X = rng.normal(size=(n, 2 * width))
+    for start in (0, width):
+        X[:, start : start + classes] += (1.3 if classes == 3 else 2.5) * np.eye(classes)[y]
+    blocks = (
+        Block("a", "mean", 0, width),
+        Block("b", "mean", width, 2 * width - 4),
+        Block("last", "identity", 2 * width - 4, 2 * width),
+    )
     return X.astype(np.float32), y, Columns(blocks, {"a": (0,), "b": (1,), LINEAR_VIEW: (2,)})
+
+
+SEVERAL = SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001), patience=math.inf)
 
 
 def test_the_search_averages_views_into_one_linear_head() -> None:
     X, y, columns = problem()
-    settings = SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001), patience=math.inf)
-    alone = search(X, y, columns, settings=replace(settings, most_heads=1))
-    found = search(X, y, columns, settings=settings)
+    alone = search(X, y, columns, settings=replace(SEVERAL, most_heads=1))
+    found = search(X, y, columns, settings=SEVERAL)
     averaged = found.choice["averaged"]
     assert {row["view"] for row in averaged} == {"a", "b"}
     assert sum(row["share"] for row in averaged) == pytest.approx(1)
@@ -181,14 +186,24 @@ def test_the_search_averages_views_into_one_linear_head() -> None:
     assert [row["view"] for row in alone.choice["averaged"]] == [alone.choice["view"]]
 
 
-def test_the_figures_of_an_average_are_those_of_its_probabilities() -> None:
-    """Cross-validated log loss against that of new rows of the same kind."""
-    X, y, columns = problem(480)
-    found = search(X[:240], y[:240], columns, settings=SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001)))
-    logits = found.head.logits(torch.from_numpy(X[240:][:, found.head.indices.numpy()]))
-    truth = torch.from_numpy(y[240:])
+@pytest.mark.parametrize("kind", ["plain", "weights", "a class of one row", "unlabelled", "many classes"])
+def test_the_figures_of_an_average_are_those_of_new_rows(kind: str) -> None:
+    """Of rows that are given a weight, of a class that no fold can judge, with unlabelled rows, and rounded."""
+    classes = 33 if kind == "many classes" else 3
+    X, y, columns = problem(1500 if kind == "many classes" else 600, classes)
+    n = len(y) // 2
+    known, options = y[:n].copy(), {}
+    if kind == "a class of one row":
+        known[0] = classes
+    if kind == "weights":
+        options = {"sample_weight": np.where(np.arange(n) % 2, 1.0, 3.0)}
+    if kind == "unlabelled":
+        options = {"unlabelled": X[n:]}
+    found = search(X[:n], known, columns, settings=replace(SEVERAL, most_features=50), **options)
+    assert len(found.choice["averaged"]) > 1 and len(found.head.indices) <= 50
+    logits, truth = found.head.logits(torch.from_numpy(X[n:][:, found.head.indices.numpy()])), torch.from_numpy(y[n:])
     assert float(torch.nn.functional.cross_entropy(logits, truth)) == pytest.approx(
-        found.choice["cv_log_loss"], abs=0.1
+        found.choice["cv_log_loss"], abs=0.15
     )
     accuracy = float((logits.argmax(dim=1) == truth).double().mean())
     assert accuracy == pytest.approx(found.choice["estimated_accuracy"], abs=0.08)
@@ -203,7 +218,7 @@ def test_heads_of_noise_do_the_linear_probe_no_harm(seed: int) -> None:
     X = rng.normal(size=(len(y), d + last)).astype(np.float32)
     X[:, d:] += 0.5 * (2 * y[:, None] - 1) * (np.arange(last) < 4)
     blocks = (Block("a", "mean", 0, d), Block("last", "identity", d, d + last))
-    columns = Columns(blocks, {"all": (0, 1), LINEAR_VIEW: (1,)})
+    columns = Columns(blocks, {"noise": (0,), LINEAR_VIEW: (1,)})
     probe = FeatureProbe(columns, strengths=(0.1, 0.001)).fit(X[:n], y[:n])
     assert probe.score(X[n:], y[n:]) > probe.linear_score(X[n:], y[n:]) - 0.02
 

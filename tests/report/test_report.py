@@ -18,7 +18,11 @@ VOID = {"meta", "img", "br", "rect", "path"}
 
 
 def task(**changes):
-    choice = {"view": "512", "fraction": 0.1, "cv_accuracy": 0.91}
+    head = {"view": "512", "layer_weights": "learned", "fraction": 0.1, "head": "logistic", "unlabelled": 0}
+    row = {**head, "strength": 0.01, "cv_accuracy": 0.91}
+    other = {**row, "fraction": 1.0, "cv_accuracy": 0.8}
+    joined = {**other, "strength": 0.1, "cv_accuracy": 0.79}  # not the strength that the table tells
+    choice = {**row, "estimated_accuracy": 0.9, "averaged": [{"share": 0.5, **row}, {"share": 0.5, **joined}]}
     return {
         "title": "Digits",
         "source": "somewhere",
@@ -39,7 +43,7 @@ def task(**changes):
             "cv_accuracy": 0.91,
             "linear_cv_accuracy": 0.8,
             "choice": choice,
-            "table": [choice, {**choice, "fraction": 1.0, "cv_accuracy": 0.8}],
+            "table": [row, other, {**row, "head": "discriminant"}],
         },
         "kept": [{"layer": "blocks.0.act", "kept": 3, "total": 30}, {"layer": "head", "kept": 0, "total": 10}],
         **changes,
@@ -98,11 +102,11 @@ def test_sample_images_survive(tmp_path):
     np.testing.assert_array_equal(pixels, task()["samples"][0])
 
 
-def test_numbers_and_the_chosen_row_are_shown(tmp_path):
+def test_numbers_and_the_chosen_rows_are_shown(tmp_path):
     text = write(tmp_path / "report.html")
     for shown in ("50.0 ± 2.0", "75.0", "91.0 %", "not counted", "<td>3.0</td>"):
         assert shown in text
-    assert text.count('class="chosen"') == 1
+    assert text.count('class="chosen"') == 2
 
 
 def test_names_cannot_break_the_page(tmp_path):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from head2toe import Head2ToeClassifier
     from head2toe.features import LabelledImages
 
+_OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
+
 
 @click.command()
 @data_options
@@ -162,13 +164,18 @@ def _saved(result: dict[str, Any]) -> float:
     return result["flops_saved"] / result["flops"] if result["flops"] else 0.0
 
 
+def _heads(choice: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line a head: alone, or of those that were averaged, with its share."""
+    lines = []
+    for number, one in enumerate(choice["averaged"], start=1):
+        told = ", ".join(f"{name.replace('_', ' ')} {one[name]}" for name in _OF_A_HEAD if one[name] is not None)
+        told += f", unlabelled {one['unlabelled']}" if one["unlabelled"] else ""
+        several = len(choice["averaged"]) > 1
+        lines.append((f"head {number}" if several else "head", f"{one['share']:.0%} of {told}" if several else told))
+    return [*lines, ("features kept", f"{choice['features']}, cross-validated log loss {choice['cv_log_loss']:.4f}")]
+
+
 def _text(result: dict[str, Any]) -> str:
-    chosen = {name: value for name, value in result["choice"].items() if value is not None}
-    if not chosen.get("unlabelled"):
-        chosen.pop("unlabelled", None)
-    heads = len(chosen.pop("averaged"))
-    choice = ", ".join(f"{name} {value}" for name, value in chosen.items())
-    choice += f"; averaged with {heads - 1} other heads" if heads > 1 else ""
     return table(
         [
             ("cross-validated accuracy", f"{result['cv_accuracy']:.4f}"),
@@ -176,7 +183,7 @@ def _text(result: dict[str, Any]) -> str:
             ("to expect of new images", f"{result['estimated_accuracy']:.4f}"),
             ("images", f"{result['n']}, {len(result['classes'])} classes, {len(result['skipped'])} skipped"),
             ("features", "from the cache" if result["cached"] else f"computed in {result['dtype']}"),
-            ("choice", choice),
+            *_heads(result["choice"]),
             ("network", f"{result['flops'] / 1e9:.2f} GFLOPs an image, {_saved(result):.0%} saved by stopping early"),
             ("probe", f"{result['probe']}, {result['bytes'] / 1000:,.0f} kB"),
             ("seconds", f"{result['seconds']:.1f}"),

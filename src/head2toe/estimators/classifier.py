@@ -71,7 +71,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     ----------
     classes_ : array (c,)
     choice_ : dict
-        The chosen row of `search_table_`; see `FeatureProbe`.
+        The winner's row of `search_table_`, and what was averaged with it: see `FeatureProbe`.
     search_table_ : list of dict
         One row a candidate, best first.
     cv_accuracy_, linear_cv_accuracy_ : float

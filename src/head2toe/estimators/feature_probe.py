@@ -89,8 +89,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
     columns_ : Columns
     choice_ : dict
-        The chosen row of `search_table_`. ``averaged`` lists the rows of all heads that were averaged, the chosen
-        first, each with its ``share``; features, cv_accuracy and cv_log_loss are those of the average.
+        The winner's row of `search_table_`. ``averaged`` lists such rows of all heads that were averaged, the winner
+        first, each at the strength at which it joined and with its ``share``; features, cv_accuracy and cv_log_loss
+        are those of the average. The recipe averages nothing.
     search_table_ : list of dict
         One row a candidate, best first: view, layer_weights, fraction, features, head, strength, unlabelled (how many
         such rows it learned from), cv_accuracy, cv_log_loss, folds.
@@ -150,7 +151,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
 
         1. Check the parameters, the features and the labels.
         2. Multiply class and sample weights; rows of weight zero leave.
-        3. Search view, fraction, head and strength by cross-validation, and fit the best on all rows.
+        3. Search view, fraction, head and strength by cross-validation; fit the best, and what is averaged with it,
+           on all rows.
 
         Parameters
         ----------

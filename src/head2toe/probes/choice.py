@@ -37,8 +37,8 @@ class Ballot:
         Log losses of the right classes, nats.
     probe : bool array (candidates,)
         The candidate is the linear probe: a logistic head on the penultimate features alone.
-    networks : array (candidates,)
-        How many networks must run for each candidate.
+    networks : tuple of frozenset of str
+        Which networks must run for each candidate.
     """
 
     hits: np.ndarray
@@ -49,7 +49,7 @@ class Ballot:
     size: np.ndarray
     losses: np.ndarray
     probe: np.ndarray
-    networks: np.ndarray
+    networks: tuple[frozenset[str], ...]
 
     def winner(self, seen: np.ndarray | None = None) -> int:
         """Number of the winning candidate, judged on the held-out rows `seen` (all where None).
@@ -82,7 +82,8 @@ class Ballot:
         near = among & (gap <= spread * np.where(self.probe, PROBE_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
         left = np.flatnonzero(near & self.probe if (near & self.probe).any() else near)
-        order = np.lexsort((loss[left], -np.round(accuracy[left], 9), self.size[left], self.networks[left]))
+        networks = np.array([len(self.networks[one]) for one in left])
+        order = np.lexsort((loss[left], -np.round(accuracy[left], 9), self.size[left], networks))
         return int(left[order[0]])
 
     def share(self, seen: np.ndarray) -> np.ndarray:
@@ -97,15 +98,15 @@ class Ballot:
         share = self.share(seen)
         return behind(self.hits[:, seen], rival[seen], share, effective_images(self.rows[seen], share))
 
-    def _right(self, seen: np.ndarray, hits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""
         right = np.zeros(len(self.rows), bool)
         for fold in np.unique(self.fold[seen]):
             mine = self.fold == fold
-            right[mine] = hits(seen & (self.repeat == self.repeat[mine][0]) & ~mine)[mine]
+            right[mine] = choose(seen & (self.repeat == self.repeat[mine][0]) & ~mine)[mine]
         return right
 
-    def estimated_accuracy(self, hits: Callable[[np.ndarray], np.ndarray] | None = None) -> float:
+    def estimated_accuracy(self, choose: Callable[[np.ndarray], np.ndarray] | None = None) -> float:
         """Accuracy of the act of choosing: each fold is judged by what the other folds of its repetition choose.
 
         Unlike the winner's own cross-validated accuracy it is not raised by having been chosen (Tibshirani and
@@ -113,10 +114,10 @@ class Ballot:
 
         Parameters
         ----------
-        hits : callable, optional
+        choose : callable, optional
             Held-out rows to choose by, bool (held-out rows,), to what the choice gets right, bool (held-out rows,).
             None: the winner is chosen.
         """
-        hits = hits or (lambda seen: self.hits[self.winner(seen)])
-        right = self._right(np.ones(len(self.rows), bool), hits)
+        choose = choose or (lambda seen: self.hits[self.winner(seen)])
+        right = self._right(np.ones(len(self.rows), bool), choose)
         return float(np.average(right, weights=self.weight))

@@ -1,6 +1,7 @@
 """Several heads averaged into one: ensemble selection (Caruana et al. 2004) by held-out log loss.
 
-The average of linear heads is a linear head on the features of all, so nothing but these is paid when it predicts.
+The average of linear heads is a linear head on the features of all: predictions cost the layers that these lie in, and
+no second head.
 """
 
 from __future__ import annotations
@@ -23,15 +24,13 @@ class EnsembleSelection:
     ballot : Ballot
     candidates : list of Candidate
         Those of the ballot, in its order.
-    networks : list of frozenset of str
-        Which networks must run for each.
     logits : callable
         Number of a candidate to its calibrated held-out logits, Tensor (held-out rows, c).
     y : int64 Tensor (held-out rows,)
     counts : bool array (held-out rows,)
         Whose log losses count.
     most_heads : int
-        How many heads are averaged at most, repeats counted: one that is named twice weighs twice.
+        How many heads are averaged at most, repeats counted: one that joins twice weighs twice.
     most_features : int or None
         How many features they may have together.
     """
@@ -40,14 +39,13 @@ class EnsembleSelection:
         self,
         ballot: Ballot,
         candidates: list[Candidate],
-        networks: list[frozenset[str]],
         logits: Callable[[int], torch.Tensor],
         y: torch.Tensor,
         counts: np.ndarray,
         most_heads: int,
         most_features: int | None,
     ) -> None:
-        self.ballot, self.candidates, self.networks = ballot, candidates, networks
+        self.ballot, self.candidates = ballot, candidates
         self.logits, self.y, self.counts = logits, y, counts
         self.most_heads = most_heads
         self.most_features = np.inf if most_features is None else most_features
@@ -83,7 +81,7 @@ class EnsembleSelection:
         """Who may join the first: for its sake no further network must run."""
         loss, best = self.ballot.losses[:, seen] @ self.ballot.share(seen), {}
         for number, candidate in enumerate(self.candidates):
-            if not self.networks[number] <= self.networks[first]:
+            if not self.ballot.networks[number] <= self.ballot.networks[first]:
                 continue
             key = candidate.features, candidate.head, candidate.unlabelled
             if key not in best or loss[number] < loss[best[key]]:

@@ -24,7 +24,7 @@ def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float
     Parameters
     ----------
     hits : array (candidates, held-out rows)
-        Right or wrong, or a score of which more is better.
+        Right or wrong; or losses, of which a candidate is behind by how far its own are lower.
     rival : array (held-out rows,)
     share : array (held-out rows,)
         Weights of these rows; they sum to one.

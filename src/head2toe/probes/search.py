@@ -60,7 +60,8 @@ def search(
     Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
     discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The two
     best, and the linear probe, are judged by a logistic head too; where there are unlabelled rows, the best and the
-    linear probe's features also by heads that learn from them (`self_training`). `choice.Ballot` says who wins.
+    linear probe's features also by heads that learn from them (`self_training`). `choice.Ballot` says who wins, and
+    `ensemble.EnsembleSelection` which others are averaged with the winner.
 
     Parameters
     ----------
@@ -268,7 +269,7 @@ class _Search:
     def _fit_chosen(self) -> SearchResult:
         standings, settings = self.standings, self.settings
         judged, ballot = standings.judged(), standings.ballot()
-        selection = standings.selection(ballot, settings.most_heads, settings.most_features)
+        selection = standings.selection(judged, ballot, settings.most_heads, settings.most_features)
         chosen = tuple(judged[number] for number in selection.members())
         linear = standings.best(one for one in judged if one.is_probe and not one.unlabelled)
         if len(chosen) == 1 and chosen[0].is_probe and not chosen[0].unlabelled:

@@ -97,8 +97,9 @@ class SearchResult:
     ----------
     head, linear : LinearHead
     choice : dict
-        The chosen row of the table, ``averaged``: the rows of all heads that were averaged, each with its ``share``
-        (where there are several, features, cv_accuracy and cv_log_loss of the choice are those of the average), and
+        The row of the winner; ``averaged``: rows like those of the table of all heads that were averaged, the winner
+        first, each at the strength at which it joined and with its ``share`` (where there are several, features,
+        cv_accuracy and cv_log_loss of the choice are those of the average); and
         ``estimated_accuracy``: the cross-validated accuracy of choosing itself, see `choice.Ballot`; and
         ``estimated_accuracy_alone``: that of choosing one head.
     table : list of dict

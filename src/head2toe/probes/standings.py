@@ -87,16 +87,16 @@ class Standings:
             losses=np.stack([found.losses(self.labels.y, self.scale(one)) for one, found in judged.items()])
             * (self._told_apart > 0).numpy()[numbers],
             probe=np.array([candidate.is_probe for candidate in judged]),
-            networks=np.array([len(self.columns.networks_of(candidate.features.view)) for candidate in judged]),
+            networks=tuple(self.columns.networks_of(candidate.features.view) for candidate in judged),
         )
 
-    def selection(self, ballot: Ballot, most_heads: int, most_features: int | None) -> EnsembleSelection:
+    def selection(
+        self, judged: list[Candidate], ballot: Ballot, most_heads: int, most_features: int | None
+    ) -> EnsembleSelection:
         """How the winner of a ballot of the judged candidates may be joined by others."""
-        judged = self.judged()
         return EnsembleSelection(
             ballot,
             judged,
-            [self.columns.networks_of(candidate.features.view) for candidate in judged],
             lambda number: self.scale(judged[number]) * torch.cat(self._evidence[judged[number]].logits),
             self.labels.y[ballot.rows],
             (self._told_apart > 0).numpy()[ballot.rows],

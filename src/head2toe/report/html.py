@@ -16,6 +16,13 @@ from head2toe.report.charts import accuracy_chart, kept_chart
 from head2toe.whole_files import write_text
 
 TEMPLATE = "report.html.jinja"
+_OF_A_HEAD = (
+    "view",
+    "layer_weights",
+    "fraction",
+    "head",
+    "unlabelled",
+)  # a table has a row for each, whatever its strength
 
 
 def write_report(
@@ -60,6 +67,7 @@ def render(*, title: str, lead: str, tasks: Sequence[Mapping[str, Any]], facts: 
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, kilobytes=kilobytes, seconds=seconds, value=value, flops=flops)
+    environment.tests["averaged_in"] = averaged_in
     environment.globals.update(accuracy_chart=accuracy_chart, kept_chart=kept_chart, picture=picture)
     return environment.get_template(TEMPLATE).render(title=title, lead=lead, tasks=tasks, facts=facts)
 
@@ -93,6 +101,11 @@ def value(thing: Any) -> str:
     if isinstance(thing, list | tuple):
         return ", ".join(value(part) for part in thing)
     return str(thing)
+
+
+def averaged_in(row: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    """Whether a row of a search's table tells of a head that is averaged in what was chosen."""
+    return any(all(row[name] == one[name] for name in _OF_A_HEAD) for one in choice["averaged"])
 
 
 def picture(pixels: np.ndarray) -> str:

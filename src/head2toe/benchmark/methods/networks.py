@@ -60,7 +60,7 @@ def lora(cell: Cell) -> Fitted:
 def head2toe_ft(cell: Cell) -> Fitted:
     """The whole backbone under the head that head2toe found; for the choice of the learning rate, one of its kind.
 
-    The candidate that head2toe chose is fitted again on the training part, so that nothing has seen the images held
+    That is found on the training part, by a search among what head2toe chose, so that nothing has seen the images held
     out but the choice itself.
     """
     begun, frozen = time.perf_counter(), cell.earlier("head2toe")
@@ -187,7 +187,7 @@ def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor
 
 
 def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
-    """The features and the kinds of heads that a probe chose, fitted on the training part of the split alone.
+    """A search on the training part of the split, among the views, shares and kinds of heads that a probe averaged.
 
     A head of another kind may be steeper, and the learning rate that is best for one tears the other apart.
     """
