@@ -160,7 +160,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         1. Check the parameters, the images' number and the labels, before any long work.
         2. Load the backbone, list its layers and lay out the columns of a row.
         3. Run the images through the backbone once; those that cannot be read leave with their labels.
-        4. Search view, fraction, head and strength by cross-validation, and fit the best on all rows.
+        4. Search view, fraction, head and strength; fit the best, and what is averaged with it, on all rows.
         5. Keep the columns, and the layers, that predictions need.
 
         Parameters

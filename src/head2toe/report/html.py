@@ -16,13 +16,8 @@ from head2toe.report.charts import accuracy_chart, kept_chart
 from head2toe.whole_files import write_text
 
 TEMPLATE = "report.html.jinja"
-_OF_A_HEAD = (
-    "view",
-    "layer_weights",
-    "fraction",
-    "head",
-    "unlabelled",
-)  # a table has a row for each, whatever its strength
+# A search's table has a row for each of these, whatever its strength.
+_KIND = "view", "layer_weights", "fraction", "head", "unlabelled"
 
 
 def write_report(
@@ -105,7 +100,7 @@ def value(thing: Any) -> str:
 
 def averaged_in(row: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
     """Whether a row of a search's table tells of a head that is averaged in what was chosen."""
-    return any(all(row[name] == one[name] for name in _OF_A_HEAD) for one in choice["averaged"])
+    return any(all(row[name] == one[name] for name in _KIND) for one in choice["averaged"])
 
 
 def picture(pixels: np.ndarray) -> str:
