@@ -44,7 +44,7 @@ def extracted(task: str) -> Data:
     pooled = AllLayerFeatures(target_sizes=defaults.target_sizes, statistics=defaults.statistics, cache=False).fit()
     X, X_test = pooled.transform(train.images), pooled.transform(test.images)
     y, y_test = np.asarray(train.labels), np.asarray(test.labels)
-    most = most_features(defaults.head_size, load("embedded").bytes, len(np.unique(y)))
+    most = most_features(defaults.head_size, load("embedded").body_bytes, len(np.unique(y)))
     return Data(X, y, X_test, y_test, {"columns": pooled.columns_, "most_features": most})
 
 

@@ -1,10 +1,10 @@
-"""What coefficients of four bits cost: held-out accuracy and logits of rounded heads, embedded backbone.
+"""What coefficients of three bits cost: held-out accuracy and logits of rounded heads, embedded backbone.
 
 In each of five folds, on its training rows alone, features are ranked with learned layer weights, as many are kept as a
-head of 1 % of the backbone's bytes takes, at a byte or half a byte for each coefficient, and heads in closed form are
-fitted. Those of half a byte are then rounded to seven levels on either side of zero: to the nearest, or each feature
-making good what those before it moved. `python -m benchmarks.bench_rounding [TASK ...]` runs what is missing
-(benchmarks/results/rounding.json). No test image is looked at. Needs the folder `shared` beside the checkout.
+head of 1 % of the backbone's bytes without its classifier takes, at eight or three bits for each coefficient, and heads
+in closed form are fitted. Those of three bits are then rounded to three levels on either side of zero: to the nearest,
+or each feature making good what those before it moved. `python -m benchmarks.bench_rounding [TASK ...]` runs what is
+missing (benchmarks/results/rounding.json). No test image is looked at. Needs the folder `shared` beside the checkout.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from benchmarks.shared_data import SHARED, read
 
 NAME = "rounding"
 CHOSEN = ("location", "caltech101")  # classes in order, and many classes
-OF_A_FEATURE = 10  # bytes: index, mean, scale and step
-FEW, EXACT = "a byte each, unrounded", "half a byte each, unrounded"
+OF_A_FEATURE = 4  # bytes: index and unit
+BITS = {"eight bits, unrounded": 8, "three bits, unrounded": 3}
+FEW, EXACT = BITS
 NEAREST, COMPENSATED = "to the nearest", "compensated"
 
 
@@ -45,7 +46,7 @@ def run_task(task: str) -> list[dict[str, Any]]:
     X = np.asarray(features.extract(backbone, data.images, plan, progress=False).rows)
     _, y = np.unique(np.asarray(data.labels), return_inverse=True)
     columns, classes = columns_of(plan), int(y.max()) + 1
-    counts = [int(HEAD_SIZE * backbone.bytes / (OF_A_FEATURE + classes / share)) for share in (1, 2)]
+    counts = [int(HEAD_SIZE * backbone.body_bytes / (OF_A_FEATURE + classes * bits / 8)) for bits in BITS.values()]
     hits, moved = defaultdict(list), defaultdict(list)
     for fold in stratified_folds(y, 5, repeats=1, random_state=0):
         selector = selector_of(X[fold.train], y[fold.train], columns)
@@ -101,10 +102,15 @@ def _ways(few: Any, many: Any, rows: Any, new: torch.Tensor) -> dict[str, torch.
     heads = {
         FEW: few,
         EXACT: many,
-        NEAREST: replace(many, coef=nearest(many.coef, most)),
-        COMPENSATED: replace(many, coef=compensated(many.coef, most, rows, many.indices.numpy())),
+        NEAREST: _with(many, *nearest(many.coef, many.scale, most)),
+        COMPENSATED: _with(many, *compensated(many.coef, many.scale, most, rows, many.indices.numpy())),
     }
     return {way: head.logits(new[:, head.indices]) for way, head in heads.items()}
+
+
+def _with(head: Any, unit: torch.Tensor, whole: torch.Tensor) -> Any:
+    """The head whose coefficients are these whole numbers of its features, each counted in its unit."""
+    return replace(head, coef=torch.where(unit.isfinite(), whole * (head.scale / unit), 0.0))
 
 
 def main(tasks: list[str] | None = None) -> None:

@@ -67,7 +67,7 @@ def fit(folder: str, columns: str) -> None:
     layout = AllLayerFeatures(spec("resnet50"), cache=False, **wanted).fit().columns_
     X = np.load(Path(folder) / "rows.npy", mmap_mode="r")
     y = np.load(Path(folder) / "labels.npy")
-    most = most_features(own.head_size, load(spec("resnet50")).bytes, len(np.unique(y)))
+    most = most_features(own.head_size, load(spec("resnet50")).body_bytes, len(np.unique(y)))
     before = resident("VmRSS")
     start = time.perf_counter()
     FeatureProbe(layout, most_features=most).fit(X, y)

@@ -62,7 +62,7 @@ def test_constructing_cloning_printing_and_pickling_load_nothing(features, monke
 
     monkeypatch.setattr(backbones, "load", refuse)
     assert "AllLayerFeatures" in repr(pickle.loads(pickle.dumps(clone(features))))
-    assert len(pickle.dumps(features)) < features._networks.parts[0].bytes / 2
+    assert len(pickle.dumps(features)) < features._networks.parts[0].body_bytes / 2
 
 
 def test_an_unpickled_transformer_loads_its_network_when_needed(features):

@@ -21,7 +21,7 @@ K, C = 600, 7
 def head() -> LinearHead:
     g = torch.Generator().manual_seed(0)
     return LinearHead(
-        torch.randperm(1000, generator=g)[:K],
+        torch.randperm(200_000, generator=g)[:K].sort().values,
         torch.randn(K, generator=g),
         torch.rand(K, generator=g) + 0.5,
         torch.randn(C, K, generator=g),
@@ -37,7 +37,7 @@ def test_rounding_hardly_moves_logits(head: LinearHead) -> None:
         x = one.mean + one.scale * torch.randn(50, K, generator=torch.Generator().manual_seed(1))
         exact, rounded = one.logits(x), one.rounded().logits(x)
         assert (rounded - exact).std() < 0.01 * exact.std()
-        torch.testing.assert_close(one.rounded().logits(one.mean[None])[0], one.intercept, rtol=0, atol=1e-3)
+        torch.testing.assert_close(one.rounded().logits(one.mean[None])[0], one.intercept, rtol=0, atol=2e-2)
 
 
 def test_a_rounded_head_is_stored_small_and_comes_back_the_same(head: LinearHead) -> None:
@@ -59,7 +59,7 @@ def test_constant_features_and_silent_classes_survive_rounding(head: LinearHead)
 
 
 @pytest.mark.parametrize("classes", [MANY_CLASSES - 1, MANY_CLASSES, MANY_CLASSES + 1, 102])
-def test_many_classes_take_four_bits_a_coefficient(classes: int) -> None:
+def test_many_classes_take_three_bits_a_coefficient(classes: int) -> None:
     g = torch.Generator().manual_seed(2)
     coef = torch.randn(classes, K, generator=g)
     coef[:, 5] = 0
@@ -71,14 +71,28 @@ def test_many_classes_take_four_bits_a_coefficient(classes: int) -> None:
     assert_equal(LinearHead.of(stored), rounded)
 
 
-def test_heads_of_many_classes_in_eight_bits_are_read_and_kept() -> None:
-    """Schema 2 had them."""
+def test_heads_of_earlier_versions_are_read_and_kept() -> None:
+    """Schemas 2 and 3 had a mean and a step for each feature."""
     whole = torch.randint(-127, 128, (MANY_CLASSES, K), generator=torch.Generator().manual_seed(3), dtype=torch.int8)
     ones = torch.ones(K, dtype=torch.bfloat16)
     stored = {"indices": torch.arange(K, dtype=torch.int32), "mean": ones, "scale": ones, "coef": whole, "step": ones}
-    read = LinearHead.of({**stored, "intercept": torch.zeros(MANY_CLASSES)})
-    assert torch.equal(read.coef, whole.float())
-    assert_equal(LinearHead.of(read.tensors()), read)
+    nibbles = (whole[::2] % 16).to(torch.int16) | (whole[1::2] % 16).to(torch.int16) << 4
+    four_bits = torch.where(whole % 16 > 7, whole % 16 - 16, whole % 16)
+    for coef, says in ((whole, whole), (nibbles.to(torch.uint8), four_bits)):
+        read = LinearHead.of({**stored, "coef": coef, "intercept": torch.zeros(MANY_CLASSES)})
+        assert torch.equal(read.coef, says.float())
+        assert_equal(LinearHead.of(read.tensors()), read)
+
+
+def test_a_head_says_the_same_in_other_units(head: LinearHead) -> None:
+    """And a rounded one gets its sizes back: coefficients are near what they were."""
+    g = torch.Generator().manual_seed(5)
+    mean, scale = torch.randn(K, generator=g), torch.rand(K, generator=g) + 0.5
+    x = torch.randn(50, K, generator=g)
+    torch.testing.assert_close(head.in_units(mean, scale).logits(x), head.logits(x), rtol=0, atol=1e-3)
+    again = head.rounded().in_units(head.mean, head.scale)
+    torch.testing.assert_close(again.logits(x), head.rounded().logits(x), rtol=0, atol=1e-3)
+    assert float((again.coef - head.coef).abs().max()) < float(head.coef.abs().max()) / 100
 
 
 def test_features_make_good_what_others_lost_by_rounding() -> None:
@@ -110,8 +124,9 @@ def test_a_feature_that_is_nearly_silent_pays_no_debts() -> None:
     X[:, 150:] = 0
     X[np.arange(50), np.arange(150, 200)] = 1e-4
     rows = Standardised(X, blocks=((0, 200),))
-    coef = torch.from_numpy(rng.normal(size=(40, 200)).astype(np.float32))
-    assert float(compensated(coef, 7, rows, np.arange(200)).abs().max()) < 2 * float(coef.abs().max())
+    coef, scale = torch.from_numpy(rng.normal(size=(40, 200)).astype(np.float32)), torch.from_numpy(rows.scale)
+    unit, whole = compensated(coef, scale, 7, rows, np.arange(200))
+    assert float((whole * (scale / unit)).abs().max()) < 2 * float(coef.abs().max())
 
 
 def assert_equal(a: LinearHead, b: LinearHead) -> None:
@@ -129,9 +144,9 @@ def test_as_many_features_as_fit(classes: int) -> None:
 
 def _bytes(count: int, classes: int) -> int:
     """Of the file."""
-    ones = torch.ones(count)
-    head = LinearHead(torch.arange(count), ones, ones, torch.zeros(classes, count), torch.zeros(classes))
-    return len(save(head.tensors()))
+    coef = torch.randn(classes, count, generator=torch.Generator().manual_seed(4))
+    head = LinearHead(torch.arange(count), torch.ones(count), torch.ones(count), coef, torch.zeros(classes))
+    return len(save(head.rounded().tensors()))
 
 
 @pytest.mark.parametrize(("d", "classes", "place"), [(2, 40, "ring"), (1, 31, "row")])

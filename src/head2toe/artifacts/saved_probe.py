@@ -14,7 +14,7 @@ from head2toe.features.pooling import operation
 from head2toe.probes import LinearHead
 
 FORMAT = "head2toe probe"
-SCHEMA = 3  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many
+SCHEMA = 4  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many; 4: smaller, in three
 _HEADS = ("head", "linear_head")
 _FIELDS = {
     "choice": dict,
@@ -159,15 +159,19 @@ def _check_plan(plan: Plan) -> None:
 
 def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> LinearHead:
     mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-    lacking = [part for part in ("indices", "mean", "scale", "coef", "intercept") if part not in mine]
+    lacking = [part for part in ("indices", "scale", "coef", "intercept") if part not in mine]
     if lacking:
         raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
     k = len(mine["indices"])
-    lines = -(-classes // 2) if mine["coef"].dtype == torch.uint8 else classes  # two classes to a byte
+    lines = classes
+    if mine["coef"].dtype == torch.uint8:  # bits in a row
+        lines = -(-classes * (8 * len(mine["coef"]) // classes) // 8)
     shapes = {"mean": (k,), "scale": (k,), "coef": (lines, k), "step": (k,), "intercept": (classes,)}
     for part, value in mine.items():
         if part in shapes and tuple(value.shape) != shapes[part]:
             raise ProbeFormatError(f"its {name}.{part} has shape {tuple(value.shape)}, not {shapes[part]}")
+    if "pages" in mine and (int(mine["pages"].sum()) != k or bool((mine["pages"] < 0).any())):
+        raise ProbeFormatError(f"its {name}.pages do not tell where its {k} indices are")
     head = LinearHead.of(mine)
     indices = head.indices
     if k and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):

@@ -48,9 +48,10 @@ class Backbone:
         return digest.hexdigest()
 
     @cached_property
-    def bytes(self) -> int:
-        """Bytes of the parameters and buffers, as loaded."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.module.state_dict().values())
+    def body_bytes(self) -> int:
+        """Bytes of the parameters and buffers, as loaded, without the classifier: what every task has in common."""
+        classifier = self.module.get_submodule(self.classifier) if self.classifier else None
+        return _bytes(self.module) - (_bytes(classifier) if classifier is not None else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """What identifies the rows this backbone makes, as a JSON object."""
@@ -61,6 +62,10 @@ class Backbone:
             "classifier": self.classifier,
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 
 def freeze(module: torch.nn.Module) -> torch.nn.Module:

@@ -49,7 +49,7 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
     default=0.01,
     show_default=True,
     metavar="SHARE",
-    help="How large the head may be, as a share of the network's bytes; inf: as large as cross-validation likes.",
+    help="How large the head may be, as a share of the network's bytes without its classifier; inf: any size.",
 )
 @click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the folds.")

@@ -46,8 +46,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     fractions, strengths, layer_weights, cv, class_weight, random_state
         See `FeatureProbe`.
     head_size : float or None
-        How large the head may be: its stored bytes as a share of the backbone's, though always 16 kB. The linear
-        probe is a candidate whatever its size. None: as large as cross-validation likes.
+        How large the head may be: its stored bytes as a share of the backbone's without its classifier, though
+        always 16 kB. The linear probe is a candidate whatever its size. None: as large as cross-validation likes.
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     budget : float in (0, 1], optional
@@ -207,7 +207,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         plan, costs = self._lay_out(networks, self.budget)
         with self._rows(networks, given.images, plan) as found:
             readable = given.readable(found, folds)
-            probe = self._search(readable, plan, networks.bytes)
+            probe = self._search(readable, plan, networks.body_bytes)
         self.skipped_, self.skipped_unlabelled_ = readable.skipped, readable.skipped_unlabelled
         self.cached_ = found.cached
         kept = [layer.name for layer in plan.restrict(probe.head_.indices.numpy())[0].layers]
@@ -323,8 +323,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         with nullcontext(cache) if cache is not None else place_for(plan.bytes(len(images))) as place:
             yield networks.extract(images, plan, place, **options)
 
-    def _search(self, readable: Readable, plan: features.Plan, network_bytes: int) -> FeatureProbe:
-        most = most_features(self.head_size, network_bytes, len(np.unique(readable.labels)))
+    def _search(self, readable: Readable, plan: features.Plan, body_bytes: int) -> FeatureProbe:
+        most = most_features(self.head_size, body_bytes, len(np.unique(readable.labels)))
         probe = self._feature_probe(columns_of(plan), most)
         return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled)
 

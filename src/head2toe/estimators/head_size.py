@@ -9,7 +9,7 @@ from head2toe.errors import ParameterError
 from head2toe.estimators.checks import is_number
 from head2toe.probes.heads import features_within
 
-HEAD_SIZE = 0.01  # of the network's bytes: a hundred tasks take no more than the network itself
+HEAD_SIZE = 0.01  # of the body's bytes: a hundred tasks take no more than one network fine-tuned for one
 
 
 def check_head_size(share: Any) -> None:
@@ -23,18 +23,18 @@ def check_head_size(share: Any) -> None:
         raise ParameterError(f"head_size is {share!r}: give a share of the backbone's bytes such as 0.01, or None")
 
 
-def most_features(share: float | None, network_bytes: int, classes: int) -> int | None:
-    """How many features a head of that share of the network's bytes may keep.
+def most_features(share: float | None, body_bytes: int, classes: int) -> int | None:
+    """How many features a head of that share of the network's body may keep.
 
     Parameters
     ----------
     share : float or None
         None: no limit.
-    network_bytes : int
-        Of all parameters and buffers.
+    body_bytes : int
+        Of all parameters and buffers but the classifier's, as in `Backbone.body_bytes`.
     classes : int
         Each has a coefficient for every feature.
     """
     if share is None:
         return None
-    return features_within(share * network_bytes, classes)
+    return features_within(share * body_bytes, classes)

@@ -56,9 +56,9 @@ class Networks:
         return self.parts[0] if len(self.parts) == 1 else None
 
     @property
-    def bytes(self) -> int:
-        """Bytes of the weights of all networks."""
-        return sum(one.bytes for one in self.parts)
+    def body_bytes(self) -> int:
+        """Bytes of the weights of all networks without their classifiers."""
+        return sum(one.body_bytes for one in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""

@@ -17,13 +17,13 @@ from head2toe.probes.rounding import (
     levels,
     nearest,
     packed,
-    step_of,
     unpacked,
 )
 from head2toe.probes.standardised import Standardised
 
 FILE_BYTES = 1024  # what the file of a head says besides its tensors: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
+PAGE = 2**16  # columns that the lower half of an index tells apart
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class LinearHead:
     def rounded(self, rows: Standardised | None = None) -> LinearHead:
         """The head that is kept: small numbers that say nearly the same.
 
-        `mean` and `scale` take bfloat16's precision, which coefficients and intercept make good; the coefficients of a
-        feature become whole multiples of a step of its own, 127 at most, or 7 where classes are many
-        (`rounding.levels`): some features speak a hundred times as loud as others. At the mean of the features all
-        logits stay what they are.
+        The coefficients of a feature become whole numbers, 127 at most, or 3 where classes are many
+        (`rounding.levels`), and its `scale` the unit that makes them so, in bfloat16's precision: some features speak a
+        hundred times as loud as others. Means become zero. The intercept makes good both: at the mean of the features
+        all logits stay what they are.
 
         A head that is small all the same (`LEAST_BYTES` in float32) stays as it is: of few features none makes good
         what another lost, and near classes would become one.
@@ -67,34 +67,37 @@ class LinearHead:
             The rows that it was fitted on, in the units of this head. Where classes are many, later features then make
             good what the rounding of earlier ones did to the logits; steps of a 127th need no such care.
         """
-        if self._is_small:
+        if self._is_small or self._is_rounded:
             return self
-        mean, scale = _short(self.mean), _short(self.scale)
-        varies = scale.isfinite()
-        coef = torch.where(varies, self.coef * (scale / self.scale), 0.0)
-        most = levels(len(coef))
-        if rows is None or len(coef) < MANY_CLASSES:
-            coef = nearest(coef, most)
+        most = levels(len(self.coef))
+        if rows is None or len(self.coef) < MANY_CLASSES:
+            unit, whole = nearest(self.coef, self.scale, most)
         else:
-            coef = compensated(coef, most, rows, self.indices.numpy())
-        shift = torch.where(varies, (self.mean.double() - mean) / scale, 0.0)
-        return LinearHead(self.indices, mean, scale, coef, (self.intercept - coef.double() @ shift).float())
+            unit, whole = compensated(self.coef, self.scale, most, rows, self.indices.numpy())
+        shift = whole.double() @ (self.mean.double() / unit)
+        return LinearHead(self.indices, torch.zeros_like(self.mean), unit, whole, (self.intercept - shift).float())
+
+    def in_units(self, mean: torch.Tensor, scale: torch.Tensor) -> LinearHead:
+        """The head that says the same of features (K,) centred and divided by these; one without a scale is silent."""
+        coef = torch.where(scale.isfinite(), self.coef * (scale / self.scale), 0.0)
+        shift = self.coef.double() @ ((mean.double() - self.mean) / self.scale)
+        return LinearHead(self.indices, mean, scale, coef, (self.intercept + shift).float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What is stored: K int32 indices, 3 K bfloat16 numbers, K c of eight or four bits, and c float32 ones.
+        """What is stored.
 
-        A head that is not `rounded` would lose by that, and a small one gain little: they are stored in float32.
+        Of a rounded head: the lower halves of the K indices, in uint16, and how many have each upper half, in int32;
+        the scale in bfloat16; K c coefficients of eight or three bits; and c float32 numbers. Others would lose by
+        that, and small ones gain little: K int32 indices, and all else in float32.
         """
-        indices = self.indices.to(torch.int32)
-        mine, short = _parts(self), _parts(self.rounded())
-        if self._is_small or not all(torch.equal(mine[name], short[name]) for name in mine):
-            return {"indices": indices, **mine}
+        if self._is_small or not self._is_rounded:
+            parts = {"mean": self.mean, "scale": self.scale, "coef": self.coef, "intercept": self.intercept}
+            return {"indices": self.indices.to(torch.int32), **parts}
         return {
-            "indices": indices,
-            "mean": self.mean.bfloat16(),
+            "indices": (self.indices % PAGE).to(torch.uint16),
+            "pages": torch.bincount(self.indices // PAGE).to(torch.int32),
             "scale": self.scale.bfloat16(),
             "coef": packed(self.coef),
-            "step": step_of(self.coef, levels(len(self.coef))).bfloat16(),
             "intercept": self.intercept,
         }
 
@@ -103,14 +106,22 @@ class LinearHead:
         classes, count = self.coef.shape
         return 4 * (count * (3 + classes) + classes) + FILE_BYTES <= LEAST_BYTES
 
+    @property
+    def _is_rounded(self) -> bool:
+        whole = torch.equal(self.coef, self.coef.round()) and bool((self.coef.abs() <= levels(len(self.coef))).all())
+        return whole and not self.mean.any() and torch.equal(self.scale, self.scale.bfloat16().float())
+
     @staticmethod
     def of(tensors: dict[str, torch.Tensor]) -> LinearHead:
-        """The head of `tensors`, the very same."""
+        """The head of `tensors`, the very same; those of earlier versions have a mean and a step for each feature."""
+        indices, scale = tensors["indices"].to(torch.int64), tensors["scale"].float()
+        if "pages" in tensors:
+            indices = indices + PAGE * torch.repeat_interleave(tensors["pages"].to(torch.int64))
+        mean = tensors["mean"].float() if "mean" in tensors else torch.zeros_like(scale)
         coef = unpacked(tensors["coef"], len(tensors["intercept"]))
         if "step" in tensors:
             coef = coef * tensors["step"].float()
-        mean, scale = tensors["mean"].float(), tensors["scale"].float()
-        return LinearHead(tensors["indices"].to(torch.int64), mean, scale, coef, tensors["intercept"])
+        return LinearHead(indices, mean, scale, coef, tensors["intercept"])
 
 
 def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
@@ -136,15 +147,7 @@ def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
 def features_within(size: float, classes: int) -> int:
     """How many features a c-class head of `size` bytes keeps, file and all (`LinearHead.tensors`)."""
     for_features = int(max(size, LEAST_BYTES)) - 4 * classes - FILE_BYTES
-    return max(1, for_features // (4 + 3 * 2 + bytes_a_feature(classes)))
-
-
-def _parts(head: LinearHead) -> dict[str, torch.Tensor]:
-    return {"mean": head.mean, "scale": head.scale, "coef": head.coef, "intercept": head.intercept}
-
-
-def _short(values: torch.Tensor) -> torch.Tensor:
-    return values.bfloat16().float()
+    return max(1, for_features // (2 * 2 + bytes_a_feature(classes)))
 
 
 def head_from_dual(

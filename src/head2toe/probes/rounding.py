@@ -1,4 +1,4 @@
-"""Coefficients as small whole numbers: multiples of a step that each feature has of its own."""
+"""Coefficients as small whole numbers, of features that are each counted in a unit of their own."""
 
 from __future__ import annotations
 
@@ -7,37 +7,52 @@ import torch
 
 from head2toe.probes.standardised import Standardised
 
-MANY_CLASSES = 32  # from here on a coefficient takes four bits, else eight: they are nearly all that the head takes
+MANY_CLASSES = 32  # from here on a coefficient takes three bits, else eight: they are nearly all that the head takes
+
+
+def width(classes: int) -> int:
+    """Bits of a coefficient."""
+    return 3 if classes >= MANY_CLASSES else 8
 
 
 def levels(classes: int) -> int:
-    """Steps that the largest coefficient of a feature has, on either side of zero."""
-    return 7 if classes >= MANY_CLASSES else 127
+    """The largest whole number that a coefficient may be, on either side of zero."""
+    return 2 ** (width(classes) - 1) - 1
 
 
 def bytes_a_feature(classes: int) -> int:
     """What the coefficients of one feature take when they are `packed`."""
-    return -(-classes // 2) if classes >= MANY_CLASSES else classes
+    return -(-classes * width(classes) // 8)
 
 
-def step_of(coef: torch.Tensor, most: int) -> torch.Tensor:
-    """What the coefficients of each feature are to be multiples of, (c, K) -> (K,): in bfloat16, never rounded up.
+def nearest(coef: torch.Tensor, scale: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A unit for each feature, and its coefficients as whole numbers: the largest is `most`.
 
-    The largest coefficient is then `most` steps, exactly, so that the steps of a rounded head are found again.
+    ``z * coef`` of a feature ``z = (x - mean) / scale`` is, but for a constant, nearly ``x / unit * whole``.
+
+    Parameters
+    ----------
+    coef : float32 Tensor (c, K)
+    scale : float32 Tensor (K,)
+        What a feature was divided by.
+    most : int
+
+    Returns
+    -------
+    unit : float32 Tensor (K,)
+        Of bfloat16's precision; infinite where a feature says nothing.
+    whole : float32 Tensor (c, K)
     """
-    step = coef.abs().amax(dim=0) / most
-    cut = (step.view(torch.int32) & -(2**16)).view(torch.float32)
-    return torch.where(cut > 0, cut, 1.0)
+    unit = (scale * most / coef.abs().amax(dim=0)).bfloat16().float()
+    unit = torch.where(unit >= torch.finfo(torch.float32).tiny, unit, torch.inf)
+    whole = (coef * (unit / scale)).round().clamp(-most, most)
+    return unit, torch.where(unit.isfinite(), whole, 0.0)
 
 
-def nearest(coef: torch.Tensor, most: int) -> torch.Tensor:
-    """Each coefficient (c, K) at the nearest multiple of the step of its feature."""
-    step = step_of(coef, most)
-    return (coef / step).round().clamp(-most, most) * step
-
-
-def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.ndarray) -> torch.Tensor:
-    """Features rounded one after the other, each making good on the training rows what those before it moved.
+def compensated(
+    coef: torch.Tensor, scale: torch.Tensor, most: int, rows: Standardised, indices: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `nearest`, but one feature after the other: each makes good on the rows what those before it moved.
 
     The loudest feature comes first. Features are much alike, so that a few levels do: `python -m benchmarks rounding`.
     This is the greedy rounding of optimal brain quantisation (Frantar et al. 2022) without its inverse Hessian:
@@ -47,13 +62,15 @@ def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.n
     Parameters
     ----------
     coef : float32 Tensor (c, K)
-        Of features in the units of `rows`, give or take bfloat16's precision.
+        Of features in the units of `rows`.
+    scale : float32 Tensor (K,)
+        The scale of `rows`.
     most : int
-        Steps that the largest coefficient of a feature has.
+        The largest whole number.
     rows : Standardised
     indices : int64 array (K,), ascending
     """
-    out = coef.clone()
+    units, whole = torch.empty_like(scale), torch.empty_like(coef)
     owed = torch.zeros(rows.n, len(coef))  # of the logits, (n, c)
     damping = _mean_energy(rows, indices)
     for part in torch.argsort(coef.abs().amax(dim=0), descending=True, stable=True).split(rows.step):
@@ -61,11 +78,13 @@ def compensated(coef: torch.Tensor, most: int, rows: Standardised, indices: np.n
         tile = rows.tile(indices[ascending.numpy()])
         energy = tile.square().sum(dim=1) + damping
         for feature, place in zip(part.tolist(), order.argsort().tolist(), strict=True):
-            z = tile[place]
+            z, own = tile[place], scale[feature, None]
             wanted = coef[:, feature] + z @ owed / energy[place]
-            out[:, feature] = nearest(wanted[:, None], most)[:, 0]
-            owed.addr_(z, coef[:, feature] - out[:, feature])
-    return out
+            unit, says = nearest(wanted[:, None], own, most)
+            units[feature], whole[:, feature] = unit, says[:, 0]
+            if bool(unit.isfinite()):
+                owed.addr_(z, coef[:, feature] - says[:, 0] * (own / unit))
+    return units, whole
 
 
 def _mean_energy(rows: Standardised, indices: np.ndarray) -> float:
@@ -74,19 +93,21 @@ def _mean_energy(rows: Standardised, indices: np.ndarray) -> float:
     return max(float(sum(parts)) / len(indices), torch.finfo(torch.float32).tiny)
 
 
-def packed(coef: torch.Tensor) -> torch.Tensor:
-    """Rounded coefficients (c, K) as whole numbers: int8 (c, K), or two classes to a uint8 (ceil(c / 2), K)."""
-    whole = (coef / step_of(coef, levels(len(coef)))).round().to(torch.int8)
-    if len(coef) < MANY_CLASSES:
-        return whole
-    even = torch.nn.functional.pad(whole, (0, 0, 0, len(whole) % 2))
-    low, high = (even[half::2].to(torch.int16) & 15 for half in (0, 1))
-    return (low | high << 4).to(torch.uint8)
+def packed(whole: torch.Tensor) -> torch.Tensor:
+    """Whole numbers (c, K) as int8 (c, K), or where classes are many as bits in a row, uint8 (bytes a feature, K)."""
+    small = whole.to(torch.int8)
+    if len(whole) < MANY_CLASSES:
+        return small
+    places = torch.arange(width(len(whole)), dtype=torch.int8)[:, None]
+    bits = (small[:, None] >> places) & 1  # two's complement, the lowest first
+    return torch.from_numpy(np.packbits(bits.flatten(0, 1).numpy(), axis=0, bitorder="little"))
 
 
-def unpacked(whole: torch.Tensor, classes: int) -> torch.Tensor:
-    """The whole numbers of `packed`, float32 (c, K)."""
-    if whole.dtype != torch.uint8:
-        return whole.float()
-    halves = torch.stack([whole & 15, whole >> 4], dim=1).flatten(0, 1)[:classes].float()
-    return torch.where(halves > 7, halves - 16, halves)
+def unpacked(stored: torch.Tensor, classes: int) -> torch.Tensor:
+    """The whole numbers of `packed`, float32 (c, K), in however many bits each."""
+    if stored.dtype != torch.uint8:
+        return stored.float()
+    wide = 8 * len(stored) // classes
+    bits = np.unpackbits(stored.numpy(), axis=0, count=wide * classes, bitorder="little")
+    worth = np.array([2**place for place in range(wide - 1)] + [-(2 ** (wide - 1))], np.float32)
+    return torch.from_numpy(np.einsum("cbk,b->ck", bits.reshape(classes, wide, -1), worth, dtype=np.float32))

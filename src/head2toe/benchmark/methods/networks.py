@@ -23,6 +23,7 @@ from head2toe.errors import ParameterError
 from head2toe.features.dtype import find_device
 from head2toe.probes import LinearHead
 from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
+from head2toe.probes.standardised import Standardised
 
 BATCH = 32
 RATES = (0.1, 0.01)
@@ -69,7 +70,8 @@ def head2toe_ft(cell: Cell) -> Fitted:
         part = _refitted(cell, earlier)
 
     def start(rows: np.ndarray | None) -> nn.Module:
-        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, (earlier if rows is None else part).head_)
+        head = (earlier, cell.rows.X) if rows is None else (part, cell.rows.X[rows])
+        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, _standardised(cell, *head))
 
     schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0)
     with counted() as spent:
@@ -186,6 +188,17 @@ def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor
     )
 
 
+def _standardised(cell: Cell, probe: FeatureProbe, X: np.ndarray) -> LinearHead:
+    """The probe's head, in the units in which it was fitted to the rows X.
+
+    As it is kept it counts each feature in a unit of its own, and one learning rate would not suit all.
+    """
+    if not isinstance(probe.head_, LinearHead):
+        raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(probe.head_).__name__}")
+    rows, kept = Standardised(X, blocks=cell.rows.columns().spans()), probe.head_.indices.numpy()
+    return probe.head_.in_units(*(torch.from_numpy(found[kept]) for found in (rows.mean, rows.scale)))
+
+
 def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
     """A search on the training part of the split, among the views, shares and kinds of heads that a probe averaged.
 
@@ -204,10 +217,7 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
         most_features=probe.most_features,
         random_state=cell.seed,
     )
-    again.fit(cell.rows.X[rows], cell.y[rows])
-    if not isinstance(again.head_, LinearHead):
-        raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(again.head_).__name__}")
-    return again
+    return again.fit(cell.rows.X[rows], cell.y[rows])
 
 
 def _schedule(rate: float, steps: int, batch: int) -> dict[str, Any]:

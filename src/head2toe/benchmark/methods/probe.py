@@ -22,7 +22,7 @@ RECIPE_STEPS, RECIPE_RATES, RECIPE_PENALTIES, RECIPE_FOLDS = (500, 5000), 2, 2, 
 def head2toe(cell: Cell) -> Fitted:
     """The search that `Head2ToeClassifier` makes, on the same rows."""
     columns = cell.rows.columns()
-    most = most_features(HEAD_SIZE, cell.backbone.bytes, cell.classes)
+    most = most_features(HEAD_SIZE, cell.backbone.body_bytes, cell.classes)
     probe = FeatureProbe(columns, most_features=most, min_class_size=1, random_state=cell.seed)
     with counted() as spent:
         probe.fit(cell.rows.X, cell.y)
