@@ -26,6 +26,7 @@ CHOSEN = ("location", "caltech101")  # classes in order, and many classes
 OF_A_FEATURE = 4  # bytes: index and unit
 BITS = {"eight bits, unrounded": 8, "three bits, unrounded": 3}
 FEW, EXACT = BITS
+STRENGTHS = 0.01, 0.1, 1.0
 NEAREST, COMPENSATED = "to the nearest", "compensated"
 
 
@@ -76,7 +77,7 @@ def _heads(selector: Any, view: str, y: torch.Tensor, count: int) -> dict[tuple[
     from head2toe.probes.heads import head_from_dual
     from head2toe.probes.kernels import centre
     from head2toe.probes.ranking import largest
-    from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES, RIDGE
+    from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 
     everything = np.arange(len(y))
     ranking = selector.rank(view, "learned", everything)
@@ -90,7 +91,7 @@ def _heads(selector: Any, view: str, y: torch.Tensor, count: int) -> dict[tuple[
             selector.rows, indices, forms.solve(head, strength, None), everything, weight, kernel.unit, importance
         )
         for head in (LEAST_SQUARES, DISCRIMINANT)
-        for strength in RIDGE
+        for strength in STRENGTHS
     }
 
 

@@ -264,6 +264,27 @@ def test_what_is_damaged_says_so_in_one_line(place, damage):
     assert str(place) in str(caught.value)
 
 
+ROUNDED_DAMAGE = {
+    "pages gone": (lambda t: t.pop("head.pages"), "'head.mean' is missing"),
+    "pages of fewer": (lambda t: t["head.pages"].sub_(1), "head.pages do not tell"),
+    "pages below none": (lambda t: t.update({"head.pages": torch.tensor([-1, 4])}), "head.pages do not tell"),
+    "cut coefficients": (lambda t: t.update({"head.coef": t["head.coef"][:-1].clone()}), "head.coef has shape"),
+    "no coefficients": (lambda t: t.update({"head.coef": t["head.coef"][:0].clone()}), "head.coef has shape"),
+}
+
+
+@pytest.mark.parametrize("damage", ROUNDED_DAMAGE)
+@pytest.mark.parametrize("classes", [3, 33])
+def test_a_damaged_rounded_head_says_so(place, classes, damage, monkeypatch):
+    monkeypatch.setattr("head2toe.probes.heads.LEAST_BYTES", 0)
+    heads = {name: head(at, classes).rounded() for name, at in (("head", [0, 2, 9]), ("linear_head", [1]))}
+    save_probe(place, replace(probe([f"class {i}" for i in range(classes)]), **heads))
+    spoil, message = ROUNDED_DAMAGE[damage]
+    rewrite(place, spoil)
+    with pytest.raises(ProbeFormatError, match=message):
+        load_probe(place)
+
+
 def test_no_folder():
     with pytest.raises(ProbeFormatError, match="not a probe folder"):
         load_probe("nowhere/at/all")

@@ -159,13 +159,14 @@ def _check_plan(plan: Plan) -> None:
 
 def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> LinearHead:
     mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-    lacking = [part for part in ("indices", "scale", "coef", "intercept") if part not in mine]
+    needed = ("indices", "scale", "coef", "intercept", *(() if "pages" in mine else ("mean",)))
+    lacking = [part for part in needed if part not in mine]
     if lacking:
         raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
     k = len(mine["indices"])
     lines = classes
     if mine["coef"].dtype == torch.uint8:  # bits in a row
-        lines = -(-classes * (8 * len(mine["coef"]) // classes) // 8)
+        lines = -(-classes * max(1, 8 * len(mine["coef"]) // classes) // 8)
     shapes = {"mean": (k,), "scale": (k,), "coef": (lines, k), "step": (k,), "intercept": (classes,)}
     for part, value in mine.items():
         if part in shapes and tuple(value.shape) != shapes[part]:

@@ -35,6 +35,7 @@ class LinearHead:
     indices : int64 Tensor (K,), ascending
         Columns of the full feature matrix.
     mean, scale : float32 Tensor (K,)
+        Those that the features were standardised by; of a rounded head, zero and the unit of each feature.
     coef : float32 Tensor (c, K)
     intercept : float32 Tensor (c,)
     """
