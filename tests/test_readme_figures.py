@@ -67,6 +67,19 @@ def test_fine_tuning() -> None:
     told(f"was {caltech:.1f} points better than Head2Toe on Caltech101", f"at most {max(lead.values()):.1f} better")
 
 
+def test_heads_are_small() -> None:
+    told("No head takes more than 1 % of a fine-tuned network's bytes.")
+    pairs = [
+        (cell["head2toe"]["stored_bytes"], cell[name]["stored_bytes"])
+        for backbone in bench_paper.BACKBONES
+        for cell in cells(backbone).values()
+        for name in ("finetune", "finetune-cost", bench_paper.OFFICIAL)
+        if name in cell
+    ]
+    assert len(pairs) > len(bench_paper.GROUPS)
+    assert all(100 * head <= network for head, network in pairs)
+
+
 @pytest.mark.parametrize(("name", "method", "rival"), [("few_images", "head2toe", "linear"),
                                                        ("unlabelled", "unlabelled", "head2toe")])  # fmt: skip
 def test_few_and_unlabelled_images(name: str, method: str, rival: str) -> None:

@@ -119,17 +119,42 @@ def test_the_classifier_is_found_behind_whatever_stands_around_its_output(own, s
     assert [layer.name for layer in found if layer.penultimate] == ["fc:input"] and not caplog.text
 
 
-def test_of_several_heads_the_one_that_makes_the_output_counts(own):
-    class TwoHeads(Net):
-        def __init__(self) -> None:
-            super().__init__(classes=10)
-            self.other = nn.Linear(8, 4)
+class TwoHeads(Net):
+    def __init__(self, classes: int, others: int) -> None:
+        super().__init__(classes=classes)
+        self.other = nn.Linear(8, others)
 
+    def forward(self, x: Tensor) -> Any:
+        z = self.pooled(x)
+        return self.fc(z), self.other(z.sin())
+
+
+@pytest.mark.parametrize(("classes", "others"), [(10, 4), (4, 4)])
+def test_of_several_heads_the_one_that_makes_the_output_counts(own, classes, others):
+    assert [layer.name for layer in layers(own(TwoHeads(classes, others))) if layer.penultimate] == ["fc:input"]
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_few_logits_are_not_confused_with_another_heads(own, classes):
+    """Two numbers often have the same order by chance, in all rows of noise."""
+    network = TwoHeads(classes, classes)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        network.other.reset_parameters()
+        assert [layer.name for layer in layers(own(network)) if layer.penultimate] == ["fc:input"]
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Softmax(1), nn.LogSoftmax(1), nn.Sigmoid(), nn.Tanh()])
+def test_two_logits_are_found_behind_what_grows_with_them(own, last):
+    class Judge(Net):
         def forward(self, x: Tensor) -> Any:
-            z = self.pooled(x)
-            return self.fc(z), self.other(z.sin())
+            return last(super().forward(x))
 
-    assert [layer.name for layer in layers(own(TwoHeads())) if layer.penultimate] == ["fc:input"]
+    network = Judge(classes=2)
+    for seed in range(10):
+        torch.manual_seed(seed)
+        network.fc.reset_parameters()
+        assert [layer.name for layer in layers(own(network)) if layer.penultimate] == ["fc:input"]
 
 
 def test_what_has_no_row_an_image_is_no_layer(own):

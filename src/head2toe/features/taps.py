@@ -310,16 +310,17 @@ def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | 
     """Find the classifier's input.
 
     Without a named classifier it is the input of the last `Linear` that makes the network's output (a vector) from a
-    vector, be it through an increasing function such as softmax or tanh; where none does, the network has no classifier
-    and its output is the features.
+    vector, be it through an increasing function such as softmax or tanh; one whose very numbers the output holds, or a
+    usual function of them, before one whose order it has, which two numbers may have by chance. Where none does, the
+    network has no classifier and its output is the features.
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
     if not inputs:
         return output
     if backbone.classifier is None:
-        makers = (one for one in reversed(inputs) if one.layer.kind == "vector" and _makes(one, output))
-        return next(makers, output)
+        makers = [one for one in reversed(inputs) if one.layer.kind == "vector" and _makes(one, output)]
+        return next((one for one in makers if _tells(one, output)), next(iter(makers), output))
     entry, vector = inputs[-1], inputs[-1].layer.kind == "vector"
     # A head that pools by attention reads tokens, and neither their mean nor the first makes its output.
     pools_otherwise = not vector and entry.made and output is not None and output.made and not _makes(entry, output)
@@ -343,6 +344,17 @@ def _makes(entry: _Sighting, output: _Sighting | None) -> bool:
     if output is None or not output.made:
         return False
     return any(_grows(made, output.made[0]) for made in entry.made)
+
+
+def _tells(entry: _Sighting, output: _Sighting | None) -> bool:
+    """Tell whether the network's output is a usual function of what the `Linear` behind `entry` makes."""
+    if output is None or not output.made:
+        return False
+    usual = (
+        made for one in entry.made for made in (one, one.sigmoid(), one.tanh(), one.softmax(1), one.log_softmax(1))
+    )
+    scale = output.made[0].abs().max()
+    return any(bool((made - output.made[0]).abs().max() <= _ROUNDING * scale) for made in usual)
 
 
 def _grows(made: Tensor, output: Tensor) -> bool:
