@@ -11,6 +11,8 @@ from benchmarks.bench_paper import OFFICIAL
 # On a GPU; extrapolated; and the very training of head2toe-ft.
 NOT_COUNTED = (OFFICIAL, "finetune-cost", "head2toe-ft+")
 
+FAR = 4.0  # points from the test accuracy at which an estimate is set beside the balanced accuracy too
+
 LEAD = f"""\
 ## The table
 
@@ -64,6 +66,7 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
     table = markdown_table(["top-1 accuracy (%)", *names], rows)
     sentences = [
         *_gains(outcomes),
+        *_estimates(outcomes),
         *_costs(outcomes),
         *_formats(outcomes),
         *_paths(outcomes),
@@ -162,6 +165,27 @@ def _times(rival: str, pairs: list[tuple[Any, Any]]) -> str:
         f"{rival}, learning rate tuned on a held-out fifth and trained on {pairs[0][1].device}, takes {total:,.0f} "
         f"times the training FLOPs ({min(each):,.0f} times at least), extraction and the whole search counted"
     )
+
+
+def _estimates(outcomes: list[Any]) -> list[str]:
+    """How far what head2toe expected, from training images alone, lay from what came."""
+    mine = [one for one in outcomes if one.method == "head2toe" and "estimated_accuracy" in (one.choice or {})]
+    if not mine:
+        return []
+    expected = {one.task: 100 * one.choice["estimated_accuracy"] for one in mine}
+    gaps = sorted((expected[one.task] - 100 * one.accuracy, one.task) for one in mine)
+    far = [
+        f"{one.task}'s lies {expected[one.task] - 100 * one.balanced_accuracy:+.1f} from the balanced accuracy"
+        for one in mine
+        if abs(expected[one.task] - 100 * one.accuracy) > FAR
+    ]
+    (least, low), (most, high) = gaps[0], gaps[-1]
+    sentence = (
+        "What head2toe expected from its training images alone (`estimated_accuracy_`) lay "
+        f"{sum(gap for gap, _ in gaps) / len(gaps):+.1f} points from its test accuracy on average, between "
+        f"{least:+.1f} ({low}) and {most:+.1f} ({high})"
+    )
+    return ["; ".join([sentence, *far]) + "."]
 
 
 def _costs(outcomes: list[Any]) -> list[str]:
