@@ -69,15 +69,11 @@ def test_fine_tuning() -> None:
 
 def test_heads_are_small() -> None:
     told("No head takes more than 1 % of a fine-tuned network's bytes.")
-    pairs = [
-        (cell["head2toe"]["stored_bytes"], cell[name]["stored_bytes"])
-        for backbone in bench_paper.BACKBONES
-        for cell in cells(backbone).values()
-        for name in ("finetune", "finetune-cost", bench_paper.OFFICIAL)
-        if name in cell
-    ]
-    assert len(pairs) > len(bench_paper.GROUPS)
-    assert all(100 * head <= network for head, network in pairs)
+    whole = ("finetune", "finetune-cost", bench_paper.OFFICIAL)
+    for backbone in bench_paper.BACKBONES:
+        found = list(cells(backbone).values())
+        smallest = min(cell[name]["stored_bytes"] for cell in found for name in whole if name in cell)
+        assert all(100 * cell["head2toe"]["stored_bytes"] <= smallest for cell in found)
 
 
 @pytest.mark.parametrize(("name", "method", "rival"), [("few_images", "head2toe", "linear"),

@@ -21,9 +21,10 @@ from head2toe.probes.rounding import (
 )
 from head2toe.probes.standardised import Standardised
 
-FILE_BYTES = 1024  # what the file of a head says besides its tensors: less than this
+FILE_BYTES = 1024  # what the file of a head says besides its features and intercept: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 PAGE = 2**16  # columns that the lower half of an index tells apart
+_TOGETHER = 1024  # rows that are in memory in float64
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,14 @@ class LinearHead:
     intercept: torch.Tensor
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:
-        """Logits (n, c) float32 of rows already restricted to `indices`, (n, K)."""
-        z = (kept.to(self.mean.dtype) - self.mean) / self.scale
-        return z @ self.coef.T + self.intercept
+        """Logits (n, c) float32 of rows already restricted to `indices`, (n, K).
+
+        They are summed in float64, some rows at a time: a rounded head has no means, and where features lie far from
+        zero large numbers cancel.
+        """
+        coef = self.coef.T.double()
+        parts = [((rows.double() - self.mean) / self.scale) @ coef for rows in kept.split(_TOGETHER)]
+        return (torch.cat(parts) + self.intercept).float()
 
     def rounded(self, rows: Standardised | None = None) -> LinearHead:
         """The head that is kept: small numbers that say nearly the same.

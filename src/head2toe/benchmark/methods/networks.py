@@ -70,8 +70,8 @@ def head2toe_ft(cell: Cell) -> Fitted:
         part = _refitted(cell, earlier)
 
     def start(rows: np.ndarray | None) -> nn.Module:
-        head = (earlier, cell.rows.X) if rows is None else (part, cell.rows.X[rows])
-        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, _standardised(cell, *head))
+        probe, X = (earlier, cell.rows.X) if rows is None else (part, cell.rows.X[rows])
+        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, _standardised(cell, probe, X))
 
     schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0)
     with counted() as spent:
