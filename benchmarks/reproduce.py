@@ -51,6 +51,7 @@ def laboratory(name: str, cache: Any, memory: dict) -> Any:
         cache,
         replace(Settings(), steps=100),
         progress=_told,
+        run_options={"dtype": bench_paper.DTYPE},
         memory=memory,
     )
 

@@ -58,6 +58,7 @@ def test_json_and_progress(experiment, data):
         ("backbones", (), "--backbone twice"),
         ("other-task", (), "two tasks"),
         ("offset", ("--test-split", "train"), "would be the same"),
+        ("affine", ("--image-size", "32"), "use --side, not --image-size"),
         ("offset", ("--test-split", "validation"), "validation"),
     ],
 )

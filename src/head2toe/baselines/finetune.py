@@ -45,6 +45,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     learning_rates : tuple of float
         Those to choose from. With one, nothing is held out.
     batch_size : int
+    keep_statistics : bool
+        Batch normalisation keeps the pretrained network's statistics, so that weights are all that changes.
     random_state : int
         Seeds the new weights, the held-out part and the order of the images.
     preprocessing : optional
@@ -77,6 +79,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         steps: int = 200,
         learning_rates: tuple[float, ...] = (0.1, 0.01),
         batch_size: int = 32,
+        keep_statistics: bool = False,
         random_state: int = 0,
         preprocessing: Any = None,
         device: str = "auto",
@@ -88,6 +91,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.steps = steps
         self.learning_rates = learning_rates
         self.batch_size = batch_size
+        self.keep_statistics = keep_statistics
         self.random_state = random_state
         self.preprocessing = preprocessing
         self.device = device
@@ -116,7 +120,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
             raise DataFormatError(f"{len(pictures)} images but {len(numbers)} labels: give one label an image")
         device, network = find_device(self.device), self.untrained(len(self.classes_))
         pixels, split = Pixels.of(pictures, self.preprocessing_), self._split(numbers)
-        schedule = Schedule(self.steps, 0.0, self.batch_size, self.random_state)
+        schedule = Schedule(self.steps, 0.0, self.batch_size, self.random_state, keep_statistics=self.keep_statistics)
         tuned = tune(lambda _: copy.deepcopy(network), pixels, torch.from_numpy(numbers), split, schedule,
                      self.learning_rates, self._told, device=device)  # fmt: skip
         self.network_, self.learning_rate_, self.search_table_ = tuned.network, tuned.learning_rate, tuned.table
@@ -142,6 +146,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"steps = {self.steps}, batch_size = {self.batch_size}: use at least 1 and 2")
         if not self.learning_rates or min(self.learning_rates) <= 0:
             raise ParameterError(f"learning_rates = {self.learning_rates}: give one or more numbers above 0")
+        if self.keep_statistics and not self.pretrained:
+            raise ParameterError("keep_statistics without pretrained weights: there are no statistics to keep")
 
     def untrained(self, c: int) -> nn.Module:
         """The untrained network with a new head for c classes; sets `preprocessing_`."""

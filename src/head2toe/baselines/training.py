@@ -34,6 +34,8 @@ class Schedule:
         SGD with Nesterov momentum 0.9, or Adam.
     largest_gradient : float, optional
         Norm over all parameters that a step's gradient is shortened to; None: never.
+    keep_statistics : bool
+        Batch normalisation keeps the statistics it has.
     """
 
     steps: int
@@ -42,6 +44,7 @@ class Schedule:
     seed: int
     optimiser: Literal["sgd", "adam"] = "sgd"
     largest_gradient: float | None = None
+    keep_statistics: bool = False
 
 
 def train(
@@ -72,6 +75,8 @@ def train(
     device = device_of(network)
     layout = _layout(network, batch(x[:2]).to(device))
     network.train()
+    if schedule.keep_statistics:
+        keep_statistics(network)
     optimiser = _optimiser(network, schedule)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     with torch.random.fork_rng(devices=[]):

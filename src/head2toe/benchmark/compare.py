@@ -49,6 +49,8 @@ class Outcome:
     seed, n_train, n_test, classes : int
     image_size : list of two int, or None
         Height and width of the network's input; None with a preprocessing of the user's own.
+    preprocessing : dict or None
+        Of the images: size, mean and standard deviation of each channel, interpolation; as its `to_dict` gives it.
     dtype : str or None
         The number format of the frozen backbone.
     estimated : bool
@@ -74,6 +76,7 @@ class Outcome:
     n_test: int
     classes: int
     image_size: list[int] | None = None
+    preprocessing: dict[str, Any] | None = None
     dtype: str | None = None
     estimated: bool = False
     device: str = "cpu"
@@ -238,6 +241,7 @@ def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np
         n_test=len(truth),
         classes=cell.classes,
         image_size=None if size is None else [int(side) for side in size],
+        preprocessing=cell.backbone.preprocessing.to_dict(),
         dtype=extraction.dtype if extraction else None,
         estimated=fitted.estimated,
         device=device_name(find_device(cell.device)),

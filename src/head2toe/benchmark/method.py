@@ -63,9 +63,12 @@ class Method:
         From a `Cell` to `Fitted`.
     reads_rows : bool
         It learns from the rows of the frozen backbone, whose extraction is part of its cost.
+    trains_network : bool
+        It trains a whole network, which takes far longer than a probe.
     """
 
     name: str
     summary: str
     fit: Callable[[Cell], Fitted]
     reads_rows: bool = True
+    trains_network: bool = False

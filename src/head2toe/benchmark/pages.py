@@ -79,8 +79,13 @@ def _measured_on(record: dict[str, Any]) -> str:
     wide = record["settings"]["target_sizes"][0]
     return (
         f"Tasks (training / test images): {tasks}. Backbone: {networks}; target size {wide} where no other is named. "
-        f"{_trained(record)}{record['cpu_seconds']:.0f} CPU-seconds."
+        f"{_number_format(record)}{_trained(record)}{record['cpu_seconds']:.0f} CPU-seconds."
     )
+
+
+def _number_format(record: dict[str, Any]) -> str:
+    """In which the frozen network ran; records of older versions do not tell."""
+    return f"The frozen network ran in {record['dtype']}. " if "dtype" in record else ""
 
 
 def _trained(record: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ NAMES = (
     *("several-sizes", "other-task", "kept-layers", "stability", "shots", "backbones", "hidden-layer", "normalisation"),
 )
 
+TRAINING = ("affine", "affinity")  # in which a whole network is trained
+
 
 @click.command()
 @click.argument("name", metavar="NAME", type=click.Choice(NAMES))
@@ -39,7 +41,12 @@ NAMES = (
     show_default=True,
     help="As for fit, of images; may be repeated: `fraction` and `backbones` use all, the others the first.",
 )
-@click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="Side of the network's input (not of affine, affinity).",
+)
 @click.option(
     "--target-size",
     "target_sizes",
@@ -108,6 +115,7 @@ def experiment(
     from head2toe.features import Cache
 
     _check(out, name, split, test_split, overwrite=overwrite)
+    _check_size(name, image_size)
     for spec in specs:
         images_alone(spec)
     laboratory = Laboratory(
@@ -139,6 +147,13 @@ def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool
     if there and not overwrite:
         raise OutputExistsError(f"{there[0]} is there already: choose another folder, or --overwrite it")
     check_writable(out)
+
+
+def _check_size(name: str, image_size: int | None) -> None:
+    from head2toe.errors import ParameterError
+
+    if name in TRAINING and image_size:
+        raise ParameterError(f"{name} shows the frozen network what the trained one sees: use --side, not --image-size")
 
 
 def _tasks(paths: tuple[Path, ...], label: str | None, split: str, test_split: str) -> list[Any]:

@@ -209,6 +209,11 @@ def test_a_local_task_of_another_form_is_refused(text):
         LocalTask.parse(text)
 
 
+def test_a_local_task_may_not_pass_for_one_of_vtab():
+    with pytest.raises(ParameterError, match="caltech101 is one of VTAB's tasks: give your own another name"):
+        LocalTask.parse("natural/caltech101=photos.zip")
+
+
 def test_a_local_task_has_the_last_images_for_validation(tmp_path):
     arrays = {f"{split}_images": pixels(n) for split, n in (("train", 50), ("test", 10))}
     labels = {f"{split}_label_side": np.arange(n) % 2 for split, n in (("train", 50), ("test", 10))}

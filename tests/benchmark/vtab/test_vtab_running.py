@@ -74,6 +74,16 @@ def test_methods_that_share_rows_run_together_and_networks_one_by_one(tmp_path):
     assert cell["settings"] == {"backbone": "embedded", "image_size": 32, "test_limit": None, "steps": None}
 
 
+def test_fine_tuning_under_the_head_is_a_step_of_its_own(tmp_path):
+    compare = Recorder()
+    run([a_task()], ["head2toe", "head2toe-ft", "head2toe-ft+"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    assert compare.calls == [
+        ("kitti", ("head2toe",), (0, 1)),
+        ("kitti", ("head2toe-ft", "head2toe-ft+"), (0,)),  # one training gives both
+        ("kitti", ("head2toe-ft", "head2toe-ft+"), (1,)),
+    ]
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     tasks = [a_task("kitti"), a_task("dtd", "natural")]
     methods = ["linear", "finetune"]
@@ -137,6 +147,12 @@ def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
         run([a_task()], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
     with pytest.raises(OutputExistsError, match="made with other settings"):
         run([a_task()], ["linear"], tmp_path, Settings("embedded", 32, steps=20), seeds=2, compare=Recorder())
+    with pytest.raises(OutputExistsError, match="made with other settings"):  # the table would average both
+        run([a_task("dtd")], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
+    ran = run(
+        [a_task()], ["linear"], tmp_path, Settings("other", 64), seeds=1, compare=lambda *a, **o: [Made("linear", 0)]
+    )
+    assert ran.made == 1  # another backbone is another row
 
 
 @pytest.mark.parametrize(("names"), [("a b", "a-b"), ("猫", "犬"), ("x/y", "x-y")])
@@ -260,6 +276,12 @@ def test_what_makes_a_row_no_vtab_figure_is_said():
     assert "KITTI-Dist: images drawn with seed 0 from somewhere; 50 test images, not 711." in notes
     assert "head2toe, embedded: no DTD yet; its means are not comparable with the others." in notes
     assert any(note.startswith("Not in this table, and not in any of its means: CIFAR-100, ") for note in notes)
+
+
+def test_what_the_backbone_is_shown_is_said_once():
+    shown = {"size": [64, 32], "mean": [0.5], "interpolation": "bicubic"}
+    notes = vtab_table([{**cell, "preprocessing": shown} for cell in cells(THREE)]).notes
+    assert notes.count("Input of embedded: size 64 x 32, mean 0.5, interpolation bicubic.") == 1
 
 
 def test_own_tasks_have_their_own_group_and_no_published_row():

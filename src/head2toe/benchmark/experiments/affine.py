@@ -4,7 +4,8 @@ Fine-tuning moves the weights by a small dw, so that to first order ``F(x; w + d
 ``z = W h`` this adds ``dF/dz dW h``: were dF/dz the same for all images, an affine map of the activations h of all
 layers, which is what a linear probe on all layers can learn. Measured here: how well the first-order network, and
 affine maps of all layers' pooled features and of the last layer's, follow the logits of the fine-tuned network on
-images that none has seen.
+images that none has seen; for a small learning rate and for one that is used. Batch normalisation keeps its statistics:
+they are no weights, and as they drift the output moves though dw be 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.func import functional_call, jvp
 
 from head2toe import backbones
@@ -23,7 +23,7 @@ from head2toe.baselines import FineTuned
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
-from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
 from head2toe.benchmark.experiments.networks import trained
 from head2toe.features import Images
 from head2toe.probes.columns import LINEAR_VIEW
@@ -43,14 +43,20 @@ LAST_LAYER = "affine map of the last layer"
 PIECE = 64  # images at once
 
 
+def rates(settings: Settings) -> tuple[float, float]:
+    """The learning rates that networks are fine-tuned with: a hundredth of the settings' own, and that."""
+    return settings.learning_rate / 100, settings.learning_rate
+
+
 def measure(laboratory: Laboratory) -> Rows:
     """Agreement of each model's logits with those of the fine-tuned network, on the test images."""
     small = laboratory.small()
-    return [row for task in laboratory.tasks for row in _of_task(small, laboratory, task)]
+    pairs = [(task, rate) for task in laboratory.tasks for rate in rates(laboratory.settings)]
+    return [row for task, rate in pairs for row in _of_task(small, laboratory, task, rate)]
 
 
-def _of_task(small: Laboratory, laboratory: Laboratory, task: Any) -> Rows:
-    network = trained(laboratory, task, pretrained=True)
+def _of_task(small: Laboratory, laboratory: Laboratory, task: Any, rate: float) -> Rows:
+    network = trained(laboratory, task, pretrained=True, learning_rate=rate, keep_statistics=True)
     models = Linearised(network, small.specs[small.backbone])
     bench = bench_of(small, task)
     wanted, first, frozen = models.logits(task.test.images)
@@ -65,6 +71,7 @@ def _of_task(small: Laboratory, laboratory: Laboratory, task: Any) -> Rows:
             "task": task.name,
             "backbone": small.backbone,
             "image_size": small.settings.side,
+            "learning_rate": rate,
             "model": name,
             "r2": r2(logits, wanted),
             "agreement": 100 * float((logits.argmax(1) == wanted.argmax(1)).mean()),
@@ -93,6 +100,8 @@ def affine_fit(bench: Bench, view: str, logits: torch.Tensor) -> np.ndarray:
 class Linearised:
     """A fine-tuned network, and the first-order one around the weights that it started from, under the same head.
 
+    They differ in weights alone: normalisation statistics must have been kept.
+
     Parameters
     ----------
     network : FineTuned
@@ -106,8 +115,8 @@ class Linearised:
         assert start.classifier is not None, "FineTuned has replaced it"
         assert isinstance(network.preprocessing_, Preprocessing), "it has an image size"
         self.preprocessing = network.preprocessing_
-        self.end = folded(copy.deepcopy(network.network_).cpu())
-        self.start = folded(copy.deepcopy(start.module))
+        self.end = copy.deepcopy(network.network_).cpu().eval()
+        self.start = copy.deepcopy(start.module).eval()
         parent, _, leaf = start.classifier.rpartition(".")
         setattr(self.start.get_submodule(parent), leaf, copy.deepcopy(self.end.get_submodule(start.classifier)))
         self.w = {name: p.detach() for name, p in self.start.named_parameters()}
@@ -128,31 +137,19 @@ class Linearised:
         return self.end(x), value + change, value
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """Write what batch norm measured into its weights, so that networks differ in parameters alone; in eval mode.
-
-    ``g (x - m) / sqrt(v + e) + b = a x + (b - a m)`` with ``a = g / sqrt(v + e)``.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
-            a = module.weight.detach() * (module.running_var + module.eps).rsqrt()
-            b = module.bias.detach() - a * module.running_mean
-            module.weight.data.copy_(a)
-            module.bias.data.copy_(b)
-            module.running_mean.zero_()
-            module.running_var.fill_(1 - module.eps)
-    return network.eval()
-
-
 def draw(rows: Rows) -> Figure:
     """Explained variance, agreement and accuracy, bars in groups."""
-    tasks, models = values(rows, "task"), values(rows, "model")
+    tasks, models, steps = (values(rows, column) for column in ("task", "model", "learning_rate"))
+    cases = [(task, rate) for task in tasks for rate in steps]
+    names = [f"{task}, {rate:g}" for task, rate in cases]
     figure, panels = style.axes(13, 4.2, 3)
     panel = (("r2", "explained variance of the logits (below 0: as 0)"), ("agreement", "same class as fine-tuned (%)"))
     for ax, (column, label) in zip(panels, (*panel, ("accuracy", style.ACCURACY)), strict=True):
         shown = [model for model in models if column == "accuracy" or model != FINE_TUNED]
-        heights = {m: [max(0.0, where(rows, task=t, model=m)[0][column]) for t in tasks] for m in shown}
-        style.grouped_bars(ax, tasks, heights, {}, colours={m: style.COLOURS[models.index(m)] for m in models})
+        heights = {
+            m: [max(0.0, where(rows, task=t, learning_rate=s, model=m)[0][column]) for t, s in cases] for m in shown
+        }
+        style.grouped_bars(ax, names, heights, {}, colours={m: style.COLOURS[models.index(m)] for m in models})
         ax.set_ylabel(label)
     panels[0].set_ylim(0, 1)
     panels[1].set_ylim(0, 100)
@@ -161,25 +158,28 @@ def draw(rows: Rows) -> Figure:
 
 
 def findings(rows: Rows) -> list[str]:
-    """Give the means of each model."""
+    """Give the means of each model, at each learning rate."""
     return [
-        f"{model}: explained variance {mean(where(rows, model=model), 'r2'):.2f}, same class as the fine-tuned network "
-        f"{mean(where(rows, model=model), 'agreement'):.1f} %, test accuracy {mean(where(rows, model=model)):.1f} %."
+        f"Learning rate {rate:g}, {model}: explained variance {mean(found, 'r2'):.2f}, same class as the fine-tuned "
+        f"network {mean(found, 'agreement'):.1f} %, test accuracy {mean(found):.1f} %."
+        for rate in values(rows, "learning_rate")
         for model in values(rows, "model")
+        for found in [where(rows, learning_rate=rate, model=model)]
     ]
 
 
 EXPERIMENT = Experiment(
     name="affine",
     title="Affine approximation of fine-tuning",
-    columns=("task", "backbone", "image_size", "model", "r2", "agreement", "accuracy"),
+    columns=("task", "backbone", "image_size", "learning_rate", "model", "r2", "agreement", "accuracy"),
     paper="To first order fine-tuning adds an affine map of the activations of all layers to the logits (section 2), "
     "which motivates a linear head on all layers.",
     differs="The paper argues with the formula; here the pieces are measured on a fine-tuned network. Features are "
-    "pooled, and the weights of the affine maps are fitted to the fine-tuned logits of the training images. An "
-    "explained variance below 0 is worse than the mean of the logits: the steps of fine-tuning are so long that the "
-    "first-order network leaves what it approximates. Its head on frozen weights is the fine-tuned head on the rows of "
-    "the network before.",
+    "pooled, and the weights of the affine maps are fitted to the fine-tuned logits of the training images. Batch "
+    "normalisation keeps its statistics, so that only weights move. Where the learning rate is so large that "
+    "the weights leave the neighbourhood in which the first-order network approximates, its explained variance may be "
+    "below 0, which is worse than the mean of the logits. Its head on frozen weights is the fine-tuned head on the "
+    "rows of the network before.",
     measure=measure,
     draw=draw,
     findings=findings,

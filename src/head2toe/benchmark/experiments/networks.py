@@ -7,8 +7,15 @@ from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.tasks import Task
 
 
-def trained(laboratory: Laboratory, task: Task, *, pretrained: bool) -> FineTuned:
-    """The first backbone trained as a whole on a task's training images, at the settings' size and steps."""
+def trained(
+    laboratory: Laboratory,
+    task: Task,
+    *,
+    pretrained: bool,
+    learning_rate: float | None = None,
+    keep_statistics: bool = False,
+) -> FineTuned:
+    """The first backbone trained as a whole on a task's training images, at the settings' size, steps and rate."""
     settings = laboratory.settings
     laboratory.progress(f"{task.name}: {'fine-tuning' if pretrained else 'training from scratch'}")
     network = FineTuned(
@@ -16,8 +23,9 @@ def trained(laboratory: Laboratory, task: Task, *, pretrained: bool) -> FineTune
         pretrained=pretrained,
         image_size=settings.side,
         steps=settings.steps,
-        learning_rates=(settings.learning_rate,),
+        learning_rates=(learning_rate or settings.learning_rate,),
         batch_size=settings.batch_size,
+        keep_statistics=keep_statistics,
         random_state=settings.seed,
         device=laboratory.run_options.get("device", "auto"),
     )

@@ -38,7 +38,8 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     Returns
     -------
     dict
-        What NAME.json holds: experiment, tasks, backbones, settings, seconds, rows, findings; and `files`.
+        What NAME.json holds: experiment, tasks, backbones, settings, dtype (of the frozen network), seconds, rows,
+        findings; and `files`.
 
     Raises
     ------
@@ -54,6 +55,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
         "tasks": [_task(laboratory, task) for task in laboratory.tasks],
         "backbones": list(laboratory.specs),
         "settings": asdict(laboratory.settings),
+        "dtype": laboratory.run_options.get("dtype", "auto"),
         "machine": _machine(),
         "seconds": time.perf_counter() - start[0],
         "cpu_seconds": time.process_time() - start[1],

@@ -8,6 +8,8 @@ from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
 from head2toe.errors import ParameterError
 
+_TRAINS = {"trains_network": True}
+_ALONE = {"trains_network": True, "reads_rows": False}
 _ALL = (
     Method("linear", "logistic head on the penultimate features", ridge.linear),
     Method("knn", "nearest neighbours of the penultimate features", neighbours.knn),
@@ -18,12 +20,12 @@ _ALL = (
     Method("head2toe-reference", "the published recipe", probe.head2toe_reference),
     Method("head2toe-equal", "this library's search over the paper's candidates", probe.head2toe_equal),
     Method("head2toe", "this library's search", probe.head2toe),
-    Method("head2toe-ft", "the network fine-tuned under the head of head2toe", networks.head2toe_ft),
-    Method("head2toe-ft+", "the better of head2toe and head2toe-ft", networks.head2toe_ft_plus),
-    Method("lora", "low-rank updates of the network", networks.lora, reads_rows=False),
-    Method("finetune", "the whole network", networks.finetune, reads_rows=False),
-    Method("finetune-official", "the whole network, 500 steps of 128", networks.finetune_official, reads_rows=False),
-    Method("scratch", "the whole network from random weights", networks.scratch, reads_rows=False),
+    Method("head2toe-ft", "the network fine-tuned under the head of head2toe", networks.head2toe_ft, **_TRAINS),
+    Method("head2toe-ft+", "the better of head2toe and head2toe-ft", networks.head2toe_ft_plus, **_TRAINS),
+    Method("lora", "low-rank updates of the network", networks.lora, **_ALONE),
+    Method("finetune", "the whole network", networks.finetune, **_ALONE),
+    Method("finetune-official", "the whole network, 500 steps of 128", networks.finetune_official, **_ALONE),
+    Method("scratch", "the whole network from random weights", networks.scratch, **_ALONE),
     Method("finetune-cost", "what the official schedule would cost", networks.finetune_cost, reads_rows=False),
 )
 METHODS = {method.name: method for method in _ALL}

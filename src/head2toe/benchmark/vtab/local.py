@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from head2toe.benchmark.vtab.definitions import VALIDATION
+from head2toe.benchmark.vtab.definitions import NAMES, VALIDATION
 from head2toe.benchmark.vtab.loading import LoadedTask, loaded
 from head2toe.benchmark.vtab.pool import Drawn
 from head2toe.errors import DataFormatError, ParameterError
@@ -33,12 +33,14 @@ class LocalTask:
         Raises
         ------
         ParameterError
-            It has another form.
+            It has another form, or the name of one of VTAB's tasks.
         """
         title, equals, place = text.partition("=")
         group, slash, name = title.rpartition("/")
         if not equals or not name or not place or (slash and not group):
             raise ParameterError(f"{text} is no task: write [GROUP/]NAME=PATH[:LABEL]")
+        if name in NAMES:
+            raise ParameterError(f"{name} is one of VTAB's tasks: give your own another name, such as my-{name}")
         path, label = place, None
         if not Path(place).expanduser().exists():
             before, colon, after = place.rpartition(":")

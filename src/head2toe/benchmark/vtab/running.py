@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from head2toe.benchmark.methods import methods as named
+from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
 from head2toe.benchmark.vtab.loading import LoadedTask
 from head2toe.errors import DataError, DataFormatError, MissingDependencyError, OutputExistsError, ParameterError
 from head2toe.whole_files import write_text
@@ -77,8 +79,9 @@ def run(
 ) -> Ran:
     """Run methods on tasks with several seeds.
 
-    Methods that read rows of the frozen backbone run together, all seeds at once, because they share the rows; each
-    training of a whole network is a step of its own. Each cell is written when its step is done, so that an
+    Probes of the frozen backbone's rows run together, all seeds at once, because they share the rows; each training of
+    a whole network is a step of its own (head2toe-ft and head2toe-ft+ are one, in which head2toe comes first again).
+    Each cell is written when its step is done, so that an
     interrupted run loses one step at most; the same call goes on from there. A task whose data are missing, damaged or
     of no use for a method does not keep the others from being run.
 
@@ -104,18 +107,16 @@ def run(
     ParameterError
         No task, no seed or an unknown method.
     OutputExistsError
-        `out` has cells of the same name made with other settings.
+        `out` has cells of this backbone made with other settings.
     Head2ToeError
         What the backbone or a method raise.
     """
-    from head2toe.benchmark.methods import methods as named
-
     names = [method.name for method in named(methods)]
     chosen = list(tasks)
     if not chosen or seeds < 1:
         raise ParameterError("nothing to run: at least one task and one seed are needed")
     folder, told = Path(out), progress or (lambda done, total, text: None)
-    rows = frozenset(method.name for method in named(methods) if method.reads_rows)
+    _check_settings(folder, settings)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
@@ -124,12 +125,12 @@ def run(
             (method, seed)
             for method in names
             for seed in range(seeds)
-            if not _is_there(cell_path(folder, settings.backbone, task, method, seed), settings)
+            if not cell_path(folder, settings.backbone, task, method, seed).exists()
         ]
         kept += len(names) * seeds - len(missing)
         if not missing:
             continue
-        step = _Step(folder, settings, rows, partial(told, number, len(chosen)), compare, options)
+        step = _Step(folder, settings, partial(told, number, len(chosen)), compare, options)
         try:
             for made_now in step.run(load, missing):
                 made += made_now
@@ -171,7 +172,6 @@ class _Step:
 
     out: Path
     settings: Settings
-    rows: frozenset[str]
     told: Callable[[str], None]
     compare: Callable[..., list[Any]] | None
     options: dict[str, Any]
@@ -184,7 +184,7 @@ class _Step:
         loaded, wanted = load(), set(missing)
         self._check_data(loaded)
         steps = {} if self.settings.steps is None else {"steps": self.settings.steps}
-        for methods, seeds in _steps(missing, self.rows):
+        for methods, seeds in _steps(missing):
             outcomes = compare(
                 loaded.task,
                 self.settings.backbone,
@@ -221,28 +221,34 @@ class _Step:
         _write(cell_path(self.out, self.settings.backbone, task.name, cell["method"], cell["seed"]), cell)
 
 
-def _steps(missing: Sequence[tuple[str, int]], rows: frozenset[str]) -> list[tuple[list[str], list[int]]]:
-    """Calls of `compare`: methods with the same missing seeds together where they share rows, else one by one."""
+def _steps(missing: Sequence[tuple[str, int]]) -> list[tuple[list[str], list[int]]]:
+    """Calls of `compare`: probes with the same missing seeds together, trainings of a network one by one."""
     together: dict[tuple[int, ...], list[str]] = {}
-    alone = []
+    alone: dict[tuple[str, int], list[str]] = {}
     for method in dict.fromkeys(method for method, _ in missing):
         seeds = tuple(seed for name, seed in missing if name == method)
-        if method in rows:
+        if not METHODS[method].trains_network:
             together.setdefault(seeds, []).append(method)
-        else:
-            alone += [([method], [seed]) for seed in seeds]
-    return [(methods, list(seeds)) for seeds, methods in together.items()] + alone
+            continue
+        for seed in seeds:
+            alone.setdefault((_training(method), seed), []).append(method)
+    trainings = [(methods, [seed]) for (_, seed), methods in alone.items()]
+    return [*((methods, list(seeds)) for seeds, methods in together.items()), *trainings]
 
 
-def _is_there(path: Path, settings: Settings) -> bool:
-    if not path.exists():
-        return False
-    found = _read(path).get("settings")
-    if {"steps": None, **(found or {})} != settings.to_dict():  # older cells do not tell the steps
-        raise OutputExistsError(
-            f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
-        )
-    return True
+def _training(method: str) -> str:
+    """The method whose training another one uses, or its own name."""
+    return next((one for one in STARTS_FROM.get(method, ()) if METHODS[one].trains_network), method)
+
+
+def _check_settings(out: Path, settings: Settings) -> None:
+    """Refuse to add to cells that were made with other settings: the table would mix them in one row."""
+    for path in sorted((out / _plain(settings.backbone)).glob(f"*/*-seed*{SUFFIX}")):
+        found = _read(path).get("settings")
+        if {"steps": None, **(found or {})} != settings.to_dict():  # older cells do not tell the steps
+            raise OutputExistsError(
+                f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
+            )
 
 
 def _shown(settings: Any) -> str:

@@ -158,11 +158,22 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
     absent = [_TITLES[task] for task in _TITLES if task not in tasks]
     if absent and len(absent) < len(_TITLES):
         notes.append(f"Not in this table, and not in any of its means: {', '.join(absent)}.")
+    notes += dict.fromkeys(_input(cell) for cell in cells if cell.get("preprocessing"))
     for task in tasks:
         notes += sorted({_note(cell) for cell in cells if cell["task"] == task} - {""})
     for source in dict.fromkeys(row.source for row in rows if row.source):
         notes.append(f"{', '.join(row.name for row in rows if row.source == source)}: {source}.")
     return notes
+
+
+def _input(cell: Mapping[str, Any]) -> str:
+    """What the backbone is shown: published figures differ in it."""
+    told = ", ".join(f"{name} {_plain(value)}" for name, value in cell["preprocessing"].items())
+    return f"Input of {cell['backbone']}: {told}."
+
+
+def _plain(value: Any) -> str:
+    return " x ".join(f"{one:g}" for one in value) if isinstance(value, list) else str(value)
 
 
 def _note(cell: Mapping[str, Any]) -> str:
