@@ -48,6 +48,8 @@ def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no
         ({}, lambda labels: -np.ones(len(labels)), "sample_weight: "),
         ({}, lambda labels: np.full(len(labels), np.nan), "sample_weight: "),
         ({}, lambda labels: np.zeros(len(labels)), "zero"),
+        ({}, lambda labels: ["a"] * len(labels), "sample_weight: .* give a number an image"),
+        ({}, lambda labels: [[1], [1, 2]], "sample_weight: .* give a number an image"),
     ],
 )
 def test_bad_weights_and_seeds_are_refused_before_the_network_is_loaded(data, no_loading, parameters, weight, message):

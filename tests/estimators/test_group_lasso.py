@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from head2toe import MultinomialGroupLasso, MultinomialGroupLassoCV
-from head2toe.errors import NotFiniteError, OneClassError, ParameterError
+from head2toe.errors import NotFiniteError, OneClassError, ParameterError, TooFewImagesError
 from head2toe.probes.group_lasso import group_lasso, lambda_max
 
 
@@ -239,11 +239,32 @@ def test_parameters_of_another_kind_are_told_in_a_line(digits, options, message)
         ({"alphas": 0.1}, "alphas is"),
         ({"n_alphas": 2.5}, "n_alphas is"),
         ({"cv": 1}, "cv is 1"),
+        ({"cv": []}, "cv has no fold"),
+        ({"cv": "a"}, "cv: "),
     ],
 )
 def test_choices_that_cannot_be_made_are_told_before_any_fit(digits, options, message):
     with pytest.raises(ParameterError, match=message):
         MultinomialGroupLassoCV(**options).fit(*digits)
+
+
+def test_more_folds_than_samples_are_refused(digits):
+    with pytest.raises(TooFewImagesError, match="cv: "):
+        MultinomialGroupLassoCV(cv=10**4).fit(*digits)
+
+
+def test_folds_may_be_given_as_masks(digits):
+    X, y = digits
+    first = np.arange(len(y)) < len(y) // 2
+    by_mask = MultinomialGroupLassoCV(cv=[(first, ~first)], n_alphas=3).fit(X, y)
+    by_number = MultinomialGroupLassoCV(cv=[(np.flatnonzero(first), np.flatnonzero(~first))], n_alphas=3).fit(X, y)
+    np.testing.assert_allclose(by_mask.scores_, by_number.scores_, rtol=1e-6)
+
+
+def test_finite_numbers_whose_sum_is_not_are_no_nan(digits):
+    X, y = np.abs(np.random.default_rng(0).normal(size=(60, 12))) * 1e307, np.arange(60) % 3
+    with pytest.raises(NotFiniteError, match="in X or y"):  # products overflow, and that is told
+        MultinomialGroupLasso(0.1).fit(X, y)
 
 
 def test_nan_is_told_with_its_place(digits):

@@ -228,3 +228,23 @@ def test_a_number_of_heads_that_is_none_is_refused(most: object) -> None:
     X, y, columns = problem()
     with pytest.raises(ParameterError, match="most_heads is"):
         FeatureProbe(columns, most_heads=most).fit(X, y)  # pyright: ignore[reportArgumentType]
+
+
+def test_no_average_is_far_less_accurate_than_the_winner() -> None:
+    """A head that is sure where the winner wavers, and wrong a little more often than it by chance alone would be."""
+    sure, wavering = 6.0 * torch.nn.functional.one_hot(Y, C), 0.1 * torch.nn.functional.one_hot(Y, C)
+    sure[::12] = 1.0 * torch.nn.functional.one_hot((Y + 1) % C, C)[::12]
+    found = selection([wavering + 0.01 * noise(1), sure + 0.01 * noise(2)])
+    assert loss_of([wavering, sure], (0, 1)) < loss_of([wavering], (0,))
+    assert found.members() == (0,)
+
+
+def test_an_outlying_row_does_not_make_the_probe_worse_than_the_linear_one() -> None:
+    rng = np.random.default_rng(2)
+    means = 0.6 * rng.normal(size=(3, 20))
+    y, y_test = np.arange(240) % 3, np.arange(3000) % 3
+    X, X_test = rng.normal(size=(240, 20)) + means[y], rng.normal(size=(3000, 20)) + means[y_test]
+    X[5] = 1e3
+    probe = FeatureProbe().fit(X, y)
+    assert probe.score(X_test, y_test) > probe.linear_score(X_test, y_test) - 0.03
+    assert np.median(probe.predict_proba(X_test).max(axis=1)) > 0.6  # most are easy to tell

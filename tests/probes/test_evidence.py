@@ -57,3 +57,13 @@ def test_a_row_of_weight_two_counts_as_two_rows():
     rows = torch.cat([torch.arange(60), torch.arange(20)])
     ones = torch.ones(80, dtype=torch.float64)
     assert evidence(logits).log_loss(y, twice) == pytest.approx(evidence(logits[rows]).log_loss(y[rows], ones))
+
+
+def test_one_row_that_is_off_by_thousands_changes_no_calibration():
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(400, 3)))
+    y = torch.distributions.Categorical(logits=logits, validate_args=False).sample()
+    ones, off = torch.ones(400, dtype=torch.float64), logits.clone()
+    off[7] = -1e4 * torch.nn.functional.one_hot(y[7], 3)
+    assert evidence(off).calibration(y, ones) == pytest.approx(evidence(logits).calibration(y, ones), rel=0.2)
+    assert evidence(off).log_loss(y, ones) == pytest.approx(evidence(logits).log_loss(y, ones), abs=16 / 400)

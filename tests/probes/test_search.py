@@ -276,3 +276,22 @@ def test_a_class_of_one_image_counts_in_accuracy_and_not_in_the_log_loss() -> No
     assert right == pytest.approx(round(right)) and right <= len(y) - 1
     # An image that no fold learned has a loss of many nats, and calibration would flatten all heads because of it.
     assert found.choice["cv_log_loss"] < many.choice["cv_log_loss"] + 0.01
+
+
+@pytest.mark.parametrize("way", ["equal", "learned"])
+def test_a_row_beside_which_all_others_are_alike_is_no_error(way):
+    X, y = np.random.default_rng(0).normal(size=(120, 20)).astype(np.float32), np.arange(120) % 3
+    X[:, 0] += 3 * y
+    X[5] = -999999  # a sentinel: in the fold that holds it out, the others differ by rounding alone
+    found = search(X, y, Columns.plain(20, [(0, 20)]), settings=replace(QUICK, layer_weights=(way,)))
+    assert 0 <= found.cv_accuracy <= 1
+
+
+def test_more_penultimate_features_than_a_head_may_have_are_for_the_linear_probe_alone():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 8, 200)
+    X = (rng.normal(size=(200, 60)) @ rng.normal(size=(60, 60)) / 8 + 0.6 * y[:, None] * rng.normal(size=60)).astype(
+        np.float32
+    )
+    found = search(X, y, Columns.plain(60, [(0, 60)]), settings=replace(QUICK, most_features=5))
+    assert {row["head"] for row in found.table if row["features"] > 5} == {"logistic"}

@@ -74,11 +74,16 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
 
 def check_finite(X: np.ndarray) -> None:
     """Raise for NaN and infinity; one sum over everything is enough to know that there is none."""
-    if np.isfinite(X.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = X.sum(dtype=np.float64)
+    if np.isfinite(total):
         return
     bad = [first for first in range(0, X.shape[1], _CHUNK) if not np.isfinite(X[:, first : first + _CHUNK]).all()]
+    if not bad:
+        return  # finite numbers may have a sum that is not
     row, column = np.argwhere(~np.isfinite(X[:, bad[0] : bad[0] + _CHUNK]))[0]
-    raise NotFiniteError(f"NaN or infinity (inf) among the features, first in row {row}, column {bad[0] + column}")
+    where = f"first in row {row}, column {bad[0] + column}"
+    raise NotFiniteError(f"NaN or infinity (inf) among the features as {X.dtype} holds them, {where}")
 
 
 def check_varies(X: np.ndarray, columns: Columns) -> None:

@@ -313,9 +313,10 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     def _validated(self, X: ArrayLike, *y: ArrayLike) -> list[np.ndarray]:
         """Features as float32, and the labels that came with them; without labels, the width must be the fitted one."""
         # scikit-learn has no types, and the checker reads its defaults as such.
-        found: Any = validate_data(
-            self, cast("Any", X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
-        )
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
+            found: Any = validate_data(
+                self, cast("Any", X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
+            )
         arrays = list(found) if y else [found]
         check_finite(arrays[0])
         return arrays

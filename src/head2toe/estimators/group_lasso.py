@@ -12,14 +12,13 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import decision, probabilities
 from head2toe.estimators.host import columns_on_host, on_host
-from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
+from head2toe.estimators.labels import Target, as_labels, folds_of, row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
 
 Rows = np.ndarray | torch.Tensor
@@ -337,10 +336,7 @@ class MultinomialGroupLassoCV(_GroupLasso):
             raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)
         self.alphas_ = self._strengths(data)
-        if is_number(self.cv):
-            check_folds(self.cv)
-        splitter: Any = check_cv(self.cv, data.target.y, classifier=True)
-        folds = splitter.split(np.zeros((len(data.target.y), 1)), data.target.y)
+        folds = folds_of(self.cv, data.target.y)
         self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
         best = int(np.argmax(self.scores_.mean(axis=1)))
         path = group_lasso_path(

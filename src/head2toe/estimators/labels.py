@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.model_selection import check_cv
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
@@ -158,6 +159,34 @@ def _items(dataset: Any) -> Iterator[Any]:
 
 def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, Tensor) and label.numel() == 1 else label
+
+
+def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers of the training and the test part of each fold; cv as scikit-learn takes it.
+
+    Raises
+    ------
+    ParameterError
+        No folds, or no such ones.
+    TooFewImagesError
+        More folds than they can be made of.
+    """
+    if is_number(cv):
+        check_folds(cv)
+    try:
+        splitter: Any = check_cv(cv, y, classifier=True)
+        parts = [(_row_numbers(train), _row_numbers(test)) for train, test in splitter.split(y[:, None], y)]
+    except ValueError as error:
+        kind = TooFewImagesError if is_number(cv) else ParameterError
+        raise kind(f"cv: {one_line(error)}") from error
+    if not parts:
+        raise ParameterError("cv has no fold: use a number of folds, or pairs of training and test rows")
+    return parts
+
+
+def _row_numbers(rows: ArrayLike) -> np.ndarray:
+    given = np.asarray(rows)
+    return np.flatnonzero(given) if given.dtype == bool else given
 
 
 def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:

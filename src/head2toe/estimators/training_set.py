@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from head2toe import features
-from head2toe.errors import DataFormatError, EmptyDataError
+from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
 from head2toe.estimators.labels import Target, check_remaining, labels_of, row_weights, sample_weights
 from head2toe.features.chained import Chained
 
@@ -80,7 +80,7 @@ class TrainingSet:
         if len(pictures) != len(target.y):
             raise DataFormatError(f"{len(pictures)} images but {len(target.y)} labels")
         target.check(folds)
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = None if sample_weight is None else _numbers(sample_weight)
         if weight is not None and weight.shape != target.y.shape:
             raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
         counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
@@ -117,6 +117,13 @@ class TrainingSet:
             skipped=skipped,
             skipped_unlabelled=others,
         )
+
+
+def _numbers(weights: ArrayLike) -> np.ndarray:
+    try:
+        return np.asarray(weights, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"sample_weight: {one_line(error)}; give a number an image") from error
 
 
 def _tell(skipped: int, total: int, what: str, where: str) -> None:

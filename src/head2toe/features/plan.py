@@ -83,7 +83,7 @@ class Plan:
         ParameterError
             No layer, no target size and no statistics, a target size below 1, or an unknown `cls_token` or statistic.
         """
-        sizes = list(dict.fromkeys(int(size) for size in target_sizes))
+        sizes = _sizes(target_sizes)
         statistics = list(dict.fromkeys(statistics))
         _check(layers, sizes, cls_token, statistics)
         builder = _Builder()
@@ -240,6 +240,14 @@ def _linear_operation(layer: Layer) -> str:
     if layer.kind == "vector":
         return "identity"
     return "cls" if layer.prefix and layer.class_token else "mean"
+
+
+def _sizes(given: Iterable[int]) -> list[int]:
+    """Each once."""
+    try:
+        return list(dict.fromkeys(int(size) for size in given))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"Target sizes are whole numbers of at least 1, not {given!r}.") from error
 
 
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:

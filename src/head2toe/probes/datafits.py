@@ -8,8 +8,27 @@ from __future__ import annotations
 
 import torch
 
+from head2toe.errors import ParameterError
+
 _NEWTON_STEPS = 30
 _BALANCED = 1e-14  # how near to zero the columns of the dual point must sum
+
+
+def class_numbers(y: torch.Tensor, classes: int | None) -> tuple[torch.Tensor, int]:
+    """Class numbers as int64 (n,), and how many classes there are; None: one more than the largest.
+
+    Raises
+    ------
+    ParameterError
+        Not one whole number a sample, from 0 to the number of classes.
+    """
+    numbers = y.long()
+    if y.ndim != 1 or not bool((numbers == y).all()):
+        raise ParameterError("y must have one whole number a sample, its class: see numpy.unique(return_inverse=True)")
+    count = int(numbers.max()) + 1 if classes is None else classes
+    if int(numbers.min()) < 0 or int(numbers.max()) >= count:
+        raise ParameterError(f"y must have class numbers from 0 to {count - 1}, not {numbers.min()} to {numbers.max()}")
+    return numbers, count
 
 
 class Multinomial:

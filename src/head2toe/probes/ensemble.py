@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from head2toe.probes.choice import ERRORS, Ballot
+from head2toe.probes.choice import ERRORS, SURE, Ballot
+from head2toe.probes.evidence import surprise
 from head2toe.probes.paired import behind, effective_images
 from head2toe.probes.settings import Candidate
 
@@ -56,7 +57,8 @@ class EnsembleSelection:
         """Numbers of the candidates to average, the winner of the ballot first, judged on the held-out rows `seen`.
 
         Of the strengths of a head on the same features the one with the lowest log loss may join. Each further head
-        must lower the loss of the average by more than half a standard error of the (paired) difference.
+        must lower the loss of the average by more than half a standard error of the (paired) difference; and the
+        average may not be two standard errors less accurate than the winner.
         """
         seen = np.ones(len(self.ballot.rows), bool) if seen is None else seen
         members = (self.ballot.winner(seen),)
@@ -101,7 +103,9 @@ class EnsembleSelection:
         share = self.ballot.share(seen)
         images = effective_images(self.ballot.rows[seen], share)
         gain, spread = behind(self._losses(larger)[None, seen], self._losses(members)[seen], share, images)
-        return bool(gain[0] > ERRORS * spread[0])
+        hits, winners = (self._judged(some)[0][seen] for some in (larger, members[:1]))
+        lost, doubt = behind(hits[None], winners, share, images)
+        return bool(gain[0] > ERRORS * spread[0] and lost[0] <= SURE * doubt[0])
 
     def _losses(self, members: tuple[int, ...]) -> np.ndarray:
         return self._judged(members)[1]
@@ -111,7 +115,7 @@ class EnsembleSelection:
         key = tuple(sorted(members))
         if key not in self._known:
             average = (self._total(members[:-1]) + self.logits(members[-1])) / len(members)
-            losses = torch.nn.functional.cross_entropy(average, self.y, reduction="none")
+            losses = surprise(average, self.y)
             hits = (average.argmax(dim=1) == self.y).numpy()
             self._known[key] = hits, losses.numpy() * self.counts
         return self._known[key]

@@ -9,6 +9,8 @@ import torch
 
 # From 1e-7 to 200: a discriminant of few images that are far apart may be sure by thousands of nats.
 TEMPERATURES = tuple(0.5 * 400 ** (np.arange(-100, 40) / 39))
+STRIDE = 14  # of the factors, where the best is looked for first
+MOST = 16.0  # nats that one row may lose: one outlying image, off by thousands, says nothing of the others
 
 
 @dataclass
@@ -46,9 +48,9 @@ class Evidence:
         return float(self.losses(y, scale) @ self._shares(weight))
 
     def losses(self, y: torch.Tensor, scale: float = 1.0) -> np.ndarray:
-        """Cross-entropy of ``softmax(scale * logits)`` of each held-out row, fold after fold, nats."""
+        """Cross-entropy of ``softmax(scale * logits)`` of each held-out row, fold after fold, nats; `MOST` at most."""
         rows, logits = self._stacked()
-        return torch.nn.functional.cross_entropy(scale * logits, y[rows], reduction="none").numpy()
+        return surprise(scale * logits, y[rows]).numpy()
 
     def calibration(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """The factor on the logits with the smallest held-out log loss (temperature scaling, Guo et al. 2017).
@@ -60,12 +62,11 @@ class Evidence:
         shares, smoothing = torch.from_numpy(self._shares(weight)), 2 / (len(rows.unique()) + 2)
 
         def loss(i: int) -> float:
-            scaled = TEMPERATURES[i] * logits
-            each = torch.nn.functional.cross_entropy(scaled, y[rows], reduction="none", label_smoothing=smoothing)
-            return float(shares @ each)
+            return float(shares @ surprise(TEMPERATURES[i] * logits, y[rows], smoothing))
 
-        low, high = 0, len(TEMPERATURES) - 1
-        while low < high:  # the loss is convex in the factor
+        best = min(range(0, len(TEMPERATURES), STRIDE), key=loss)
+        low, high = max(0, best - STRIDE), min(best + STRIDE, len(TEMPERATURES) - 1)
+        while low < high:  # but for the bound the loss is convex in the factor
             middle = (low + high) // 2
             low, high = (low, middle) if loss(middle) <= loss(middle + 1) else (middle + 1, high)
         return float(TEMPERATURES[low])
@@ -78,6 +79,12 @@ class Evidence:
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()
+
+
+def surprise(logits: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Cross-entropy (n,) of rows of logits (n, c), nats, at most `MOST`, as where probabilities are float32."""
+    each = torch.nn.functional.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing)
+    return each.clamp_max(MOST)
 
 
 def weights_of_several(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
 from head2toe.probes import active_newton
-from head2toe.probes.datafits import Datafit, Multinomial, Squared
+from head2toe.probes.datafits import Datafit, Multinomial, Squared, class_numbers
 from head2toe.probes.design import Design
 from head2toe.probes.penalty import GroupPenalty, dual_value
 from head2toe.probes.working_set import WorkingSet
@@ -298,8 +298,8 @@ def _problem(
     dtype = dtype or (torch.float64 if str(X.dtype).endswith("float64") else torch.float32)
     design = Design(X, dtype)
     weight = torch.ones(n) if sample_weight is None else torch.as_tensor(sample_weight).cpu()
-    if weight.shape != (n,) or not bool((weight >= 0).all()) or not float(weight.sum()) > 0:
-        raise ParameterError(f"sample_weight must be {n} numbers, none negative, not all zero")
+    if weight.shape != (n,) or not bool((weight >= 0).all()) or not 0 < float(weight.sum()) < np.inf:
+        raise ParameterError(f"sample_weight must be {n} finite numbers, none negative, not all zero")
     groups = (
         torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
     )
@@ -325,8 +325,7 @@ def _datafit(
         return Squared(target.reshape(len(target), -1), share, dtype)
     if loss != "multinomial":
         raise ParameterError(f"loss is {loss!r}: use 'multinomial' or 'squared'")
-    target = target.long()
-    classes = int(target.max()) + 1 if classes is None else classes
+    target, classes = class_numbers(target, classes)
     totals = torch.bincount(target, weights=share, minlength=classes)
     if fit_intercept and not bool((totals > 0).all()):
         empty = int(torch.nonzero(totals == 0)[0, 0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+_ROUNDING = 1e-6  # of a Gram matrix's mean diagonal: its float32 entries are no more exact
 LINE = 16  # float32 numbers in a line of the processor's cache
 
 
@@ -51,13 +52,15 @@ def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: 
     """
     rows = torch.from_numpy(train)
     inner = gram[rows][:, rows].double()
+    largest = float(inner.diagonal().mean())
     cross = gram[torch.from_numpy(held_out)][:, rows].double()
     p = weight / weight.sum()
     inner_mean, cross_mean = inner @ p, cross @ p
     cross = cross - cross_mean[:, None] - inner_mean[None, :] + p @ inner_mean
     inner = centred(inner, p)
     unit = float(inner.diagonal().mean())
-    unit = unit if unit > 0 else 1.0
+    if unit <= _ROUNDING * largest:  # the training rows are alike, but for the rounding of their products
+        return FoldKernel(torch.zeros_like(inner), torch.zeros_like(cross), 1.0)
     return FoldKernel(inner / unit, cross / unit, unit)
 
 

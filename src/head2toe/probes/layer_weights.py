@@ -88,9 +88,12 @@ def learn_layer_weights(
 def _inverse(matrix: torch.Tensor) -> torch.Tensor:
     """Of a sum of float32 kernels, whose errors may outweigh the noise where the labels are fitted almost exactly."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
+    error = len(matrix) * torch.finfo(torch.float32).eps * matrix.diagonal().mean()
     if int(failed):
-        error = len(matrix) * torch.finfo(torch.float32).eps * matrix.diagonal().mean()
-        factor = torch.linalg.cholesky(matrix + error * torch.eye(len(matrix), dtype=matrix.dtype))
+        factor, failed = torch.linalg.cholesky_ex(matrix + error * torch.eye(len(matrix), dtype=matrix.dtype))
+    if int(failed):  # centring may have left nothing but such errors
+        values, vectors = torch.linalg.eigh(matrix)
+        return (vectors / values.clamp_min(float(error))) @ vectors.T
     return torch.cholesky_inverse(factor)
 
 

@@ -143,8 +143,9 @@ class _Search:
         views = self.settings.views or self.columns.candidate_views()
         ways = [(view, way) for view in views for way in self.settings.layer_weights]
         for f, fold in enumerate(self.folds):
-            penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
-            self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
+            if self._fits(LINEAR):
+                penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
+                self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
             for v, (view, way) in enumerate(ways):
                 self._try_fractions(view, way, self._ranking(Features(view, way, 1.0), f), fold)
                 trim()
@@ -176,6 +177,11 @@ class _Search:
             heads = ClosedForms(self._kernel(gram, fold), known)
             self._try_closed_form(Features(view, way, fraction), heads, fold, lesson)
 
+    def _fits(self, features: Features) -> bool:
+        """Whether a head on these features may be kept; the linear probe, which all are compared with, always may."""
+        most, width = self.settings.most_features, self.columns.width(features.view)
+        return most is None or features != LINEAR or width <= most
+
     def _fractions(self, view: str) -> tuple[float, ...]:
         """Shares of a view's features that may be kept, ascending."""
         most, width = self.settings.most_features, self.columns.width(view)
@@ -199,7 +205,7 @@ class _Search:
             if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
                 for f, fold in enumerate(self.folds):
                     self._try_logistic(features, f, fold)
-            if self.joined is not None and j <= TAUGHT:
+            if self.joined is not None and j <= TAUGHT and self._fits(features):
                 teacher = self._teacher(features)
                 for f, fold in enumerate(self.folds):
                     self._try_unlabelled(features, self.joined, f, fold, teacher)
