@@ -88,3 +88,12 @@ def test_own_transform_must_return_tensors_of_one_shape() -> None:
         p.batch([p.image(picture(4, 5)), p.image(picture(4, 6))])
     with pytest.raises(PreprocessingError, match="not a tensor"):
         TransformPreprocessing(lambda image: image).image(picture(4, 5))
+
+
+def test_a_very_long_picture_is_cut_before_it_is_resized() -> None:
+    """Resized as a whole it would have 256 x 10 million pixels."""
+    crop = Preprocessing(size=(224, 224), mean=(0.5,) * 3, std=(0.5,) * 3, resize="crop", crop_pct=0.9)
+    ends = Image.new("RGB", (40_000, 1))
+    ends.paste((255, 255, 255), (19_900, 0, 20_100, 1))
+    found = crop.image(ends)
+    assert found.shape == (224, 224, 3) and (found == 255).all()  # the middle, as the centre crop has it

@@ -30,6 +30,7 @@ from head2toe.estimators.head_size import check_head_size
         (lambda x, y: (x, None), MissingLabelError),
         (lambda x, y: (x, [*y[:-1], None]), MissingLabelError),
         (lambda x, y: (x, y, np.ones(3)), DataFormatError),
+        (lambda x, y: (x, np.where(y == y[0], "h\udcff", y)), DataFormatError),  # a folder that is not UTF-8
     ],
 )
 def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no_loading):

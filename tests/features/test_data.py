@@ -367,3 +367,18 @@ def test_shared_arrays(shared):
     assert len(train) == 1000 and set(train.labels or []) == {str(i) for i in range(16)}
     with pytest.raises(Head2ToeError, match="location, orientation"):
         read_data(path, split="train").with_labels()
+
+
+def test_a_class_folder_without_a_readable_file_is_told(tmp_path, caplog):
+    for name in ("cats/1.png", "dogs/2.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "3.heic").write_bytes(b"x")
+    (tmp_path / "cats" / "notes.txt").write_text("x")
+    assert read_data(tmp_path).labels == ["cats", "dogs"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: no file in the folder birds can be read as image (birds/3.heic cannot): it is no class"
+    ]
+    with pytest.raises(EmptyDataError, match=r"no image found; files that end in \.heic are not read as such"):
+        read_data(tmp_path / "birds")

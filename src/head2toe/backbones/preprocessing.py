@@ -16,6 +16,7 @@ from PIL import Image
 from head2toe.errors import PreprocessingError
 
 RESIZES = ("whole", "crop")
+_LONG = 64  # times the crop, from where the ends of a picture are cut off before it is resized
 IMAGES, TEXTS, RECORDINGS = "images", "texts", "recordings"
 """What backbones take."""
 
@@ -136,11 +137,21 @@ class Preprocessing:
     def image(self, image: Image.Image) -> np.ndarray:
         """Resize (and crop) one RGB picture: uint8 (H, W, channels)."""
         if self._crop is not None:
-            return self._grey(np.ascontiguousarray(np.asarray(self._crop(image)).transpose(1, 2, 0)))
+            middle = self._middle(image) if self.crop_mode == "center" else image
+            return self._grey(np.ascontiguousarray(np.asarray(self._crop(middle)).transpose(1, 2, 0)))
         height, width = self.size
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
         return self._grey(np.asarray(image))
+
+    def _middle(self, image: Image.Image) -> Image.Image:
+        """What is around the crop of a picture that is very long: resized as a whole, it could fill all memory."""
+        height, width = self.size
+        most = round(_LONG * min(image.size) * max(height, width) / (min(height, width) * min(self.crop_pct, 1)))
+        if max(image.size) <= most:
+            return image
+        cut = [(max(0, (side - most) // 2)) for side in image.size]
+        return image.crop((cut[0], cut[1], image.width - cut[0], image.height - cut[1]))
 
     def _grey(self, pixels: np.ndarray) -> np.ndarray:
         if len(self.mean) == pixels.shape[-1]:

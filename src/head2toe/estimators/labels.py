@@ -68,6 +68,7 @@ class Target:
             kinds = sorted({type(label).__name__ for label in values})
             raise DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind") from error
         check_classification_targets(values)
+        _check_text(classes)
         return Target(classes, y.astype(np.int64))
 
     def check(self, folds: int, fewest: int = 2) -> None:
@@ -88,6 +89,15 @@ class Target:
             raise ClassTooSmallError(f"{held} of class {small}: cross-validation needs {fewest}; add images or drop it")
         if len(self.y) < folds:
             raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
+
+
+def _check_text(classes: np.ndarray) -> None:
+    """Refuse a label that no file can hold, such as the name of a folder that is not UTF-8."""
+    for label in filter(lambda one: isinstance(one, str), classes):
+        try:
+            str(label).encode()
+        except UnicodeEncodeError as error:
+            raise DataFormatError(f"the label {label!r} is no text in UTF-8: rename it") from error
 
 
 def check_remaining(labels: np.ndarray, folds: int, skipped: Sequence[Skipped]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
 from head2toe.features.table import PREDICTED, TEXT_COLUMNS, Row, missing_labels, read_table
 from head2toe.features.texts import Texts
+
+log = logging.getLogger(__name__)
 
 LONGEST = 200  # characters of a name in a message
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -159,17 +162,31 @@ def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImag
     _refuse(label, tree.place)
     files = tree.images_below()
     if not files:
+        endings = sorted({PurePosixPath(name).suffix.lower() for name in tree.others_below()} - {"", ".csv"})
+        unread = f"; files that end in {', '.join(endings[:5])} are not read as such" if endings else ""
         raise EmptyDataError(
-            f"{tree.place}: no {tree.what} found; put the {tree.what}s of each class into a folder of its own"
+            f"{tree.place}: no {tree.what} found{unread}; put the {tree.what}s of each class into a folder of its own"
         )
     files, depth = _chosen_folder(tree, files, split)
     folders = [tree.parts(name)[depth:-1] for name in files]
     labels = [below[0] for below in folders] if all(folders) else None
+    if labels is not None:
+        _tell_empty(tree, set(labels), split, depth)
     names = [tree.shown(name) for name in files]
     stray = [name for name, below in zip(names, folders, strict=True) if not below] if any(folders) else []
     more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
     lacking = f"{stray[0]}{more} lies beside the folders of the classes: move it into one" if stray else ""
     return LabelledImages(tree.images(files, names), labels, names, tree.place, lacking)
+
+
+def _tell_empty(tree: Tree, classes: set[str], split: str | None, depth: int) -> None:
+    """Name the folders beside those of the classes in which no file is read: a class may be missing."""
+    for name in tree.others_below():
+        above = tree.parts(name)[:-1]
+        if len(above) > depth and (split is None or not depth or above[0] == split) and above[depth] not in classes:
+            classes.add(above[depth])  # told once
+            what = "%s: no file in the folder %s can be read as %s (%s cannot): it is no class"
+            log.warning(what, tree.place, above[depth], tree.what, name)
 
 
 def _table_of(tree: Tree) -> str | None:

@@ -170,7 +170,8 @@ def _cause(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a format that Pillow reads"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more pixels than the {Image.MAX_IMAGE_PIXELS:,} that Pillow's Image.MAX_IMAGE_PIXELS takes for safe"
+        times = "twice " if isinstance(error, Image.DecompressionBombError) else ""
+        return f"more pixels than {times}the {Image.MAX_IMAGE_PIXELS:,} of Pillow's Image.MAX_IMAGE_PIXELS"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return one_line(error)

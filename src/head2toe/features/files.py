@@ -37,6 +37,10 @@ class Tree(Protocol):
         """All image (or sound) files by suffix, sorted, hidden ones left out."""
         ...
 
+    def others_below(self) -> list[str]:
+        """All other files, sorted, hidden ones left out."""
+        ...
+
     def tables(self) -> list[str]:
         """The CSV files at the top, sorted."""
         ...
@@ -72,7 +76,10 @@ class Folder:
         self.place = str(path)
 
     def images_below(self) -> list[str]:
-        return sorted(name for name in self._walk() if is_image(name))
+        return sorted(filter(self._is_read, self._walk()))
+
+    def others_below(self) -> list[str]:
+        return sorted(name for name in self._walk() if not self._is_read(name) and not _has_hidden(name))
 
     def tables(self) -> list[str]:
         return sorted(entry.name for entry in self._root.iterdir() if is_table(entry.name) and entry.is_file())
@@ -97,6 +104,9 @@ class Folder:
     def parts(self, name: str) -> tuple[str, ...]:
         return PurePosixPath(name).parts
 
+    def _is_read(self, name: str) -> bool:
+        return is_image(name)
+
     def _walk(self) -> Iterator[str]:
         """All files; links to folders are followed, but not to one that the way down has come through."""
         for folder, below, files in os.walk(self._root, followlinks=True):
@@ -111,8 +121,8 @@ class SoundFolder(Folder):
 
     what = "recording"
 
-    def images_below(self) -> list[str]:
-        return sorted(name for name in self._walk() if is_sound(name))
+    def _is_read(self, name: str) -> bool:
+        return is_sound(name)
 
     def images(self, files: list[str], names: list[str]) -> Any:
         return Recordings([self._root / name for name in files], names)
@@ -147,6 +157,9 @@ class Archive:
 
     def images_below(self) -> list[str]:
         return sorted(self._top + name for name in self._inside() if is_image(name))
+
+    def others_below(self) -> list[str]:
+        return sorted(self._top + name for name in self._inside() if not is_image(name))
 
     def tables(self) -> list[str]:
         return sorted(self._top + name for name in self._inside() if "/" not in name and is_table(name))
