@@ -11,6 +11,7 @@ from head2toe import backbones
 from head2toe.backbones import Backbone, Preprocessing
 from head2toe.backbones.sizes import resized
 from head2toe.baselines import FineTuned, finetune, tuning
+from head2toe.baselines.augmentation import augmented
 from head2toe.baselines.finetune import draw_weights_anew
 from head2toe.baselines.training import Schedule, _shuffled, train
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
@@ -131,6 +132,48 @@ def test_the_learning_rate_is_judged_on_images_it_was_not_trained_on(backbone, m
         assert len(held_out) == 12
         assert part.isdisjoint(held_out)
         assert part | held_out == final
+
+
+def test_the_images_held_out_may_be_given(backbone, monkeypatch):
+    parts, tune = [], finetune.tune
+    monkeypatch.setattr(finetune, "tune", lambda *args, **options: parts.append(args[3]) or tune(*args, **options))
+    split = np.arange(20), np.arange(20, 30)
+    FineTuned(steps=1).fit(*left_or_right(30), split=split)
+    np.testing.assert_array_equal(np.concatenate(parts[0]), np.arange(30))
+    np.testing.assert_array_equal(parts[0][1], split[1])
+
+
+def test_augmentation_crops_and_mirrors_and_leaves_the_rest():
+    ramp = torch.arange(16.0).expand(64, 3, 16, 16).contiguous()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        found = augmented(ramp)
+        torch.manual_seed(0)
+        torch.testing.assert_close(augmented(ramp), found)  # all chance comes from torch's generator
+    assert found.shape == ramp.shape and found.min() >= 0 and found.max() <= 15
+    rising = (found[..., -1] > found[..., 0]).flatten(1)
+    assert ((rising.all(1)) | (~rising).all(1)).all() and 15 < int(rising.all(1).sum()) < 49  # half are mirrored
+    assert (found.amax((1, 2, 3)) - found.amin((1, 2, 3)) < 15).any()  # a part of the ramp, not all of it
+    torch.testing.assert_close(augmented(torch.ones(4, 3, 8, 8)), torch.ones(4, 3, 8, 8))
+
+
+def test_augmentation_is_asked_for_and_repeats_with_its_seed(backbone):
+    options = {"steps": 3, "learning_rates": (0.1,), "batch_size": 8}
+    plain, first, second = (
+        FineTuned(**options, augment=augment).fit(*left_or_right(24)).network_[5].weight
+        for augment in (False, True, True)
+    )
+    assert torch.equal(first, second) and not torch.equal(first, plain)
+
+
+def test_statistics_are_kept_where_asked_for(backbone):
+    before = network(10)[1].running_mean.clone()
+    options = {"steps": 2, "learning_rates": (0.1,)}
+    kept = FineTuned(**options, keep_statistics=True).fit(*left_or_right(24)).network_
+    moved = FineTuned(**options).fit(*left_or_right(24)).network_
+    assert torch.equal(kept[1].running_mean, before) and not torch.equal(moved[1].running_mean, before)
+    with pytest.raises(ParameterError, match="no statistics to keep"):
+        FineTuned(pretrained=False, keep_statistics=True).fit(*left_or_right(24))
 
 
 def test_a_class_of_one_image_is_trained_on_where_learning_rates_are_judged(backbone, monkeypatch):

@@ -80,6 +80,7 @@ def test_networks_are_trained(task, monkeypatch):
     assert found["finetune"].extract_seconds == 0 < found["head2toe-ft"].extract_seconds
     assert found["head2toe-ft"].train_seconds > found["head2toe"].train_seconds
     assert found["head2toe-ft"].stored_bytes > found["finetune"].stored_bytes / 2 > found["linear"].stored_bytes
+    assert len({found[name].choice["validation"] for name in ("head2toe-ft", "finetune", "scratch")}) == 1
     cost = found["finetune-cost"]
     assert cost.estimated and cost.accuracy is None and cost.stored_bytes == found["finetune"].stored_bytes
     assert cost.train_flops > 10 * found["finetune"].train_flops
@@ -110,7 +111,8 @@ def test_lora_trains_few_weights(task, monkeypatch):
 
     load = backbones.load
     monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
-    found = run(task, ("lora", "finetune-cost"), steps=60)
+    found = run(task, ("lora", "finetune-cost"), steps=60, augment=True)
+    assert found["lora"].choice["augmented"]
     assert found["lora"].accuracy > 0.45
     assert found["lora"].stored_bytes < found["finetune-cost"].stored_bytes
 

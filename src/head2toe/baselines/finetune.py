@@ -29,8 +29,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     """A backbone trained as a whole on the task, from its pretrained weights or from scratch.
 
     The learning rate is the one with the best accuracy on a stratified fifth of the training images (ties: the lower
-    loss there); the network is then trained again on all of them. SGD with momentum 0.9, cosine decay to 0, no
-    augmentation, as in the paper's comparison.
+    loss there); the network is then trained again on all of them. SGD with momentum 0.9, cosine decay to 0, and, unless
+    asked for, no augmentation, as in the paper's comparison.
 
     Parameters
     ----------
@@ -47,8 +47,11 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     batch_size : int
     keep_statistics : bool
         Batch normalisation keeps the pretrained network's statistics, so that weights are all that changes.
+    augment : bool
+        Random crops and mirror images of the training images; where left and right or a place tell the class, they
+        do harm.
     random_state : int
-        Seeds the new weights, the held-out part and the order of the images.
+        Seeds the new weights, the held-out part, the order of the images and what is random in augmentation.
     preprocessing : optional
         As for `head2toe.backbones.load`.
     device : str
@@ -80,6 +83,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         learning_rates: tuple[float, ...] = (0.1, 0.01),
         batch_size: int = 32,
         keep_statistics: bool = False,
+        augment: bool = False,
         random_state: int = 0,
         preprocessing: Any = None,
         device: str = "auto",
@@ -92,18 +96,22 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.learning_rates = learning_rates
         self.batch_size = batch_size
         self.keep_statistics = keep_statistics
+        self.augment = augment
         self.random_state = random_state
         self.preprocessing = preprocessing
         self.device = device
         self.progress = progress
 
-    def fit(self, images: Any, labels: Any) -> FineTuned:
+    def fit(self, images: Any, labels: Any, *, split: tuple[np.ndarray, np.ndarray] | None = None) -> FineTuned:
         """Choose the learning rate, then train on all images.
 
         Parameters
         ----------
         images : n images in any form that `head2toe.features.as_images` takes
         labels : sequence (n,) of str or int
+        split : two int64 arrays, optional
+            Numbers of the images to train on and of those held out, where the learning rate is chosen; a stratified
+            fifth is held out by default.
 
         Raises
         ------
@@ -119,8 +127,15 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         if len(pictures) != len(numbers):
             raise DataFormatError(f"{len(pictures)} images but {len(numbers)} labels: give one label an image")
         device, network = find_device(self.device), self.untrained(len(self.classes_))
-        pixels, split = Pixels.of(pictures, self.preprocessing_), self._split(numbers)
-        schedule = Schedule(self.steps, 0.0, self.batch_size, self.random_state, keep_statistics=self.keep_statistics)
+        pixels, split = Pixels.of(pictures, self.preprocessing_), split or self._split(numbers)
+        schedule = Schedule(
+            self.steps,
+            0.0,
+            self.batch_size,
+            self.random_state,
+            keep_statistics=self.keep_statistics,
+            augment=self.augment,
+        )
         tuned = tune(lambda _: copy.deepcopy(network), pixels, torch.from_numpy(numbers), split, schedule,
                      self.learning_rates, self._told, device=device)  # fmt: skip
         self.network_, self.learning_rate_, self.search_table_ = tuned.network, tuned.learning_rate, tuned.table

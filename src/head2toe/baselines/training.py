@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from head2toe.baselines.augmentation import augmented
 from head2toe.features.hooks import runs
 
 MOMENTUM = 0.9
@@ -36,6 +37,8 @@ class Schedule:
         Norm over all parameters that a step's gradient is shortened to; None: never.
     keep_statistics : bool
         Batch normalisation keeps the statistics it has.
+    augment : bool
+        Random crops and mirror images, see `augmentation.augmented`.
     """
 
     steps: int
@@ -45,6 +48,7 @@ class Schedule:
     optimiser: Literal["sgd", "adam"] = "sgd"
     largest_gradient: float | None = None
     keep_statistics: bool = False
+    augment: bool = False
 
 
 def train(
@@ -82,8 +86,9 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # dropout and stochastic depth, where a network has them
         for step, rows in enumerate(_shuffled(len(x), schedule), start=1):
+            images = augmented(batch(x[rows])) if schedule.augment else batch(x[rows])
             with products(device):
-                loss = cross_entropy(network(batch(x[rows]).to(device, memory_format=layout)), y[rows].to(device))
+                loss = cross_entropy(network(images.to(device, memory_format=layout)), y[rows].to(device))
             optimiser.zero_grad()
             loss.backward()
             if schedule.largest_gradient is not None:

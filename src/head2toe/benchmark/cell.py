@@ -46,6 +46,8 @@ class Cell:
         As for `backbones.load`.
     device : str
         Where networks are trained, as for `head2toe.features.extract`.
+    augment : bool
+        Networks are trained on random crops and mirror images.
     fitted : dict of str to Fitted
         Methods that have been fitted in this cell.
     """
@@ -60,6 +62,7 @@ class Cell:
     made: Rows | None = None
     preprocessing: Any = None
     device: str = "auto"
+    augment: bool = False
     fitted: dict[str, Fitted] = field(default_factory=dict)
 
     @property

@@ -105,6 +105,7 @@ def compare(
     image_size: int | None = None,
     progress: Progress | None = None,
     steps: int = STEPS,
+    augment: bool = False,
     target_sizes: Sequence[int] | None = None,
     preprocessing: Any = None,
     **options: Any,
@@ -128,6 +129,8 @@ def compare(
     progress : callable(done, total, text), optional
     steps : int
         Gradient steps of one training of a network.
+    augment : bool
+        Train networks on random crops and mirror images; the paper does not. Probes see each image once, as it is.
     target_sizes : sequence of int, optional
         N of the paper: numbers wanted of each layer; by default the classifier's own for head2toe, and 512 and 2048 for
         the methods of the paper. all-l1, all-gl and head2toe-reference use the smallest.
@@ -156,7 +159,15 @@ def compare(
     told = progress or (lambda done, total, text: None)
     device = options.get("device", "auto")
     first = Cell(
-        task, backbone, loaded, image_size, progress=told, steps=steps, preprocessing=preprocessing, device=device
+        task,
+        backbone,
+        loaded,
+        image_size,
+        progress=told,
+        steps=steps,
+        preprocessing=preprocessing,
+        device=device,
+        augment=augment,
     )
     truth = np.asarray(task.test.with_labels().labels).astype(str)
     first.target  # noqa: B018 - labels that cannot be learned from are refused before any long work

@@ -43,6 +43,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 @click.option(
     "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
 )
+@click.option("--augment", is_flag=True, help="Train networks on random crops and mirror images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write all figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
@@ -57,6 +58,7 @@ def compare(
     seeds: str,
     image_size: int | None,
     steps: int,
+    augment: bool,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -85,7 +87,8 @@ def compare(
         read_data(test or data, split=test_split, label=label).with_labels(),
     )
     told = _told if progress else None
-    outcomes = run(task, backbone, names, seed=numbers, image_size=image_size, steps=steps, progress=told)
+    options = {"image_size": image_size, "steps": steps, "augment": augment}
+    outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
     emit(result, _text(outcomes), as_json=as_json)
     if out is not None:  # where the disk is full the user has seen them

@@ -52,7 +52,7 @@ def scratch(cell: Cell) -> Fitted:
 
 def lora(cell: Cell) -> Fitted:
     """Low-rank updates and a new head."""
-    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, optimiser="adam")
+    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, optimiser="adam", augment=cell.augment)
     with counted() as spent:
         tuned = _tuned(cell, lambda _: low_rank(cell.backbone, cell.classes, seed=cell.seed), schedule, LORA_RATES)
     return _fitted(cell, tuned, spent.total, updates(tuned.network), schedule)
@@ -73,7 +73,7 @@ def head2toe_ft(cell: Cell) -> Fitted:
         probe, X = (earlier, cell.rows.X) if rows is None else (part, cell.rows.X[rows])
         return HeadOnBackbone(cell.backbone.module, cell.rows.plan, _standardised(cell, probe, X))
 
-    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0)
+    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0, augment=cell.augment)
     with counted() as spent:
         tuned = _tuned(cell, start, schedule, PROBE_RATES)
     flops = spent.total + refitted.total + frozen.flops
@@ -138,18 +138,19 @@ def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
         steps=steps,
         learning_rates=RATES,
         batch_size=batch,
+        augment=cell.augment,
         random_state=cell.seed,
         preprocessing=cell.preprocessing,
         device=cell.device,
         progress=_tenths(cell),
     )
     with counted() as spent:
-        model.fit(cell.task.train.images, cell.y)
+        model.fit(cell.task.train.images, cell.y, split=(cell.split.train, cell.split.held_out))
     best = max(row["accuracy"] for row in model.search_table_)
     return Fitted(
         flops=spent.total,
         stored=dict(model.network_.state_dict()),
-        choice={**_schedule(model.learning_rate_, steps, batch), "validation": "a stratified fifth held out"},
+        choice=_choice(cell, model.learning_rate_, steps, batch),
         cv_accuracy=best,
         of_images=lambda images: np.concatenate([model.predict(part) for part in _stretches(images)]),
     )
@@ -182,7 +183,7 @@ def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor
     return Fitted(
         flops=flops,
         stored=stored,
-        choice={**_schedule(tuned.learning_rate, schedule.steps, BATCH), "validation": cell.split_name()},
+        choice=_choice(cell, tuned.learning_rate, schedule.steps, BATCH),
         cv_accuracy=tuned.accuracy,
         of_images=predict,
     )
@@ -220,8 +221,9 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
     return again.fit(cell.rows.X[rows], cell.y[rows])
 
 
-def _schedule(rate: float, steps: int, batch: int) -> dict[str, Any]:
-    return {"learning_rate": rate, "steps": steps, "batch_size": batch}
+def _choice(cell: Cell, rate: float, steps: int, batch: int) -> dict[str, Any]:
+    found = {"learning_rate": rate, "steps": steps, "batch_size": batch, "validation": cell.split_name()}
+    return {**found, "augmented": True} if cell.augment else found
 
 
 def _stretches(images: Any) -> Iterator[list[Any]]:
