@@ -87,6 +87,7 @@ From the searches of [the table](reproduction.md): nested cross-validation on th
 fold is judged by what the others choose, one head or an average around it; means over the nine tasks. That heads are
 averaged at all was decided by such figures of some of these tasks."""
 IMAGES = 1000  # of each task
+UNSEEN = 0.15  # points of a mean over tasks that are no help
 SHARE = 0.03  # of a view's features: what small heads may keep
 
 
@@ -125,6 +126,7 @@ def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
     sections += ["## Means over the tasks", _markdown(_means(whole, ADDED)), _markdown(_means(whole, TAKEN, lost=True))]
     if chosen:
         sections += ["## Heads averaged into one", AVERAGED, _markdown(_averaged(chosen))]
+    sections += ["## What did not help", "\n".join(_no_help(whole))]
     for backbone, records in found.items():
         for title, cells in _tables(records):
             sections += [f"## {backbone}: {title}", _markdown(cells)]
@@ -143,6 +145,29 @@ def _means(found: dict[str, Records], pieces: Pieces, *, lost: bool = False) -> 
         means = [float(np.mean(_values(records, pieces, name, lost=lost))) for records in found.values()]
         table.append(_line(f"without {name}" if lost else name, means, "+.1f" if lost else ".1f", mean=False))
     return table
+
+
+def _no_help(found: dict[str, Records]) -> list[str]:
+    """Bullets: pieces whose absence no backbone's mean shows, and each comparison's rivals of what the search does."""
+    means = {name: [np.mean(_values(records, TAKEN, name, lost=True)) for records in found.values()] for name in TAKEN}
+    idle = [name for name, lost in means.items() if min(lost, default=0.0) > -UNSEEN]
+    bullets = [
+        f"- Without {name}: {max(map(abs, means[name])):.1f} points at most on any backbone's mean (where heads must "
+        "be small, see the tables of small heads)."
+        for name in idle
+    ]
+    for part, key, title in OTHERS[:2]:
+        for backbone, records in found.items():
+            measured = {task: record[part] for task, record in records.items() if part in record}
+            if len(measured) == len(TASKS):
+                bullets.append(f"- {backbone}, {title}: {_beside_the_first(_compared(measured, key))}.")
+    return bullets
+
+
+def _beside_the_first(table: Table) -> str:
+    """The means of a comparison, each but the first beside it."""
+    (own, *others) = table[1:]
+    return ", ".join(f"{one[0]} {float(one[-1]) - float(own[-1]):+.1f}" for one in others) + f" against {own[0]}"
 
 
 def _values(records: Records, pieces: Pieces, name: str, *, lost: bool) -> list[float]:
