@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import bench_paper, records, shared_data
+from benchmarks import bench_paper, cost_table, records, shared_data
 from PIL import Image
+
+from head2toe.benchmark.compare import Outcome
 
 CELL = "signdigits--embedded-64"
 
@@ -62,3 +64,76 @@ def test_records_name_the_machine(folder: Path) -> None:
     machine = json.loads(path.read_text())["machine"]
     assert {"processor", "instructions", "cores", "threads", "python", "torch"} == set(machine)
     assert records.read("some") == {"a": 1} and not list(path.parent.glob("*.part"))
+
+
+def costed(method: str, flops: float, seconds: float, stored: int, **choice: float) -> Outcome:
+    """An outcome on orientation; seconds are of training, and ten more of extraction."""
+    return Outcome(
+        task="orientation",
+        group="structured",
+        backbone="embedded",
+        method=method,
+        accuracy=None if method == "finetune-cost" else 0.5,
+        balanced_accuracy=None,
+        cv_accuracy=None,
+        extract_seconds=10.0,
+        train_seconds=seconds - 10,
+        train_flops=round(flops),
+        stored_bytes=stored,
+        choice=choice,
+        seed=0,
+        n_train=1000,
+        n_test=10,
+        classes=16,
+    )
+
+
+# Fine-tuning takes 192 passes of the training images: head2toe's FLOPs are one and as many again of its search.
+MEASURED = [
+    costed("linear", 1.2e12, 20, 500_000),
+    costed("head2toe-reference", 2e12, 60, 2_000_000, official_grid_seconds_estimated=1500.0),
+    costed("head2toe", 2e12, 40, 1_000_000),
+    costed("finetune-cost", 192e12, 4000, 200_000_000),
+]
+
+
+def test_costs_are_printed_in_units_and_in_times_head2toes() -> None:
+    text = cost_table.tables(MEASURED)
+    assert text.startswith(
+        "| orientation, 16 classes | TFLOPs | times head2toe's | seconds | times | stored MB | times |"
+    )
+    assert "\n| linear | 1.20 | 0.60 | 20.0 | 0.50 | 0.50 | 0.50 |\n" in text
+    assert "\n| head2toe | 2.00 | 1.00 | 40.0 | 1.00 | 1.00 | 1.00 |\n" in text
+    assert "one run, extrapolated | 192 | 96.0 | 4,000 | 100 | 200 | 200 |\n" in text
+    assert "held-out fifth, 3 runs, extrapolated | 576 | 288 | 12,000 | 300 | 200 | 200 |\n" in text
+
+
+def test_a_hundred_is_told_from_less_and_the_search_from_the_pass() -> None:
+    below = cost_table.tables(MEASURED)
+    assert "takes 96 (orientation) times the FLOPs" in below and "On orientation this is below the paper's" in below
+    assert "some 50 % (orientation) of them" in below and "fine-tuning takes 288 times." in below
+    cheaper = [*MEASURED[:2], costed("head2toe", 1.5e12, 40, 1_000_000), MEASURED[3]]
+    above = cost_table.tables(cheaper)
+    assert "This is the paper's hundred, or more" in above and "some 33 % (orientation) of them" in above
+
+
+def test_no_costs_without_both_ends_of_the_comparison() -> None:
+    assert cost_table.tables(MEASURED[:3]) == "" and cost_table.tables([]) == ""
+    assert cost_table.official_grid(MEASURED[:1]) == []
+
+
+def test_fine_tuning_that_ran_stands_beside_what_is_extrapolated() -> None:
+    text = cost_table.tables([*MEASURED, costed("finetune-official", 577e12, 100, 200_000_000)])
+    assert "counted 577.0 TFLOPs (orientation; 576.0 extrapolated)." in text
+
+
+def test_the_official_grid_is_told_in_head2toes_training_seconds() -> None:
+    (sentence,) = cost_table.official_grid(MEASURED)
+    assert "would take 50 (orientation) to 50 (orientation) times the training seconds of head2toe" in sentence
+    assert "50 in the median of 1 tasks" in sentence and sentence.endswith("reached by them alone in 1.")
+
+
+def test_the_page_names_what_is_reduced_in_the_reference() -> None:
+    text = cost_table.lead()
+    assert "500 steps instead of 500 and 5000, 5 fractions instead of about 18" in text
+    assert "one split instead of 5 folds" in text and "192 passes" in text

@@ -20,15 +20,19 @@ your own data, a folder, CSV, zip or npz with a training and a test split, the c
 
 The paper is Evci, Dumoulin, Larochelle, Mozer, "Head2Toe: Utilizing Intermediate Representations for Better Transfer
 Learning", ICML 2022 ([arXiv 2201.03529](https://arxiv.org/abs/2201.03529)). It measures ResNet-50 and ViT-B/16 on the
-19 tasks of VTAB-1k. What follows is measured on smaller backbones and a small VTAB of nine tasks with 1000 training
-images each, on two processor cores (fine-tuning by the official schedule alone: on a GPU); so what can be compared is
-which way an effect points and how large it is, not a single accuracy.
+19 tasks of VTAB-1k. What follows is measured on ResNet-50 and smaller backbones, and a small VTAB of nine tasks with
+1000 training images each, on two processor cores (fine-tuning by the official schedule alone: on a GPU); so what can
+be compared is which way an effect points and how large it is, not a single accuracy.
 
 In all experiments features are selected inside the training images only, and anew in each fold where a fraction or a
 ridge strength is chosen by cross-validation. In the experiments after the table, **Head2Toe is the paper's method**,
 with its pooling, features ranked by the group lasso and a ridge regression on the class indicators, in closed form;
 the linear probe is such a ridge regression too. So their accuracies are not those of `head2toe` and `linear` in the
 table. Error bars are one standard error of the test images drawn.
+
+What the paper found is told under **The paper**. "As recalled" marks what is told from memory and was not looked up
+again; where only what was done is told, what came of it is not known here. The first of the findings says whether it
+came out the same, as far as the two can be compared.
 """
 
 

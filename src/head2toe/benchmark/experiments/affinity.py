@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import trained
 from head2toe.errors import ParameterError
@@ -49,9 +49,11 @@ def measure(laboratory: Laboratory) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Gain against affinity, a point a task."""
     figure, (ax,) = style.axes(6.5, 4.4)
+    outline = style.white_outline()  # the dashed line would run through the names
     for i, row in enumerate(rows):
         ax.scatter(row["affinity"], row["gain"], s=55, color=style.COLOURS[i % 10], marker=style.MARKERS[i % 10])
-        ax.annotate(row["task"], (row["affinity"], row["gain"]), (6, 5), textcoords="offset points", fontsize=9)
+        place = (row["affinity"], row["gain"])
+        ax.annotate(row["task"], place, (6, 5), textcoords="offset points", fontsize=9, path_effects=outline)
     slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
     ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
     ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
@@ -78,9 +80,23 @@ def findings(rows: Rows) -> list[str]:
     listed = ", ".join(f"{row['task']} {row['affinity']:.1f} / {row['gain']:+.1f}" for row in rows)
     told = "undefined, for one of them does not vary" if math.isnan(rho) else f"{rho:+.2f}"
     return [
+        _verdict(rho, len(rows)),
         f"Rank correlation of affinity and gain over {len(rows)} tasks: {told}.",
         f"Affinity / gain in points: {listed}.",
     ]
+
+
+def _verdict(rho: float, tasks: int) -> str:
+    """Whether the gain falls: ranks without any relation correlate with a standard error of 1 / sqrt(tasks - 1)."""
+    chance = 2 / math.sqrt(tasks - 1)  # more than 1: so few tasks can tell nothing
+    if rho <= -chance:
+        return f"{as_in_paper(True)}, the gain falls with affinity."
+    if rho >= chance:
+        return f"{as_in_paper(False)}, the gain rises with affinity."
+    return (
+        f"{as_in_paper(False)}, the gain is not seen to fall with affinity: over {tasks} tasks a rank correlation "
+        f"within {min(1.0, chance):.2f} of 0 (two standard errors) may be chance."
+    )
 
 
 EXPERIMENT = Experiment(

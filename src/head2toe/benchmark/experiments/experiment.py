@@ -79,6 +79,11 @@ def complete(rows: Rows, by: str) -> list[Any]:
     return [value for value in values(rows, by) if set(values(where(rows, **{by: value}), "task")) == tasks]
 
 
+def as_in_paper(agrees: bool) -> str:
+    """How a sentence begins that compares with what the paper found."""
+    return "As in the paper" if agrees else "Unlike in the paper"
+
+
 def ordered(means: dict[Any, float]) -> str:
     """Names, which may hold commas and numbers, and means, best first, as text."""
     ranked: Sequence[tuple[Any, float]] = sorted(means.items(), key=lambda pair: -pair[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def draw(rows: Rows) -> Figure:
 
 def findings(rows: Rows) -> list[str]:
     """Tell how deep the kept features lie, and from how many layers they come."""
-    lines = []
+    lines = [_verdict(rows)]
     for task in values(rows, "task"):
         mine = where(rows, task=task)
         depth = max(row["depth"] for row in mine) or 1
@@ -80,11 +80,25 @@ def findings(rows: Rows) -> list[str]:
     return lines
 
 
+def _verdict(rows: Rows) -> str:
+    """Whether every task keeps features of several layers."""
+    used = {task: sum(row["kept"] > 0 for row in where(rows, task=task)) for task in values(rows, "task")}
+    alone = [task for task, count in used.items() if count < 2]
+    if alone:
+        return f"{as_in_paper(False)}, {', '.join(alone)} keeps features of one layer alone."
+    fewest, most = min(used, key=used.__getitem__), max(used, key=used.__getitem__)
+    return (
+        f"{as_in_paper(True)}, the kept features are of several layers in every task, from {used[fewest]} ({fewest}) "
+        f"to {used[most]} ({most})."
+    )
+
+
 EXPERIMENT = Experiment(
     name="kept-layers",
     title="Kept features of each layer",
     columns=("task", "backbone", "fraction", "depth", "layer", "kept", "of"),
-    paper="The kept features of each layer are counted for each task.",
+    paper="The kept features of each layer are counted for each task. As recalled: they come from all over the "
+    "network, and from other layers for other tasks.",
     differs="The share of each layer is shown, as layers differ in their numbers of features.",
     measure=measure,
     draw=draw,

@@ -8,7 +8,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
-from head2toe.benchmark.experiments.scaling import DAMPED, SCALINGS
+from head2toe.benchmark.experiments.scaling import DAMPED, NONE, SCALINGS, UNIT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,10 +46,14 @@ def draw(rows: Rows) -> Figure:
 
 
 def findings(rows: Rows) -> list[str]:
-    """Rank the ways."""
+    """Compare the paper's way with none, and rank the ways."""
+    means = {method: mean_by(where(rows, method=method), "scaling") for method in values(rows, "method")}
+    gains = {method: found[UNIT] - found[NONE] for method, found in means.items()}
+    listed = ", ".join(f"{gain:+.1f} points ({method})" for method, gain in gains.items())
+    does = "does better" if all(gain > 0 for gain in gains.values()) else "does not always do better"
     return [
-        f"Mean accuracy, {method}: {ordered(mean_by(where(rows, method=method), 'scaling'))}."
-        for method in values(rows, "method")
+        f"The paper's norm {does} than features as they are: {listed}.",
+        *(f"Mean accuracy, {method}: {ordered(found)}." for method, found in means.items()),
     ]
 
 
@@ -60,7 +64,8 @@ EXPERIMENT = Experiment(
         *("task", "backbone", "scaling", "method", "fraction", "features", "strength"),
         *("cv_accuracy", "accuracy", "standard_error"),
     ),
-    paper="Each layer's features are divided by their joint l2 norm before they are scored.",
+    paper="Each layer's features are divided by their joint l2 norm before they are scored: layers differ in how loud "
+    "they are.",
     differs=(
         "Compared with features as they are, standardised ones, and damped ones: divided by the root of their variance "
         "and the mean variance of their layer together. All other experiments use the last."

@@ -10,12 +10,13 @@ import numpy as np
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, Select, bench_of
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MONOTONE = "falls at every step"
 LEAST_GROUPS = 8  # a task with few features is cut into smaller groups
 
 
@@ -64,14 +65,19 @@ def findings(rows: Rows) -> list[str]:
     """Tell whether mean accuracy falls from each offset to the next."""
     means = mean_by(rows, "offset")
     values = ", ".join(f"{value:.1f} ({offset})" for offset, value in means.items())
-    return [f"Mean accuracy in per cent (offset): {values}.", f"It {_verdict(means)}."]
+    course = _course(means)
+    falls = course if course == MONOTONE else f"does not fall at every step: it {course}"
+    return [
+        f"{as_in_paper(course == MONOTONE)}, mean accuracy {falls}.",
+        f"Mean accuracy in per cent (offset): {values}.",
+    ]
 
 
-def _verdict(means: Mapping[Any, float]) -> str:
+def _course(means: Mapping[Any, float]) -> str:
     steps = list(zip(list(means)[1:], itertools.pairwise(means.values()), strict=True))
     rises, falls = [f"{offset}" for offset, (a, b) in steps if b > a], [b < a for _, (a, b) in steps]
     if all(falls):
-        return "falls at every step"
+        return MONOTONE
     if not rises:
         return "falls, and never rises" if any(falls) else "never changes"
     return f"{'falls, but ' if any(falls) else ''}rises at offset {', '.join(rises)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, mean_by, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, TaskRows
 from head2toe.errors import ParameterError
 
@@ -46,12 +46,24 @@ def draw(rows: Rows) -> Figure:
 
 def findings(rows: Rows) -> list[str]:
     """Give the means of each backbone and method."""
-    lines = []
+    lines = [_together(rows)]
     for name in values(rows, "backbone"):
         mine = where(rows, backbone=name)
         linear, probe = mean(where(mine, method=LINEAR)), mean(where(mine, method=HEAD2TOE))
         lines.append(f"{name}: linear probe {linear:.1f}, Head2Toe {probe:.1f}.")
     return lines
+
+
+def _together(rows: Rows) -> str:
+    """Whether all backbones at once, the last of them, do better with Head2Toe than the best alone."""
+    means = mean_by(where(rows, method=HEAD2TOE), "backbone")
+    *alone, together = means
+    best_alone = max(alone, key=means.__getitem__)
+    gain = means[together] - means[best_alone]
+    return (
+        f"Together the backbones do {'better' if gain > 0 else 'no better'} with Head2Toe than the best of them alone, "
+        f"{best_alone}: {gain:+.1f} points."
+    )
 
 
 EXPERIMENT = Experiment(

@@ -85,7 +85,7 @@ def _panel(ax: Axes, rows: Rows) -> None:
 
 def findings(rows: Rows) -> list[str]:
     """Give the gain over the linear probe for each number of images."""
-    lines = []
+    lines = [_ahead(rows)]
     for task in values(rows, "task"):
         mine = where(rows, task=task)
         gains = (
@@ -94,6 +94,20 @@ def findings(rows: Rows) -> list[str]:
         )
         lines.append(f"{task}: gain over the linear probe in points (images a class): {', '.join(gains)}.")
     return lines
+
+
+def _ahead(rows: Rows) -> str:
+    """On how many tasks Head2Toe beats the linear probe, by images a class."""
+    told = []
+    for k in sorted(values(rows, "shots")):
+        mine = where(rows, shots=k)
+        tasks = values(mine, "task")
+        won = sum(
+            mean(where(mine, task=task, method=HEAD2TOE)) > mean(where(mine, task=task, method=LINEAR))
+            for task in tasks
+        )
+        told.append(f"{won} of {len(tasks)} ({k})")
+    return f"Tasks in which Head2Toe is ahead of the linear probe (images a class): {', '.join(told)}."
 
 
 EXPERIMENT = Experiment(
