@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError, one_line
 from head2toe.features.axes import Key, Shape, described, is_open
+from head2toe.features.candidates import Wanted, candidates
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch, takes_sequences
@@ -31,31 +32,17 @@ log = logging.getLogger(__name__)
 _PROBE_IMAGES, _FEWER = 3, 2
 _ROUNDING = 1e-3  # of the largest number: what two looks at the same images may differ by
 
-_NO_ACTIVATION = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin")
-_ACTIVATIONS = tuple(
-    getattr(nn.modules.activation, name) for name in nn.modules.activation.__all__ if name not in _NO_ACTIVATION
-)
-_ACTIVATION_HOMES = ("timm.layers.activations", "transformers.activations")
-_ACTIVATION_NAME = re.compile(r"(?:ReLU|GELU|SiLU|Swish|Mish|TLU|GammaAct|Activation)$|^(?:EvoNorm|FilterResponseNorm)")
-_EMBEDDING = re.compile(r"Embed(der|ding|dings)?$|Patch(ify|Embed)")
-_EMBEDDING_NAMES = frozenset(
-    {"patch_embed", "patch_embedding", "patch_embeddings", "embeddings", "pos_drop", "norm_pre"}
-)
-_ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
-_ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
-_POOL = re.compile(r"Pool")
-Wanted = dict[tuple[str, str], str]
-
 
 def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """List what is tapped, in order of execution.
 
     By default: the output of every activation module, of every block (a child with children of its own, in a
-    `Sequential`, a `ModuleList` or the network itself), of patch embeddings, attentions and MLPs; pooled features; the
-    logits; and the input of the classifier. Forward passes on three images of noise find shapes and order. Tensors
-    with the same values as an earlier tap (a `Sequential` around its last block, dropout) are left out; of those that
-    equal the classifier's input, that input stays. Tensors whose first axis is not the batch (attention windows) are
-    left out too.
+    `Sequential`, `ModuleList`, `ModuleDict` or the network itself), of patch embeddings, attentions and MLPs; pooled
+    features; the logits; and the input of the classifier. Where these are few, as in a network that calls its
+    activations as functions, single layers and the largest parts of less than half of the parameters too. Forward
+    passes on three images of noise find shapes and order. Tensors with the same values as an earlier tap (a
+    `Sequential` around its last block, dropout) are left out; of those that equal the classifier's input, that input
+    stays. Tensors whose first axis is not the batch (attention windows) are left out too.
 
     Parameters
     ----------
@@ -153,7 +140,9 @@ class _Look:
         if tensor.ndim < 2:
             return
         if len(tensor) != _PROBE_IMAGES:
-            if tensor.ndim == 3 and tensor.shape[1] == _PROBE_IMAGES:
+            # Inputs that are watched only to find the classifier would be no layer anyway.
+            meant = self.wanted[name, where] != "linear"
+            if meant and tensor.ndim == 3 and tensor.shape[1] == _PROBE_IMAGES:
                 self.sideways.append(name)
             return
         key = name, where, call
@@ -167,7 +156,7 @@ class _Look:
 
 def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     """Run the network on noise and yield every usable tap, the penultimate one marked."""
-    wanted = _candidates(backbone.module, backbone.classifier)
+    wanted = candidates(backbone.module, backbone.classifier)
     noise = noise_batch(backbone, _PROBE_IMAGES)
     size = (noise.shape[-2], noise.shape[-1])
     sequences = takes_sequences(backbone)
@@ -265,45 +254,6 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
             f"({type(error).__name__}: {reason}): pass the size and channels that it takes, and a module that takes "
             "images alone"
         ) from error
-
-
-def _candidates(module: nn.Module, classifier: str | None) -> Wanted:
-    """Return the taps to watch: (module name, where) -> "any", "vector" (only if it is one) or "linear" (an input)."""
-    names = {id(child): name for name, child in module.named_modules()}
-    blocks = {
-        names[id(child)]
-        for parent in module.modules()
-        if parent is module or isinstance(parent, nn.Sequential | nn.ModuleList)
-        for child in parent.children()
-        if any(True for _ in child.children())
-    }
-    taps: Wanted = {}
-    for name, child in module.named_modules():
-        if classifier is None and isinstance(child, nn.Linear):
-            taps[name, "input"] = "linear"
-        if name in blocks or _is_activation(child) or _is_part(name, child):
-            taps[name, "output"] = "any"
-        elif _POOL.search(type(child).__name__):
-            taps[name, "output"] = "vector"
-    if classifier is not None:
-        taps[classifier, "input"] = taps[classifier, "output"] = "any"
-    taps["", "output"] = "any"
-    return taps
-
-
-def _is_activation(module: nn.Module) -> bool:
-    if type(module).__name__ in _NO_ACTIVATION:
-        return False
-    known = isinstance(module, _ACTIVATIONS) or type(module).__module__.startswith(_ACTIVATION_HOMES)
-    alone = not any(True for _ in module.children())
-    return known or (alone and bool(_ACTIVATION_NAME.search(type(module).__name__)))
-
-
-def _is_part(name: str, module: nn.Module) -> bool:
-    """Tell patch embeddings, attentions and MLPs by their class or by their name."""
-    kind, leaf = type(module).__name__, name.rpartition(".")[2]
-    embedding = bool(_EMBEDDING.search(kind)) or leaf in _EMBEDDING_NAMES
-    return embedding or bool(_ATTENTION_OR_MLP.search(kind)) or leaf in _ATTENTION_OR_MLP_NAMES
 
 
 def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | None:
