@@ -5,7 +5,7 @@ from head2toe.backbones.loading import load, takes
 from head2toe.backbones.preprocessing import AnyPreprocessing, Preprocessing, TransformPreprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 
-declare_missing_operators()  # before a user's own `import timm`, which may come next
+declare_missing_operators()  # before timm or torchvision is imported, here or by the user
 
 __all__ = [
     "AnyPreprocessing",

@@ -11,7 +11,6 @@ import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.preprocessing import Preprocessing
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import MissingDependencyError, WeightsMismatchError
 
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -33,7 +32,6 @@ def load_embedded(resize: str = "whole") -> Backbone:
     WeightsMismatchError
         The file in it is not the one known.
     """
-    declare_missing_operators()
     import timm
 
     module = timm.create_model(ARCHITECTURE)

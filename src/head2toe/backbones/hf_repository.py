@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from head2toe.backbones.hub import local_first
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import (
     HubUnreachableError,
     MissingDependencyError,
@@ -142,7 +141,6 @@ def quiet() -> Iterator[None]:
 
 
 def _import_transformers(prefix: str) -> None:
-    declare_missing_operators()
     try:
         import transformers  # noqa: F401
     except ImportError as error:

@@ -120,9 +120,6 @@ class Preprocessing:
             object.__setattr__(self, name, value)
 
     def _checkpoint_transform(self) -> Callable[[Image.Image], Any]:
-        from head2toe.backbones.torchvision_ops import declare_missing_operators
-
-        declare_missing_operators()
         from timm.data.transforms_factory import transforms_imagenet_eval
 
         return transforms_imagenet_eval(

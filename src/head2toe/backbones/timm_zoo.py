@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.backbones.weights_file import load_strictly
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
@@ -37,7 +36,6 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     ------
     UnknownBackboneError, WeightsMismatchError, HubUnreachableError
     """
-    declare_missing_operators()
     name = name.replace("hf_hub:", HUB, 1) if name.startswith("hf_hub:") else name  # timm's older spelling
     _check_name(name)
     module = _create(name, pretrained=weights is None)

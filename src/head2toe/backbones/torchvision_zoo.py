@@ -12,7 +12,6 @@ import torch
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.hub import opens
 from head2toe.backbones.preprocessing import Preprocessing, crop_share
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.backbones.weights_file import load_strictly
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
@@ -42,7 +41,6 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, resize: st
         The weights are neither in torch hub's cache nor to be had.
     WeightsMismatchError
     """
-    declare_missing_operators()
     model, _, chosen = name.partition("@")
     entry = _entry(model, chosen)
     module = _pretrained(model, entry) if weights is None else _empty(model)

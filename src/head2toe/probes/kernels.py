@@ -15,6 +15,8 @@ LINE = 16  # float32 numbers in a line of the processor's cache
 class FoldKernel:
     """What a kernel method may see of one fold, scaled to a mean diagonal of one on the training rows.
 
+    All is zero where the training rows are alike but for rounding.
+
     Attributes
     ----------
     train : Tensor (m, m) float64
