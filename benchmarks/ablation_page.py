@@ -59,11 +59,14 @@ TAKEN: Pieces = {
     "statistics": ("damped", lambda row: row["view"] == "512"),
     "grids (N = 512)": ("damped", lambda row: row["view"] == "statistics"),
 }
-OTHERS = (  # part of a task's record, what it compares, and the table's title
+RIVALS = (  # part of a task's record, what it compares (what the search does comes first), and the table's title
     ("kernels", "kernel", "kernels of the kept features under a discriminant, learned layer weights"),
     ("selections", "way", "ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
-    ("single", "view", "the statistics one by one, learned layer weights"),
+    ("weightings", "weights", "ways to weigh the layers, under a discriminant"),
+    ("codes", "head", "ways to teach a head its classes, learned layer weights"),
+    ("moments", "view", "second moments, learned layer weights"),
 )
+SINGLE = ("single", "view", "the statistics one by one, learned layer weights")
 GLOSSARY = """\
 What the names mean; each step is told in [how the probe works](how-the-probe-works.md):
 
@@ -81,11 +84,22 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   its own score (*reweighted*), by its channel's (*channels*), or by both (*sparse group*). *Kept in most of five
   parts*: ranked in five parts of the rows. *Near-duplicates dropped*: of features with a correlation above 0.95 one
   is kept.
+- *Leave-one-out gradient*: the layers' weights after 25 steps of Adam on the exact leave-one-out error.
+- *Ordinal code*, *the class as a number*: classes in the order of their labels are told by what each is above, or by
+  their number; the nearest code is the answer. *Class means*: the nearest mean is. *Labels smoothed*: logistic heads
+  on all statistics alone, as is *logistic* beside them.
+- *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
 """
 AVERAGED = """\
 From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each
 fold is judged by what the others choose, one head or an average around it; means over the nine tasks. That heads are
 averaged at all was decided by such figures of some of these tasks."""
+COST = """\
+Medians over the tasks, one thread; each row has what the rows above it in its part have. Images are in memory when an
+extraction begins, and searches give nothing up early but for the last."""
+TINY = """\
+Five images of each class are drawn from the training images, and the others tell the accuracy: means of three draws.
+Class means choose their view and layer weights by cross-validation on the drawn images."""
 IMAGES = 1000  # of each task
 UNSEEN = 0.15  # points of a mean over tasks that are no help
 SHARE = 0.03  # of a view's features: what small heads may keep
@@ -127,6 +141,7 @@ def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
     if chosen:
         sections += ["## Heads averaged into one", AVERAGED, _markdown(_averaged(chosen))]
     sections += ["## What did not help", "\n".join(_no_help(whole))]
+    sections += _more(whole)
     for backbone, records in found.items():
         for title, cells in _tables(records):
             sections += [f"## {backbone}: {title}", _markdown(cells)]
@@ -156,12 +171,50 @@ def _no_help(found: dict[str, Records]) -> list[str]:
         "be small, see the tables of small heads)."
         for name in idle
     ]
-    for part, key, title in OTHERS[:2]:
+    for part, key, title in RIVALS:
         for backbone, records in found.items():
             measured = {task: record[part] for task, record in records.items() if part in record}
             if len(measured) == len(TASKS):
                 bullets.append(f"- {backbone}, {title}: {_beside_the_first(_compared(measured, key))}.")
     return bullets
+
+
+def _more(found: dict[str, Records]) -> list[str]:
+    """Sections of the backbones that have been measured more: what pieces cost, and classes of five images."""
+    sections = []
+    for backbone, records in found.items():
+        if all("cost" in record for record in records.values()):
+            sections += [f"## {backbone}: what each piece costs", COST, _markdown(_costs(records))]
+        if all("tiny" in record for record in records.values()):
+            sections += [f"## {backbone}: five images a class", TINY, _markdown(_tiny(records))]
+    return sections
+
+
+def _costs(records: Records) -> Table:
+    """Median seconds over the tasks; of an extraction and of a search what each piece adds."""
+    table, before = [["", "seconds", "added"]], 0.0
+    for i, row in enumerate(next(iter(records.values()))["cost"]):
+        seconds = float(np.median([record["cost"][i]["seconds"] for record in records.values()]))
+        added = f"{seconds - before:+.1f}" if row["piece"].startswith("+") else ""
+        table.append([row["piece"], f"{seconds:.1f}", added])
+        before = seconds
+    return table
+
+
+def _tiny(records: Records) -> Table:
+    """Means over the draws, task by task."""
+    names = dict.fromkeys(row["way"] for row in next(iter(records.values()))["tiny"])
+    lines = [
+        _line(
+            name,
+            [
+                100 * np.mean([row["accuracy"] for row in record["tiny"] if row["way"] == name])
+                for record in records.values()
+            ],
+        )
+        for name in names
+    ]
+    return [["", *records, "mean"], *lines]
 
 
 def _beside_the_first(table: Table) -> str:
@@ -223,7 +276,7 @@ def _tables(records: Records) -> list[tuple[str, Table]]:
         ("what everything loses without one piece", [header, *taken]),
         ("small heads", [header, *small]),
     ]
-    for part, key, title in OTHERS:
+    for part, key, title in (*RIVALS, SINGLE):
         measured = {task: record[part] for task, record in records.items() if part in record}
         if measured:
             found.append((title, _compared(measured, key)))

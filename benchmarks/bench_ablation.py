@@ -2,8 +2,9 @@
 
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without. With the
-embedded backbone there are three parts more: the single statistics, and kernels and ways to select, which the search
-does not have (`benchmarks.kernels`, `benchmarks.selections`). No test image is looked at.
+embedded backbone there are more parts: the single statistics; what the search does not have (kernels, ways to select,
+to weigh layers, to teach classes, second moments, class means of tiny classes: a module of this folder each); and what
+each piece costs. No test image is looked at.
 
 `python -m benchmarks.bench_ablation [TASK--BACKBONE ...]` runs what is missing, cell by cell (a record each:
 benchmarks/results/ablation/TASK--BACKBONE.json), prints the tables and writes docs/ablation.md. Several processes may
@@ -21,11 +22,23 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ablation_page, bench_paper, kernels, records, selections
+from benchmarks import (
+    ablation_page,
+    bench_paper,
+    codes,
+    kernels,
+    moments,
+    piece_costs,
+    records,
+    selections,
+    tiny_classes,
+    weightings,
+)
 from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 from head2toe.whole_files import write_text
 
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")  # tasks that measure the statistics one by one
+MORE = ("kernels", "selections", "weightings", "codes", "moments", "tiny", "cost")  # with the embedded backbone
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)
 
 
@@ -34,7 +47,7 @@ def parts(cell: str) -> set[str]:
     task, backbone = cell.split("--")
     if backbone != "embedded":
         return {"damped", "plain"}
-    return {"damped", "plain", "kernels", "selections", *(("single",) if task in SINGLE else ())}
+    return {"damped", "plain", *MORE, *(("single",) if task in SINGLE else ())}
 
 
 def run_cell(cell: str) -> None:
@@ -59,6 +72,11 @@ def run_cell(cell: str) -> None:
         "plain": lambda: _searched(rows, y, replace(columns, commensurable=False)),
         "kernels": lambda: kernels.table(rows, y, columns),
         "selections": lambda: selections.table(rows, y, columns, _channels(plan)),
+        "weightings": lambda: weightings.table(rows, y, columns),
+        "codes": lambda: codes.table(rows, y, columns),
+        "moments": lambda: moments.table(backbone, data.images, y),
+        "tiny": lambda: tiny_classes.table(rows, y, columns),
+        "cost": lambda: piece_costs.table(backbone, data.images, rows, y, columns),
         "single": lambda: _singles(rows, y, columns),
     }
     for part in sorted(missing):

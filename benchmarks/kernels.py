@@ -36,14 +36,14 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
 
 
-def selector_of(X: np.ndarray, y: np.ndarray, columns: Any) -> Any:
-    """What ranks the features of all rows, each of weight one."""
+def selector_of(X: np.ndarray, y: np.ndarray, columns: Any, weight: np.ndarray | None = None) -> Any:
+    """What ranks the features of all rows, each of weight one; `weight` (n,) is for standardising alone."""
     from head2toe.probes.bank import GramBank
     from head2toe.probes.least_squares import indicators
     from head2toe.probes.selection import Selector
     from head2toe.probes.standardised import Standardised
 
-    rows, targets = Standardised(X, None, columns.spans()), indicators(torch.from_numpy(y), int(y.max()) + 1)
+    rows, targets = Standardised(X, weight, columns.spans()), indicators(torch.from_numpy(y), int(y.max()) + 1)
     return Selector(rows, GramBank(rows, columns), targets, torch.ones(len(y), dtype=torch.float64))
 
 
