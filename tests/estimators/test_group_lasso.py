@@ -133,6 +133,16 @@ def test_cross_validation_chooses_a_strength_that_predicts(digits):
     assert model.alpha_ == model.alphas_[model.scores_.mean(axis=1).argmax()]
     assert model.alpha_ < model.alphas_[0]
     assert model.score(X[400:], y[400:]) > 0.8
+    assert np.array_equal(np.flatnonzero(model.entry_alphas_ == 0), np.setdiff1d(np.arange(64), _ever(model, X, y)))
+    assert sorted(model.ranking_) == list(range(1, 65))
+    assert model.ranking_[model.entry_alphas_ > 0].max() == (model.entry_alphas_ > 0).sum()
+
+
+def _ever(model, X, y):
+    """Features that a single fit uses at one of the path's strengths."""
+    alphas = model.alphas_[model.alphas_ >= model.alpha_]
+    fits = [MultinomialGroupLasso(alpha=alpha, tol=1e-6).fit(X[:400], y[:400]) for alpha in alphas[1:]]
+    return np.unique(np.concatenate([fit.selected_ for fit in fits]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
-from head2toe.probes.group_lasso import group_lasso, group_lasso_path, lambda_max
+from head2toe.probes.group_lasso import entries, group_lasso, group_lasso_path, lambda_max
 
 
 def problem(n=80, d=200, classes=3, seed=0, kind="plain"):
@@ -288,3 +288,43 @@ def test_any_small_problem_is_solved(n, d, classes, ratio, seed):
     assert result.status == "converged"
     null = -np.mean(np.log(np.bincount(y) / n)[y])
     assert result.dual - 1e-9 <= result.objective <= null + 1e-12
+
+
+def test_features_are_ranked_by_where_they_enter_the_path():
+    X, y = problem(n=80, d=40, classes=3)
+    path = group_lasso_path(X, y, count=30, ratio=0.02, tolerance=1e-8)
+    entry, ranking = entries(path)
+    assert sorted(ranking.tolist()) == list(range(1, 41))
+    for result in path:
+        active = torch.isin(torch.arange(40), result.indices)
+        assert bool((entry[active] >= result.strength).all())
+        in_before = entry > result.strength
+        assert ranking[in_before].tolist() == [] or ranking[in_before].max() <= int(in_before.sum())
+    largest = lambda_max(X, y)
+    first = int(ranking.argmin())
+    assert len(group_lasso(X, y, 0.99 * largest, tolerance=1e-9).indices) == 1
+    assert group_lasso(X, y, 0.99 * largest, tolerance=1e-9).indices.tolist() == [first]
+
+
+def test_features_that_never_enter_are_ranked_by_how_near_they_are():
+    X, y = problem(n=80, d=40, classes=3)
+    largest = lambda_max(X, y)
+    short = group_lasso_path(X, y, [largest, 0.7 * largest], tolerance=1e-9)
+    entry, ranking = entries(short)
+    outside = torch.nonzero(entry == 0).flatten()
+    assert 0 < len(outside) < 40
+    assert bool((short[-1].nearness[outside] <= short[-1].strength * (1 + 1e-6)).all())
+    np.testing.assert_allclose(short[-1].nearness[short[-1].indices], short[-1].strength, rtol=1e-3)
+    by_nearness = outside[short[-1].nearness[outside].argsort(descending=True)]
+    assert torch.equal(by_nearness, outside[ranking[outside].argsort()])
+    nothing = group_lasso_path(X, y, [2 * largest], tolerance=1e-9)
+    assert float(nothing[0].nearness.max()) == pytest.approx(largest)
+
+
+def test_a_feature_of_larger_weight_enters_later():
+    X, y = problem(n=80, d=10, classes=3)
+    weights = torch.ones(10, dtype=torch.float64)
+    first = int(entries(group_lasso_path(X, y, tolerance=1e-7))[1].argmin())
+    weights[first] = 100
+    _, ranking = entries(group_lasso_path(X, y, group_weights=weights, tolerance=1e-7))
+    assert int(ranking[first]) == 10

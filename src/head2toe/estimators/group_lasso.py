@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -17,16 +17,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import decision, probabilities
-from head2toe.estimators.host import columns_on_host, on_host
-from head2toe.estimators.labels import Target, as_labels, folds_of, row_weights, sample_weights
-from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, group_lasso_path, lambda_max
+from head2toe.estimators.host import on_host
+from head2toe.estimators.labels import Target, as_labels, row_weights, sample_weights
+from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
 Rows = np.ndarray | torch.Tensor
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
     """What the solver is given: rows where they lie, and weights of zero for those that do not count."""
 
     X: Rows
@@ -34,8 +34,8 @@ class _Data:
     weight: np.ndarray
 
 
-class _GroupLasso(ClassifierMixin, BaseEstimator):
-    """What the estimator with a given strength and the one with a chosen strength share."""
+class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
+    """What the estimator with a given strength and the one with a chosen strength share; each says how it fits."""
 
     classes_: np.ndarray
     coef_: np.ndarray
@@ -71,7 +71,7 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         kept = np.take(rows, self.selected_, axis=1).astype(np.float64)
         return kept @ self.coef_[:, self.selected_].T.astype(np.float64) + self.intercept_
 
-    def _data(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None) -> _Data:
+    def _data(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
         if self.dtype not in _DTYPES:
             raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
@@ -93,9 +93,9 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
             raise OneClassError(f"{len(present)} class with a positive weight: a classifier needs at least 2 classes")
         elsewhere = isinstance(X, torch.Tensor) and X.is_floating_point() and X.device.type != "cpu"
         numbers = np.searchsorted(present, whole.y).clip(max=len(present) - 1)
-        return _Data(cast("Rows", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
+        return Data(cast("Rows", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
 
-    def _options(self, data: _Data, weight: np.ndarray | None = None) -> dict[str, Any]:
+    def _options(self, data: Data, weight: np.ndarray | None = None) -> dict[str, Any]:
         """What every call of the solver is told; tolerances and ridge are not for `lambda_max`."""
         return {
             "classes": len(data.target.classes),
@@ -114,7 +114,7 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
     def _limits(self) -> dict[str, Any]:
         return {"ridge": self.ridge, "tolerance": self.tol, "max_iter": int(self.max_iter)}
 
-    def _largest(self, data: _Data) -> float:
+    def _largest(self, data: Data) -> float:
         """The strength from which on nothing is selected; where it is rounding alone, one far above, with a warning."""
         largest = lambda_max(data.X, data.target.y, **self._options(data))
         greatest = max(float(data.X.max()), -float(data.X.min()))
@@ -152,7 +152,7 @@ class _GroupLasso(ClassifierMixin, BaseEstimator):
         return self
 
 
-class MultinomialGroupLasso(_GroupLasso):
+class MultinomialGroupLasso(GroupLassoClassifier):
     """Softmax regression with a group lasso: a feature is used by all classes or by none.
 
     minimise ``mean_i v_i CE(x_i W + b, y_i) + alpha sum_j w_j ||W_j||_2 + ridge / 2 ||W||^2``, the sample weights v
@@ -265,130 +265,6 @@ class MultinomialGroupLasso(_GroupLasso):
             group_lasso(data.X, data.target.y, alpha, start=start, **options, **self._limits()), data.target.classes
         )
 
-    def _start(self, data: _Data) -> GroupLassoResult | None:
+    def _start(self, data: Data) -> GroupLassoResult | None:
         same = hasattr(self, "result_") and np.array_equal(self.classes_, data.target.classes)
         return self.result_ if same and self.result_.shape[0] == data.X.shape[1] else None
-
-
-class MultinomialGroupLassoCV(_GroupLasso):
-    """`MultinomialGroupLasso` with its strength chosen by cross-validation along a warm-started path.
-
-    Parameters
-    ----------
-    alphas : sequence of float, optional
-        Strengths to choose among; by default `n_alphas` in geometric progression from the smallest that selects
-        nothing down to `eps` times it.
-    n_alphas : int
-    eps : float
-    cv : int, splitter or iterable of (train, test)
-        A number means stratified folds, not shuffled. No fold's matrix is copied: held-out rows get weight zero.
-    scoring : "neg_log_loss" or "accuracy"
-        Ties go to the larger strength, which is the smaller model.
-    fit_intercept, tol, max_iter, ridge, class_weight, group_weights, dtype
-        As in `MultinomialGroupLasso`.
-
-    Attributes
-    ----------
-    alphas_ : float64 array (m,), descending
-    scores_ : float64 array (m, folds)
-        Larger is better; weighted by the sample and class weights.
-    alpha_ : float
-        The strength chosen.
-    classes_, coef_, intercept_, selected_, objective_, dual_gap_, n_iter_, result_, n_features_in_
-        Of the fit on all rows; as in `MultinomialGroupLasso`.
-    """
-
-    def __init__(
-        self,
-        alphas: Sequence[float] | None = None,
-        *,
-        n_alphas: int = 20,
-        eps: float = 1e-2,
-        cv: Any = 5,
-        scoring: str = "neg_log_loss",
-        fit_intercept: bool = True,
-        tol: float = 1e-4,
-        max_iter: int = 1000,
-        ridge: float = 0.0,
-        class_weight: Mapping[Any, float] | str | None = None,
-        group_weights: ArrayLike | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        self.alphas = alphas
-        self.n_alphas = n_alphas
-        self.eps = eps
-        self.cv = cv
-        self.scoring = scoring
-        self.fit_intercept = fit_intercept
-        self.tol = tol
-        self.max_iter = max_iter
-        self.ridge = ridge
-        self.class_weight = class_weight
-        self.group_weights = group_weights
-        self.dtype = dtype
-
-    def fit(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Choose the strength by cross-validation, then solve on all rows.
-
-        Arguments and errors are those of `MultinomialGroupLasso.fit`.
-        """
-        if self.scoring not in ("neg_log_loss", "accuracy"):
-            raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
-        data = self._data(X, y, sample_weight)
-        self.alphas_ = self._strengths(data)
-        folds = folds_of(self.cv, data.target.y)
-        self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
-        best = int(np.argmax(self.scores_.mean(axis=1)))
-        path = group_lasso_path(
-            data.X, data.target.y, list(self.alphas_[: best + 1]), **self._options(data), **self._limits()
-        )
-        return self._assume(path[-1], data.target.classes)
-
-    def _strengths(self, data: _Data) -> np.ndarray:
-        if self.alphas is not None:
-            listed = list(self.alphas) if isinstance(self.alphas, Iterable) and not isinstance(self.alphas, str) else []
-            if not listed:
-                raise ParameterError(f"alphas is {self.alphas!r}: use one or more numbers, or None")
-            for alpha in listed:
-                check_strength("alphas", alpha, self.ridge)
-            return np.sort(np.asarray(listed, np.float64))[::-1]
-        if not is_whole(self.n_alphas) or self.n_alphas < 1 or not is_number(self.eps) or not 0 < self.eps < 1:
-            raise ParameterError(f"n_alphas is {self.n_alphas}, eps {self.eps}: use at least 1, and a share below 1")
-        return self._largest(data) * np.geomspace(1, self.eps, self.n_alphas)
-
-    def _scores(self, data: _Data, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """One fold's score of every strength on the rows `test`; classes it never saw have probability zero."""
-        weight = np.zeros(len(data.weight))
-        weight[train] = data.weight[train]
-        present = np.unique(data.target.y[weight > 0])
-        if len(present) < 2:
-            raise OneClassError("a fold's training rows are of one class: use fewer or stratified folds")
-        numbers = np.searchsorted(present, data.target.y).clip(max=len(present) - 1)
-        options = {**self._options(data, weight), "classes": len(present)}
-        path = group_lasso_path(data.X, numbers, list(self.alphas_), **options, **self._limits())
-        loose = [result for result in path if result.gap > self.tol and result.status == "max_iter"]
-        if loose:
-            warnings.warn(
-                f"in a fold {len(loose)} of {len(path)} strengths ended at a relative duality gap above tol = "
-                f"{self.tol:g}, the worst at {max(result.gap for result in loose):.1e}: raise max_iter",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        columns = np.unique(np.concatenate([result.indices.numpy() for result in path]))
-        kept = columns_on_host(data.X, columns)[test].astype(np.float64)  # columns first: no copy of all of them
-        held = [kept[:, np.searchsorted(columns, result.indices.numpy())] for result in path]
-        return np.array([self._score(data, part, test, present, one) for part, one in zip(held, path, strict=True)])
-
-    def _score(
-        self, data: _Data, kept: np.ndarray, test: np.ndarray, present: np.ndarray, result: GroupLassoResult
-    ) -> float:
-        """Of the rows `test`, whose selected columns are `kept`."""
-        logits = kept @ result.rows.double().numpy() + result.intercept.numpy()
-        truth, weight = data.target.y[test], data.weight[test]
-        if self.scoring == "accuracy":
-            gain = (present[logits.argmax(axis=1)] == truth).astype(np.float64)
-        else:
-            proba = np.zeros((len(test), len(data.target.classes)))
-            proba[:, present] = probabilities(logits)
-            gain = np.log(np.maximum(proba[np.arange(len(test)), truth], np.finfo(np.float64).tiny))
-        return float(weight @ gain / max(weight.sum(), np.finfo(np.float64).tiny))

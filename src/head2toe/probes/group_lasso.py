@@ -51,6 +51,9 @@ class GroupLassoResult:
     history : tuple of dict
         One a pass over X: objective, gap, working (columns in the working set), active, iterations, seconds.
     shape : (d, c)
+    nearness : Tensor (d,) float64
+        ``||X_j' theta||_2 / w_j``: for features that are not active how large a strength would let them in, were the
+        residual to stay as it is; at most `strength`, up to the tolerance.
     """
 
     strength: float
@@ -64,6 +67,7 @@ class GroupLassoResult:
     status: Status
     history: tuple[dict[str, float], ...]
     shape: tuple[int, int]
+    nearness: torch.Tensor
 
     @property
     def coef(self) -> torch.Tensor:
@@ -214,6 +218,29 @@ def group_lasso_path(
     return results
 
 
+def entries(path: Sequence[GroupLassoResult]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each feature enters a path, and the ranking of all d features that follows.
+
+    Returns
+    -------
+    entry : Tensor (d,) float64
+        The largest strength at which the feature is active; 0: it never is.
+    ranking : Tensor (d,) int64
+        1 for the most relevant feature: the one that enters first. Of those that enter at one strength the larger row
+        of W comes first; of those that never do, the one that is nearest to entering at the last strength.
+    """
+    entry = torch.zeros(path[0].shape[0], dtype=torch.float64)
+    score = path[-1].nearness.clone()
+    for result in path:
+        new = entry[result.indices] == 0
+        entry[result.indices[new]] = result.strength
+        score[result.indices[new]] = result.rows[new].double().norm(dim=1).cpu()
+    order = np.lexsort((-score.numpy(), -entry.numpy()))  # by entry, then score; ties in the order of the columns
+    ranking = torch.empty(len(entry), dtype=torch.int64)
+    ranking[torch.from_numpy(order)] = torch.arange(1, len(entry) + 1)
+    return entry, ranking
+
+
 def _solve(
     problem: _Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
 ) -> GroupLassoResult:
@@ -251,7 +278,7 @@ def _solve(
         rounds = min(_NEWTON_ROUNDS, max_iter - iterations)
         iterations += max(1, active_newton.solve(working, penalty.at(working.indices), inner, rounds, floor))
     working.prune()
-    return _result(problem, working, strength, primal, dual, gap, iterations, status, history)
+    return _result(problem, working, strength, primal, dual, gap, iterations, status, history, correlations)
 
 
 def _violators(correlations: torch.Tensor, penalty: GroupPenalty, working: WorkingSet) -> torch.Tensor:
@@ -272,13 +299,14 @@ def _result(
     iterations: int,
     status: Status,
     history: list[dict[str, float]],
+    correlations: torch.Tensor,
 ) -> GroupLassoResult:
     order = torch.argsort(working.indices)
     W = working.W.T.cpu()[order].contiguous()
     intercept = working.intercept.cpu() - working.W.double().cpu() @ working.mean.cpu()
     shape = (problem.design.d, problem.datafit.outputs)
     return GroupLassoResult(strength, working.indices[order], W, intercept, primal, dual, gap, iterations, status,
-                            tuple(history), shape)  # fmt: skip
+                            tuple(history), shape, (correlations / problem.group_weights).cpu())  # fmt: skip
 
 
 def _problem(
