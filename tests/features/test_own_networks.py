@@ -170,7 +170,7 @@ def test_what_has_no_row_an_image_is_no_layer(own):
     assert names and not any("proj" in name for name in names)
 
 
-def test_a_network_that_gives_no_tensor_has_no_linear_probe_and_says_so(own, caplog):
+def test_a_network_that_gives_no_tensor_has_its_linear_probe_on_the_last_layer_and_says_so(own, caplog):
     class Text(Net):
         def forward(self, x: Tensor) -> Any:
             self.pooled(x)
@@ -178,7 +178,9 @@ def test_a_network_that_gives_no_tensor_has_no_linear_probe_and_says_so(own, cap
 
     with caplog.at_level(logging.WARNING):
         found = layers(own(Text()))
-    assert found and not any(layer.penultimate for layer in found) and "no linear probe" in caplog.text
+    assert [layer.penultimate for layer in found] == [False] * (len(found) - 1) + [True]
+    assert f"the linear probe reads {found[-1].name}" in caplog.text
+    assert Plan.build(found, (8,)).views["linear"]
 
 
 def test_images_of_another_size_than_the_noise_are_told(own, pictures):

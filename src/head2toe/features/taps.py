@@ -179,10 +179,12 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     prefix = PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     if penultimate is None and sightings:
+        penultimate = sightings[-1]
         log.warning(
-            "%s: nothing it gives can be told to be its output, so there is no linear probe to compare with: return a "
-            "tensor with a row an image",
+            "%s: nothing it gives can be told to be its output, so the linear probe reads %s, the last layer that has "
+            "a row an image: return a tensor with a row an image",
             backbone.spec,
+            penultimate.layer.name,
         )
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
