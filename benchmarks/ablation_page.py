@@ -95,8 +95,9 @@ From the searches of [the table](reproduction.md): nested cross-validation on th
 fold is judged by what the others choose, one head or an average around it; means over the nine tasks. That heads are
 averaged at all was decided by such figures of some of these tasks."""
 COST = """\
-Medians over the tasks, one thread; each row has what the rows above it in its part have. Images are in memory when an
-extraction begins, and searches give nothing up early but for the last."""
+Seconds of a task's 1000 images, one thread beside another process. A piece that begins with a plus has all that stands
+above it, as far as its extraction or its search. Images are in memory when an extraction begins (it is timed on 256 of
+them), and searches give nothing up early but for the last."""
 TINY = """\
 Five images of each class are drawn from the training images, and the others tell the accuracy: means of three draws.
 Class means choose their view and layer weights by cross-validation on the drawn images."""
@@ -173,48 +174,46 @@ def _no_help(found: dict[str, Records]) -> list[str]:
     ]
     for part, key, title in RIVALS:
         for backbone, records in found.items():
-            measured = {task: record[part] for task, record in records.items() if part in record}
-            if len(measured) == len(TASKS):
-                bullets.append(f"- {backbone}, {title}: {_beside_the_first(_compared(measured, key))}.")
+            measured = _having(records, part)
+            if measured:
+                told = _beside_the_first(_compared(measured, key))
+                bullets.append(f"- {backbone}, {title} ({len(measured)} tasks): {told}.")
     return bullets
+
+
+def _having(records: Records, part: str) -> dict[str, list[Row]]:
+    """The tables of the tasks that have a part."""
+    return {task: record[part] for task, record in records.items() if part in record}
 
 
 def _more(found: dict[str, Records]) -> list[str]:
     """Sections of the backbones that have been measured more: what pieces cost, and classes of five images."""
     sections = []
     for backbone, records in found.items():
-        if all("cost" in record for record in records.values()):
-            sections += [f"## {backbone}: what each piece costs", COST, _markdown(_costs(records))]
-        if all("tiny" in record for record in records.values()):
-            sections += [f"## {backbone}: five images a class", TINY, _markdown(_tiny(records))]
+        costs, tiny = _having(records, "cost"), _having(records, "tiny")
+        if costs:
+            sections += [f"## {backbone}: what each piece costs", COST, _markdown(_costs(costs))]
+        if tiny:
+            sections += [f"## {backbone}: five images a class", TINY, _markdown(_tiny(tiny))]
     return sections
 
 
-def _costs(records: Records) -> Table:
-    """Median seconds over the tasks; of an extraction and of a search what each piece adds."""
-    table, before = [["", "seconds", "added"]], 0.0
-    for i, row in enumerate(next(iter(records.values()))["cost"]):
-        seconds = float(np.median([record["cost"][i]["seconds"] for record in records.values()]))
-        added = f"{seconds - before:+.1f}" if row["piece"].startswith("+") else ""
-        table.append([row["piece"], f"{seconds:.1f}", added])
-        before = seconds
-    return table
+def _costs(tables: dict[str, list[Row]]) -> Table:
+    """Seconds, task by task."""
+    pieces = [row["piece"] for row in next(iter(tables.values()))]
+    seconds = [[rows[i]["seconds"] for rows in tables.values()] for i in range(len(pieces))]
+    return [["", *tables], *(_line(piece, each, mean=False) for piece, each in zip(pieces, seconds, strict=True))]
 
 
-def _tiny(records: Records) -> Table:
+def _tiny(tables: dict[str, list[Row]]) -> Table:
     """Means over the draws, task by task."""
-    names = dict.fromkeys(row["way"] for row in next(iter(records.values()))["tiny"])
-    lines = [
-        _line(
-            name,
-            [
-                100 * np.mean([row["accuracy"] for row in record["tiny"] if row["way"] == name])
-                for record in records.values()
-            ],
-        )
-        for name in names
-    ]
-    return [["", *records, "mean"], *lines]
+    ways = dict.fromkeys(row["way"] for row in next(iter(tables.values())))
+    return [["", *tables, "mean"], *(_line(way, [_drawn(rows, way) for rows in tables.values()]) for way in ways)]
+
+
+def _drawn(rows: list[Row], way: str) -> float:
+    """The mean accuracy of a way over the draws, per cent."""
+    return 100 * float(np.mean([row["accuracy"] for row in rows if row["way"] == way]))
 
 
 def _beside_the_first(table: Table) -> str:
@@ -277,7 +276,7 @@ def _tables(records: Records) -> list[tuple[str, Table]]:
         ("small heads", [header, *small]),
     ]
     for part, key, title in (*RIVALS, SINGLE):
-        measured = {task: record[part] for task, record in records.items() if part in record}
+        measured = _having(records, part)
         if measured:
             found.append((title, _compared(measured, key)))
     return found

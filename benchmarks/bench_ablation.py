@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks import (
     ablation_page,
+    bench_few_images,
     bench_paper,
     codes,
     kernels,
@@ -37,8 +38,14 @@ from benchmarks import (
 from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 from head2toe.whole_files import write_text
 
-SINGLE = ("location", "orientation", "nuclei_count", "signdigits")  # tasks that measure the statistics one by one
-MORE = ("kernels", "selections", "weightings", "codes", "moments", "tiny", "cost")  # with the embedded backbone
+MORE = ("kernels", "selections", "weightings", "codes")  # with the embedded backbone
+SINGLE = ("location", "orientation", "nuclei_count", "signdigits")
+SOME = {  # with the embedded backbone on some tasks alone: they take their time
+    "single": SINGLE,
+    "moments": SINGLE,
+    "tiny": bench_few_images.CHOSEN,
+    "cost": bench_paper.COSTED,
+}
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)
 
 
@@ -47,7 +54,7 @@ def parts(cell: str) -> set[str]:
     task, backbone = cell.split("--")
     if backbone != "embedded":
         return {"damped", "plain"}
-    return {"damped", "plain", *MORE, *(("single",) if task in SINGLE else ())}
+    return {"damped", "plain", *MORE, *(part for part, tasks in SOME.items() if task in tasks)}
 
 
 def run_cell(cell: str) -> None:

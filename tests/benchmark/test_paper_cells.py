@@ -36,6 +36,7 @@ def test_a_cell_runs_what_its_record_lacks_and_keeps_the_rest(folder: Path) -> N
     found = records.read(f"paper/{CELL}")
     assert list(found) == ["linear"] and found["linear"]["accuracy"] > 0.5
     assert found["linear"]["backbone"] == "embedded-64" and found["linear"]["n_test"] == 10
+    assert found["linear"]["dtype"] == bench_paper.DTYPE
     earlier = {"finetune": {"accuracy": 0.25}, "scratch": {"accuracy": 0.5}}
     records.write(f"paper/{CELL}", earlier)
     bench_paper.run_cell(CELL, ("linear", "finetune", "scratch"))
@@ -47,11 +48,14 @@ def test_a_cell_runs_what_its_record_lacks_and_keeps_the_rest(folder: Path) -> N
     assert (folder / f"{CELL}.json").stat().st_mtime_ns == stamp
 
 
-def test_what_started_from_an_older_head_goes_with_it(folder: Path) -> None:
+def test_what_started_from_an_older_head_goes_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = costed("head2toe", 1, 1, 1)
+    monkeypatch.setattr("head2toe.benchmark.compare.compare", lambda *given, **options: [made])
     records.write(f"paper/{CELL}", {"head2toe-ft": {"accuracy": 0.5}, "scratch": {"accuracy": 0.5}})
     bench_paper.run_cell(CELL, ("head2toe",))
     found = records.read(f"paper/{CELL}")
-    assert set(found) == {"head2toe", "scratch"} and found["head2toe"]["dtype"] == bench_paper.DTYPE
+    assert set(found) == {"head2toe", "scratch"}
+    assert found["head2toe"] == {**made.to_dict(), "backbone": "embedded-64"}
 
 
 def test_a_cell_that_fails_is_raised_by_the_pool() -> None:

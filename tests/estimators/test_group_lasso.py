@@ -171,12 +171,13 @@ def test_one_class_is_refused(digits):
 def test_the_code_of_the_how_to_page_runs(capsys):
     page = Path(__file__).resolve().parents[2] / "docs" / "how-to-group-lasso.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), names)
     printed = capsys.readouterr().out
     assert "of 64 features, accuracy 0.9" in printed
+    assert "the best tenth: columns [" in printed
     assert "[64, 10]" in printed
 
 
