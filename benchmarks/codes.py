@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.kernels import STRENGTHS, held_out_logits, selector_of
+from benchmarks.kernels import STRENGTHS, held_out_logits, rows_of, selector_of
 
 FRACTIONS = (0.03, 1.0)
 SOFTENED = (1e-3, 1e-4, 1e-5)  # ridge strengths of logistic heads
@@ -34,8 +34,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
                 for head, strength, logits in heads(gram, fold, labels, selector.targets, smooth=smooth):
                     right = (logits.argmax(dim=1) == labels[fold.held_out]).double().mean()
                     found[head, view, fraction, strength].append(float(right))
-    names = ("head", "view", "fraction", "strength")
-    return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
+    return rows_of(found, "head")
 
 
 def heads(

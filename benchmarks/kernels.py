@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,12 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
                 for name, kernel in kernels(gram, fold.train).items():
                     for strength, accuracy in accuracies(kernel, fold, labels, selector.targets).items():
                         found[name, view, fraction, strength].append(accuracy)
-    names = ("kernel", "view", "fraction", "strength")
+    return rows_of(found, "kernel")
+
+
+def rows_of(found: Mapping[tuple, list[float]], kind: str) -> list[dict[str, Any]]:
+    """A row a (kind, view, fraction, strength), with its accuracy over the folds."""
+    names = (kind, "view", "fraction", "strength")
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.kernels import STRENGTHS, accuracies, held_out_logits, selector_of
+from benchmarks.kernels import STRENGTHS, accuracies, held_out_logits, rows_of, selector_of
 
 FRACTIONS = (0.01, 0.03)
 PARTS = 5
@@ -36,8 +36,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any, channel: np.ndarray) -> li
                 if way == "as it is":
                     for strength, accuracy in _averaged(gram, fold, labels, selector.targets).items():
                         found["as it is, five folds' heads averaged", view, fraction, strength].append(accuracy)
-    names = ("way", "view", "fraction", "strength")
-    return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
+    return rows_of(found, "way")
 
 
 def ways(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.kernels import accuracies, selector_of
+from benchmarks.kernels import accuracies, rows_of, selector_of
 
 FRACTIONS = (0.03, 1.0)
 STEPS, RATE = 25, 0.2  # of Adam, on the logarithms of the weights and of the strength
@@ -31,8 +31,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
                     gram = selector.gram(view, ranking, fraction).double()
                     for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
                         found[name, view, fraction, strength].append(accuracy)
-    names = ("weights", "view", "fraction", "strength")
-    return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
+    return rows_of(found, "weights")
 
 
 def rankings(selector: Any, view: str, train: np.ndarray) -> dict[str, Any]:
