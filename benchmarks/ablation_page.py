@@ -141,7 +141,7 @@ def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
     sections += ["## Means over the tasks", _markdown(_means(whole, ADDED)), _markdown(_means(whole, TAKEN, lost=True))]
     if chosen:
         sections += ["## Heads averaged into one", AVERAGED, _markdown(_averaged(chosen))]
-    sections += ["## What did not help", "\n".join(_no_help(whole))]
+    sections += ["## What did not help, or cost more than it gave", "\n".join(_no_help(whole))]
     sections += _more(whole)
     for backbone, records in found.items():
         for title, cells in _tables(records):
