@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,42 +39,52 @@ def run(task, names, **options):
     return {one.method: one for one in compare(task, tiny_network(5), names, **options)}
 
 
+@pytest.fixture
+def classified(monkeypatch):
+    """timm's test network has its classifier `fc`; a module of one's own names none."""
+    _name_classifiers(monkeypatch)
+
+
+def _name_classifiers(monkeypatch):
+    from head2toe import backbones
+
+    load = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: replace(load(*a, **k), classifier="fc"))
+
+
 @pytest.fixture(scope="module")
-def frozen(task):
-    return run(task, FROZEN)
+def found(task):
+    """All methods, run once."""
+    with pytest.MonkeyPatch.context() as patch:
+        _name_classifiers(patch)
+        return run(task, (*FROZEN, *TRAINED))
 
 
 @pytest.mark.parametrize("name", FROZEN)
-def test_methods_on_rows_beat_chance(frozen, name):
-    one = frozen[name]
+def test_methods_on_rows_beat_chance(found, name):
+    one = found[name]
     assert one.accuracy > 0.5 and one.balanced_accuracy > 0.5 and 0.5 < one.cv_accuracy <= 1
-    assert one.train_seconds > 0 and one.extract_seconds == frozen["linear"].extract_seconds > 0
+    assert one.train_seconds > 0 and one.extract_seconds == found["linear"].extract_seconds > 0
     assert one.train_flops > N * 1e5 and one.stored_bytes > 100
     assert one.n_train == N and one.n_test == 60 and one.classes == 3 and not one.estimated
     assert "validation" in one.choice
 
 
-def test_outcomes_survive_json(frozen):
-    for one in frozen.values():
+def test_outcomes_survive_json(found):
+    for one in found.values():
         assert Outcome.from_dict(json.loads(json.dumps(one.to_dict(), allow_nan=False))) == one
 
 
-def test_stored_bytes_follow_what_is_kept(frozen):
+def test_stored_bytes_follow_what_is_kept(found):
     for name in ("linear", "all-l2", "head2toe-equal"):
-        kept = frozen[name].choice["features"]
+        kept = found[name].choice["features"]
         numbers = kept * 3 + 3 + 3 * kept  # coefficients, intercepts; column number, mean and scale
-        assert 0 < frozen[name].stored_bytes - 4 * numbers < 1000  # the file's own description
-    assert frozen["all-gl"].stored_bytes < frozen["all-l2"].stored_bytes
+        assert 0 < found[name].stored_bytes - 4 * numbers < 1000  # the file's own description
+    assert found["all-gl"].stored_bytes < found["all-l2"].stored_bytes
 
 
-def test_networks_are_trained(task, monkeypatch):
-    # timm's test network has its classifier `fc`; a module of one's own names none.
-    from head2toe import backbones
-
-    load = backbones.load
-    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
-    found = run(task, ("linear", *TRAINED))
-    assert list(found) == [name for name in METHODS if name in {"linear", "head2toe", *TRAINED}]
+def test_networks_are_trained(found):
+    assert list(found) == [name for name in METHODS if name in {*FROZEN, *TRAINED}]
     for name in ("head2toe-ft", "head2toe-ft+", "finetune"):
         assert found[name].accuracy > 0.45, name
     assert found["scratch"].accuracy is not None and found["scratch"].train_flops == found["finetune"].train_flops
@@ -90,12 +101,10 @@ def test_networks_are_trained(task, monkeypatch):
     assert plus.choice[plus.choice["method"]] == max(plus.choice["head2toe"], plus.choice["head2toe-ft"])
 
 
+@pytest.mark.usefixtures("classified")
 def test_the_official_schedule_has_steps_and_batches_of_its_own(task, monkeypatch):
-    from head2toe import backbones
     from head2toe.benchmark.methods import networks
 
-    load = backbones.load
-    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
     monkeypatch.setattr(networks, "FINETUNING_STEPS", 6)
     found = run(task, ("finetune", "finetune-official"), steps=12)
     official, short = found["finetune-official"], found["finetune"]
@@ -105,16 +114,13 @@ def test_the_official_schedule_has_steps_and_batches_of_its_own(task, monkeypatc
     assert official.device == short.device and (official.device == "cpu" or torch.cuda.is_available())
 
 
-def test_lora_trains_few_weights(task, monkeypatch):
+@pytest.mark.usefixtures("classified")
+def test_lora_trains_few_weights(task):
     pytest.importorskip("peft")
-    from head2toe import backbones
-
-    load = backbones.load
-    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
-    found = run(task, ("lora", "finetune-cost"), steps=60, augment=True)
-    assert found["lora"].choice["augmented"]
-    assert found["lora"].accuracy > 0.45
-    assert found["lora"].stored_bytes < found["finetune-cost"].stored_bytes
+    lora, cost = run(task, ("lora", "finetune-cost"), steps=60, augment=True).values()
+    assert lora.choice["augmented"]
+    assert lora.accuracy > 0.45
+    assert lora.stored_bytes < cost.stored_bytes
 
 
 def test_several_seeds_share_one_extraction_and_differ_in_their_folds(task):
@@ -261,17 +267,9 @@ def test_costs_are_compared_with_the_reference():
     assert cost_rows(found[:1])[0]["seconds_times"] is None
 
 
-def _with_classifier(backbone):
-    from dataclasses import replace
-
-    return replace(backbone, classifier="fc")
-
-
-def test_progress_of_a_training_is_told_ten_times(task, monkeypatch):
-    from head2toe import backbones
-
-    load, told = backbones.load, []
-    monkeypatch.setattr(backbones, "load", lambda *a, **k: _with_classifier(load(*a, **k)))
+@pytest.mark.usefixtures("classified")
+def test_progress_of_a_training_is_told_ten_times(task):
+    told = []
     run(task, ("finetune",), steps=20, progress=lambda done, total, text: told.append((done, total, text)))
     steps = [(done, total) for done, total, text in told if text.startswith("steps of")]
     assert steps == [(6 * i, 60) for i in range(1, 11)]

@@ -86,7 +86,14 @@ def test_kept_features_are_counted_whatever_view_was_chosen() -> None:
     task = embedded_task("digits")
     for parameters in ({"target_sizes": ()}, {"statistics": ()}):
         probe = Head2ToeClassifier(
-            "embedded", preprocessing=preprocessing, layers="blocks.[01]*", cache=False, fractions=(0.1,), **parameters
+            "embedded",
+            preprocessing=preprocessing,
+            layers="blocks.[01]*",
+            cache=False,
+            cv=2,
+            fractions=(0.1,),
+            strengths=(0.01,),
+            **parameters,
         ).fit(task.train_images[:60], task.train_labels[:60])
         kept = kept_features(probe, preprocessing)
         assert sum(row["kept"] for row in kept) == len(probe.probe_.head_.indices)

@@ -219,7 +219,7 @@ def test_classes_of_one_sample_are_learned_where_they_are_allowed() -> None:
     X = (centres[y] + rng.normal(size=(len(y), 12))).astype(np.float32)
     with pytest.raises(ClassTooSmallError, match="only one sample of class"):
         FeatureProbe().fit(X, y)
-    probe = FeatureProbe(min_class_size=1).fit(X, y)
+    probe = FeatureProbe(min_class_size=1, **QUICK).fit(X, y)
     assert list(probe.classes_) == [0, 1, 2, 3, 4]
     assert np.isfinite(probe.predict_proba(X)).all()
     assert probe.score(X, y) > 0.9
