@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,14 @@ def test_demo(run, monkeypatch, tmp_path):
     done = run("demo", "--out", tmp_path, "--no-progress")
     assert "Head2Toe" in done.out and "50.0 ± 10.0" in done.out and "report.html" in done.out and done.err == []
     assert calls == [tmp_path, tmp_path]
+
+
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}])
+def test_threads_that_wait_fall_asleep_soon_unless_the_user_says_how(own):
+    code = "import os, head2toe.cli as c; c.main(['--version']); print(os.environ.get('GOMP_SPINCOUNT'))"
+    free = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run([sys.executable, "-c", code], env=free | own, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ("1000" if not own else own.get("GOMP_SPINCOUNT", "None"))
 
 
 def test_a_single_image(run, probe, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from head2toe.cli.vtab import vtab
 from head2toe.errors import Head2ToeError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+SPINS = "1000"  # of a thread that waits; by default as many as take milliseconds
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -66,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C.
     """
+    _wait_asleep()
     with _notes_on_standard_error(), _any_name_on_standard_output():
         return _run(arguments)
 
@@ -87,6 +90,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}", 2)
     except click.Abort:
         return _complain("interrupted", INTERRUPTED)
+
+
+def _wait_asleep() -> None:
+    """Let threads that wait for one another fall asleep soon, unless the user has said how they are to wait.
+
+    They spin for milliseconds otherwise, which costs a machine that is busy with something else most of its speed
+    (`benchmarks/bench_busy.py`; where nothing else runs it costs a little). OpenMP reads this when PyTorch is imported.
+    """
+    if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 @contextmanager
