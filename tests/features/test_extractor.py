@@ -114,6 +114,21 @@ def test_bfloat16_is_close(timm_backbone, pictures):
     assert next(backbone.module.parameters()).dtype == torch.float32
 
 
+@pytest.mark.parametrize(("half", "images"), [(10.0, [2]), (20.0, [2, 8])])
+def test_a_format_that_is_far_slower_is_tried_on_few_images_alone(small, monkeypatch, half, images):
+    from head2toe.features import dtype
+
+    seen = []
+
+    def speeds(runners, batch, seconds):
+        seen.append(len(batch))
+        return {"float32": 40.0, "bfloat16": half}
+
+    monkeypatch.setattr(dtype, "_speeds", speeds)
+    assert dtype._race(small)[0] == "float32"
+    assert seen == images
+
+
 def test_auto_decides_by_a_trial_and_says_so(small, pictures):
     result = extract(small, pictures(3), _plan(small), device="cpu", progress=False)
     assert result.dtype in ("float32", "bfloat16")
