@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.kernels import STRENGTHS, held_out_logits, rows_of, selector_of
+from benchmarks.kernels import STRENGTHS, Tried, cross_validated, held_out_logits
 
 FRACTIONS = (0.03, 1.0)
 SOFTENED = (1e-3, 1e-4, 1e-5)  # ridge strengths of logistic heads
@@ -21,20 +20,18 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     Codes take the classes in the order of their labels. Logistic heads are fitted on the whole view of statistics.
     """
-    from head2toe.probes.folds import stratified_folds
+    labels = torch.from_numpy(y)
 
-    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
-    found = defaultdict(list)
-    for fold in stratified_folds(y, 5, repeats=1, random_state=0):
-        for view in columns.candidate_views():
-            ranking = selector.rank(view, "learned", fold.train)
-            for fraction in FRACTIONS:
-                gram = selector.gram(view, ranking, fraction).double()
-                smooth = view == "statistics" and fraction == 1
-                for head, strength, logits in heads(gram, fold, labels, selector.targets, smooth=smooth):
-                    right = (logits.argmax(dim=1) == labels[fold.held_out]).double().mean()
-                    found[head, view, fraction, strength].append(float(right))
-    return rows_of(found, "head")
+    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
+        ranking = selector.rank(view, "learned", fold.train)
+        for fraction in FRACTIONS:
+            gram = selector.gram(view, ranking, fraction).double()
+            smooth = view == "statistics" and fraction == 1
+            for head, strength, logits in heads(gram, fold, labels, selector.targets, smooth=smooth):
+                right = (logits.argmax(dim=1) == labels[fold.held_out]).double().mean()
+                yield head, fraction, strength, float(right)
+
+    return cross_validated(X, y, columns, "head", tried)
 
 
 def heads(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 WIDTHS = (0.3, 1.0, 3.0)  # of the RBF kernel: times the mean squared distance, inverted
 QUADRATIC = (0.3, 1.0)  # how much of the squared kernel is added to the kernel
 
+Tried = tuple[str, float, float, float]  # name, fraction, strength, held-out accuracy
+
 
 def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     """Cross-validated accuracy of a discriminant on each kernel: a row a kernel, view, fraction and strength.
@@ -21,23 +23,33 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     The features are ranked with learned layer weights in each fold, as in the search, and keep their weights in the
     kernel; so the first kernel is that of the probe itself.
     """
+    labels = torch.from_numpy(y)
+
+    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
+        ranking = selector.rank(view, "learned", fold.train)
+        for fraction in FRACTIONS:
+            gram = selector.gram(view, ranking, fraction).double()
+            for name, kernel in kernels(gram, fold.train).items():
+                for strength, accuracy in accuracies(kernel, fold, labels, selector.targets).items():
+                    yield name, fraction, strength, accuracy
+
+    return cross_validated(X, y, columns, "kernel", tried)
+
+
+def cross_validated(
+    X: np.ndarray, y: np.ndarray, columns: Any, kind: str, tried: Callable[[Any, str, Any], Iterable[Tried]]
+) -> list[dict[str, Any]]:
+    """A row a name (under the key `kind`), view, fraction and strength, with its accuracy over five folds.
+
+    `tried` gives what a selector, a view and a fold come to.
+    """
     from head2toe.probes.folds import stratified_folds
 
-    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
-    found = defaultdict(list)
+    selector, found = selector_of(X, y, columns), defaultdict(list)
     for fold in stratified_folds(y, 5, repeats=1, random_state=0):
         for view in columns.candidate_views():
-            ranking = selector.rank(view, "learned", fold.train)
-            for fraction in FRACTIONS:
-                gram = selector.gram(view, ranking, fraction).double()
-                for name, kernel in kernels(gram, fold.train).items():
-                    for strength, accuracy in accuracies(kernel, fold, labels, selector.targets).items():
-                        found[name, view, fraction, strength].append(accuracy)
-    return rows_of(found, "kernel")
-
-
-def rows_of(found: Mapping[tuple, list[float]], kind: str) -> list[dict[str, Any]]:
-    """A row a (kind, view, fraction, strength), with its accuracy over the folds."""
+            for name, fraction, strength, accuracy in tried(selector, view, fold):
+                found[name, view, fraction, strength].append(accuracy)
     names = (kind, "view", "fraction", "strength")
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.kernels import STRENGTHS, accuracies, held_out_logits, rows_of, selector_of
+from benchmarks.kernels import STRENGTHS, Tried, accuracies, cross_validated, held_out_logits
 
 FRACTIONS = (0.01, 0.03)
 PARTS = 5
@@ -22,21 +21,19 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any, channel: np.ndarray) -> li
     `channel` (d,) numbers the channel each column comes from. All ways start from learned layer weights and see the
     training rows of a fold alone.
     """
-    from head2toe.probes.folds import stratified_folds
+    labels = torch.from_numpy(y)
 
-    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
-    found = defaultdict(list)
-    for fold in stratified_folds(y, PARTS, repeats=1, random_state=0):
-        for view in columns.candidate_views():
-            indices = columns.indices(view)
-            for fraction, way, kept, importance in ways(selector, view, y, fold.train, channel[indices]):
-                gram = selector.rows.gram(indices[kept], importance[kept]).double()
-                for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
-                    found[way, view, fraction, strength].append(accuracy)
-                if way == "as it is":
-                    for strength, accuracy in _averaged(gram, fold, labels, selector.targets).items():
-                        found["as it is, five folds' heads averaged", view, fraction, strength].append(accuracy)
-    return rows_of(found, "way")
+    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
+        indices = columns.indices(view)
+        for fraction, way, kept, importance in ways(selector, view, y, fold.train, channel[indices]):
+            gram = selector.rows.gram(indices[kept], importance[kept]).double()
+            for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+                yield way, fraction, strength, accuracy
+            if way == "as it is":
+                for strength, accuracy in _averaged(gram, fold, labels, selector.targets).items():
+                    yield "as it is, five folds' heads averaged", fraction, strength, accuracy
+
+    return cross_validated(X, y, columns, "way", tried)
 
 
 def ways(

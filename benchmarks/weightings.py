@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.kernels import accuracies, rows_of, selector_of
+from benchmarks.kernels import Tried, accuracies, cross_validated
 
 FRACTIONS = (0.03, 1.0)
 STEPS, RATE = 25, 0.2  # of Adam, on the logarithms of the weights and of the strength
@@ -20,18 +20,16 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     Weights are learned on the training rows of a fold alone.
     """
-    from head2toe.probes.folds import stratified_folds
+    labels = torch.from_numpy(y)
 
-    labels, selector = torch.from_numpy(y), selector_of(X, y, columns)
-    found = defaultdict(list)
-    for fold in stratified_folds(y, 5, repeats=1, random_state=0):
-        for view in columns.candidate_views():
-            for name, ranking in rankings(selector, view, fold.train).items():
-                for fraction in FRACTIONS:
-                    gram = selector.gram(view, ranking, fraction).double()
-                    for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
-                        found[name, view, fraction, strength].append(accuracy)
-    return rows_of(found, "weights")
+    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
+        for name, ranking in rankings(selector, view, fold.train).items():
+            for fraction in FRACTIONS:
+                gram = selector.gram(view, ranking, fraction).double()
+                for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+                    yield name, fraction, strength, accuracy
+
+    return cross_validated(X, y, columns, "weights", tried)
 
 
 def rankings(selector: Any, view: str, train: np.ndarray) -> dict[str, Any]:

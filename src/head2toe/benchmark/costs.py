@@ -28,7 +28,7 @@ class Spent:
 class _Counter(TorchDispatchMode):
     """Counts with the formulas of `torch.utils.flop_counter`, and those of the decompositions that it lacks.
 
-    `FlopCounterMode` itself takes several times as long an operation, which would spoil the times measured beside. For
+    `FlopCounterMode` itself takes longer an operation, which would spoil the times measured beside. For
     the same reason it rests while an optimiser with a closure runs (L-BFGS, thousands of small operations): every
     evaluation of the closure counts as its first.
     """
