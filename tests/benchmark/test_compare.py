@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
+from head2toe import backbones
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import Outcome, compare
@@ -17,7 +18,7 @@ from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.benchmark.tables import accuracy_rows, cost_rows
 from head2toe.errors import ClassTooSmallError, ParameterError
-from head2toe.features import LabelledImages, Layer, as_images
+from head2toe.features import LabelledImages, Layer, Plan, as_images, layers
 
 N = 210  # from 200 on, the search makes one round of folds instead of three
 FROZEN = ("linear", "knn", "last4", "all-l2", "all-l1", "all-gl", "head2toe-equal", "head2toe", "head2toe-reference")
@@ -46,8 +47,6 @@ def classified(monkeypatch):
 
 
 def _name_classifiers(monkeypatch):
-    from head2toe import backbones
-
     load = backbones.load
     monkeypatch.setattr(backbones, "load", lambda *a, **k: replace(load(*a, **k), classifier="fc"))
 
@@ -68,6 +67,18 @@ def test_methods_on_rows_beat_chance(found, name):
     assert one.train_flops > N * 1e5 and one.stored_bytes > 100
     assert one.n_train == N and one.n_test == 60 and one.classes == 3 and not one.estimated
     assert "validation" in one.choice
+
+
+def test_the_official_grid_is_extrapolated_in_proportion_to_the_features(found):
+    """Two rates, two lambdas, five folds, 500 and 5000 steps; at 512, 8192 and 24576 numbers a layer."""
+    choice = found["head2toe-reference"].choice
+    backbone = backbones.load(tiny_network(5), preprocessing=PREPROCESSING)
+    sizes = (16, 512, 8192, 24576)
+    plan = Plan.build(layers(backbone), sizes)
+    measured, *official = (len(plan.columns(str(size))) for size in sizes)
+    a_feature = 2 * 2 * 5 * 5500 * choice["step_seconds"] / measured
+    assert choice["official_smallest_size_seconds_estimated"] == pytest.approx(a_feature * official[0])
+    assert choice["official_grid_seconds_estimated"] == pytest.approx(a_feature * sum(official))
 
 
 def test_outcomes_survive_json(found):
@@ -193,8 +204,6 @@ def test_every_class_is_in_the_training_part_of_the_split(task):
 
 
 def test_rows_hold_the_last_blocks_and_standardised_views(task):
-    from head2toe import backbones
-
     backbone = backbones.load(tiny_network(), preprocessing=PREPROCESSING)
     with extracted(backbone, task.train.images, progress=False, dtype="float32") as rows:
         assert rows.X.shape == (N, rows.plan.d)

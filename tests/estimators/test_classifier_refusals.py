@@ -15,6 +15,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
+from head2toe.estimators import training_set
 from head2toe.estimators.head_size import check_head_size
 
 
@@ -63,6 +64,15 @@ def test_weights_that_leave_one_class_are_refused_before_the_network_is_loaded(d
     images, labels = data
     with pytest.raises(OneClassError):
         Head2ToeClassifier("timm/resnet18").fit(images, labels, np.asarray(labels) == "left")
+
+
+@pytest.mark.parametrize(("many", "said"), [(28, True), (29, False)])
+def test_many_images_are_warned_of_before_the_network_is_loaded(many, said, data, no_loading, monkeypatch, caplog):
+    """An image of weight zero does not count."""
+    monkeypatch.setattr(training_set, "MANY", many)
+    with pytest.raises(AssertionError, match="a backbone was loaded"):
+        Head2ToeClassifier("embedded").fit(*data, sample_weight=np.arange(30) > 0)
+    assert ("29 images: the time of the search grows with the cube" in caplog.text) is said
 
 
 def test_a_cache_that_cannot_be_written_is_said_plainly(local_dir, data, tmp_path):

@@ -17,6 +17,8 @@ from head2toe.features.chained import Chained
 
 log = logging.getLogger(__name__)
 
+MANY = 4000  # images; the search works in matrices with a row and a column an image
+
 
 @dataclass(frozen=True)
 class Readable:
@@ -85,6 +87,13 @@ class TrainingSet:
             raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
         counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
         Target.of(target.classes[target.y[counting]]).check(folds)
+        if counting.sum() > MANY:
+            log.warning(
+                "%d images: the time of the search grows with the cube of their number, and its memory with the "
+                "square; draw some %d of them at random if that is too long",
+                counting.sum(),
+                MANY // 2,
+            )
         everything = pictures if unlabelled is None else Chained(pictures, inputs(unlabelled))
         return TrainingSet(everything, target.classes[target.y], weight)
 
