@@ -92,6 +92,34 @@ def test_a_normed_cube_is_told_by_wider_images(own, channels):
     assert first.shape == (channels, channels, channels) and not first.channels_last
 
 
+@pytest.mark.parametrize("place", ["before pooling", "before its activation", "after pooling"])
+def test_a_convolution_may_be_the_classifier(own, pictures, place):
+    classifier = nn.Conv2d(8, 4, 1)
+    order = {
+        "before pooling": [classifier, nn.AdaptiveAvgPool2d(1)],
+        "before its activation": [classifier, nn.ReLU(), nn.AdaptiveAvgPool2d(1)],
+        "after pooling": [nn.AdaptiveAvgPool2d(1), classifier],
+    }[place]
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 1), nn.ReLU())
+    backbone = own(nn.Sequential(body, *order, nn.Flatten()))
+    found = layers(backbone)
+    (penultimate,) = (layer for layer in found if layer.penultimate)
+    assert penultimate.name == f"{order.index(classifier) + 1}:input"
+    plan = Plan.build(found, (8,))
+    rows = extract(backbone, pictures(3), plan, **QUIET).rows[:, plan.columns("linear")]
+    images = backbone.preprocessing.batch([backbone.preprocessing.image(pictures(3)[i]) for i in range(3)])
+    with torch.no_grad():
+        expected = body(images).mean((2, 3))
+    torch.testing.assert_close(torch.from_numpy(rows), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_that_does_not_make_the_output_is_no_classifier(own):
+    network = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    (penultimate,) = (layer for layer in layers(own(network)) if layer.penultimate)
+    assert penultimate.name == "output"
+
+
 @dataclass
 class Outcome:
     logits: Tensor

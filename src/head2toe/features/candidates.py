@@ -63,7 +63,16 @@ def _told(module: nn.Module, classifier: str | None) -> Wanted:
             taps[name, "output"] = "any"
         elif _POOL.search(type(child).__name__):
             taps[name, "output"] = "vector"
+    pointwise = [name for name, child in module.named_modules() if is_pointwise(child)]
+    if classifier is None and pointwise:
+        taps[pointwise[-1], "input"] = "linear"
     return taps
+
+
+def is_pointwise(module: nn.Module) -> bool:
+    """Whether a module is a convolution that makes each place's outputs from that place alone, as a classifier may."""
+    plain = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+    return plain and module.stride == (1, 1) and module.padding == (0, 0)
 
 
 def _holds_blocks(module: nn.Module) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError, one_line
 from head2toe.features.axes import Key, Shape, described, is_open
-from head2toe.features.candidates import Wanted, candidates
+from head2toe.features.candidates import Wanted, candidates, is_pointwise
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch, takes_sequences
@@ -262,16 +262,18 @@ def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | 
     """Find the classifier's input.
 
     Without a named classifier it is the input of the last `Linear` that makes the network's output (a vector) from a
-    vector, be it through an increasing function such as softmax or tanh; one whose very numbers the output holds, or a
-    usual function of them, before one whose order it has, which two numbers may have by chance. Where none does, the
-    network has no classifier and its output is the features.
+    vector, or of the last 1 x 1 convolution if it does, from a vector or as the mean over places; be it through an
+    increasing function such as softmax or tanh; one whose very numbers the output holds, or a usual function of them,
+    before one whose order it has, which two numbers may have by chance. Where none does, the network has no classifier
+    and its output is the features.
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
     if not inputs:
         return output
     if backbone.classifier is None:
-        makers = [one for one in reversed(inputs) if one.layer.kind == "vector" and _makes(one, output)]
+        able = [one for one in inputs if one.layer.kind == "vector" or _is_convolved(backbone.module, one.layer)]
+        makers = [one for one in reversed(able) if _makes(one, output)]
         return next((one for one in makers if _tells(one, output)), next(iter(makers), output))
     entry, vector = inputs[-1], inputs[-1].layer.kind == "vector"
     # A head that pools by attention reads tokens, and neither their mean nor the first makes its output.
@@ -284,11 +286,19 @@ def _made(module: nn.Module, layer: Layer, values: Tensor) -> tuple[Tensor, ...]
     if layer.module == "":
         return (values.clone(),) if layer.kind == "vector" else ()
     child = module.get_submodule(layer.module)
-    if layer.where != "input" or not isinstance(child, nn.Linear):
+    if layer.where != "input" or not (isinstance(child, nn.Linear) or is_pointwise(child)):
         return ()
     places = values.unsqueeze(1) if layer.kind == "vector" else values.flatten(1, -2)
+    weight: Tensor = child.weight.flatten(1)
     # Not through the module, whose hooks are watching.
-    return tuple(F.linear(pooled, child.weight, child.bias) for pooled in (places.mean(1), places[:, 0]))
+    if is_pointwise(child):
+        everywhere = F.linear(places, weight, child.bias)
+        return everywhere.mean(1), everywhere.relu().mean(1)  # the latter as in SqueezeNet
+    return tuple(F.linear(pooled, weight, child.bias) for pooled in (places.mean(1), places[:, 0]))
+
+
+def _is_convolved(module: nn.Module, layer: Layer) -> bool:
+    return is_pointwise(module.get_submodule(layer.module))
 
 
 def _makes(entry: _Sighting, output: _Sighting | None) -> bool:
