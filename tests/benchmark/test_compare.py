@@ -11,9 +11,11 @@ import torch
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
+from head2toe.baselines import FineTuned
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import Outcome, compare
+from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.benchmark.tables import accuracy_rows, cost_rows
@@ -110,6 +112,14 @@ def test_networks_are_trained(found):
     plus = found["head2toe-ft+"]
     assert plus.accuracy == found[plus.choice["method"]].accuracy
     assert plus.choice[plus.choice["method"]] == max(plus.choice["head2toe"], plus.choice["head2toe-ft"])
+
+
+def test_the_cost_of_fine_tuning_is_that_of_its_steps_alone(found, classified):
+    """500 steps of 128 images, each as many FLOPs as one of two images takes by itself."""
+    network = FineTuned(tiny_network(5), preprocessing=PREPROCESSING).untrained(3).train()
+    with counted() as spent:
+        network(torch.zeros(2, 3, 32, 32)).sum().backward()
+    assert found["finetune-cost"].train_flops == spent.total // 2 * 500 * 128
 
 
 @pytest.mark.usefixtures("classified")

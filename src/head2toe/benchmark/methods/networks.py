@@ -108,15 +108,16 @@ def finetune_cost(cell: Cell) -> Fitted:
     count = min(_MEASURED_BATCH, len(cell.y))
     first = [cell.task.train[i] for i in range(count)]
     pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
-    schedule = Schedule(_MEASURED_STEPS, 0.01, count, cell.seed)
-    train(network, pixels.x, y, pixels.batch, replace(schedule, steps=1), lambda step: None)  # the first is slower
-    start = time.perf_counter()
+    schedule = Schedule(1 + _MEASURED_STEPS, 0.01, count, cell.seed)
+    after: list[tuple[float, int]] = []  # each step; what comes before the first ends is no part of a step
     with counted() as spent:
-        train(network, pixels.x, y, pixels.batch, schedule, lambda step: None)
-    seconds = time.perf_counter() - start
+        train(
+            network, pixels.x, y, pixels.batch, schedule, lambda step: after.append((time.perf_counter(), spent.total))
+        )
+    seconds, flops = (last - first for first, last in zip(after[0], after[-1], strict=True))
     share = FINETUNING_STEPS * FINETUNING_BATCH / (_MEASURED_STEPS * count)
     return Fitted(
-        flops=round(spent.total * share),
+        flops=round(flops * share),
         stored=dict(network.state_dict()),
         choice={
             "steps": FINETUNING_STEPS,
