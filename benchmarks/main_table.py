@@ -23,9 +23,8 @@ specialized (brainmri, kinds of tumour; rsscn7, aerial scenes) and structured (n
 microscope's crop; location and orientation of dSprites). `{bench_paper.SMALL}` is the embedded backbone on images of
 {bench_paper.PIXELS} pixels, for methods that train the network. `head2toe` is this package's search, `head2toe-equal`
 the same with the paper's candidates alone, `head2toe-reference` the published recipe on a smaller grid. A mean stands
-where all its tasks have been measured by a method. Where methods of a backbone were measured on different machines, as those of
-`{bench_paper.SMALL}`, its seconds are not those of one of them. How often test images were looked at stands in [a list of
-it](test-images.md).
+where all its tasks have been measured by a method. Where methods of a backbone were measured on different machines, its
+seconds are not those of one of them. How often test images were looked at is told in [a list](test-images.md).
 """
 
 DIFFERS = f"""\

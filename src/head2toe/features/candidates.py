@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from torch import nn
 
@@ -63,13 +64,13 @@ def _told(module: nn.Module, classifier: str | None) -> Wanted:
             taps[name, "output"] = "any"
         elif _POOL.search(type(child).__name__):
             taps[name, "output"] = "vector"
-    pointwise = [name for name, child in module.named_modules() if is_pointwise(child)]
-    if classifier is None and pointwise:
-        taps[pointwise[-1], "input"] = "linear"
+    weighing = [name for name, child in module.named_modules() if _is_leaf(child) and _parameters(child)]
+    if classifier is None and weighing and is_pointwise(module.get_submodule(weighing[-1])):
+        taps[weighing[-1], "input"] = "linear"
     return taps
 
 
-def is_pointwise(module: nn.Module) -> bool:
+def is_pointwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether a module is a convolution that makes each place's outputs from that place alone, as a classifier may."""
     plain = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
     return plain and module.stride == (1, 1) and module.padding == (0, 0)

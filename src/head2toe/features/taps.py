@@ -262,10 +262,10 @@ def _penultimate(sightings: list[_Sighting], backbone: Backbone) -> _Sighting | 
     """Find the classifier's input.
 
     Without a named classifier it is the input of the last `Linear` that makes the network's output (a vector) from a
-    vector, or of the last 1 x 1 convolution if it does, from a vector or as the mean over places; be it through an
-    increasing function such as softmax or tanh; one whose very numbers the output holds, or a usual function of them,
-    before one whose order it has, which two numbers may have by chance. Where none does, the network has no classifier
-    and its output is the features.
+    vector, or of a 1 x 1 convolution, the last layer with parameters, if it does so from a vector or as the mean over
+    places; be it through an increasing function such as softmax or tanh; one whose very numbers the output holds, or a
+    usual function of them, before one whose order it has, which two numbers may have by chance. Where none does, the
+    network has no classifier and its output is the features.
     """
     inputs = [sighting for sighting in sightings if sighting.layer.where == "input"]
     output = sightings[-1] if sightings and sightings[-1].layer.module == "" else None
@@ -286,15 +286,16 @@ def _made(module: nn.Module, layer: Layer, values: Tensor) -> tuple[Tensor, ...]
     if layer.module == "":
         return (values.clone(),) if layer.kind == "vector" else ()
     child = module.get_submodule(layer.module)
-    if layer.where != "input" or not (isinstance(child, nn.Linear) or is_pointwise(child)):
+    if layer.where != "input":
         return ()
     places = values.unsqueeze(1) if layer.kind == "vector" else values.flatten(1, -2)
-    weight: Tensor = child.weight.flatten(1)
     # Not through the module, whose hooks are watching.
     if is_pointwise(child):
-        everywhere = F.linear(places, weight, child.bias)
+        everywhere = F.linear(places, child.weight.flatten(1), child.bias)
         return everywhere.mean(1), everywhere.relu().mean(1)  # the latter as in SqueezeNet
-    return tuple(F.linear(pooled, weight, child.bias) for pooled in (places.mean(1), places[:, 0]))
+    if isinstance(child, nn.Linear):
+        return tuple(F.linear(pooled, child.weight, child.bias) for pooled in (places.mean(1), places[:, 0]))
+    return ()
 
 
 def _is_convolved(module: nn.Module, layer: Layer) -> bool:
