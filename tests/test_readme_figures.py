@@ -115,3 +115,9 @@ def test_how_the_search_grows() -> None:
         f"(102 classes, 1000 images), {spent['50000, 2']:.0f} for two classes and {spent['50000, 102']:.0f} for 102 "
         "(50,000 features)"
     ) in " ".join(page.split())
+    ratios = {name: row["search_over_extraction"] for name, row in records.read("search").items()}
+    ours, papers = ([ratio for name, ratio in ratios.items() if name.endswith(end)] for end in ("default", "8192"))
+    assert (
+        f"with the default columns it took {min(ours):.2f} to {max(ours):.2f} of the time, with the paper's target "
+        f"sizes 512, 2048 and 8192 {min(papers):.2f} to {max(papers):.2f} ("
+    ) in " ".join(page.split())
