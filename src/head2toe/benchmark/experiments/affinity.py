@@ -49,11 +49,9 @@ def measure(laboratory: Laboratory) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Gain against affinity, a point a task."""
     figure, (ax,) = style.axes(6.5, 4.4)
-    outline = style.white_outline()  # the dashed line would run through the names
     for i, row in enumerate(rows):
-        ax.scatter(row["affinity"], row["gain"], s=55, color=style.COLOURS[i % 10], marker=style.MARKERS[i % 10])
-        place = (row["affinity"], row["gain"])
-        ax.annotate(row["task"], place, (6, 5), textcoords="offset points", fontsize=9, path_effects=outline)
+        look = {"color": style.COLOURS[i % 10], "marker": style.MARKERS[i % 10]}
+        ax.scatter(row["affinity"], row["gain"], s=55, label=row["task"], **look)
     slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
     ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
     ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
@@ -62,7 +60,7 @@ def draw(rows: Rows) -> Figure:
     ax.set_xlabel("domain affinity: linear probe minus training from scratch (points)")
     ax.set_ylabel("gain of Head2Toe over the linear probe (points)")
     ax.set_title(f"Images of {rows[0]['image_size']} pixels")
-    ax.legend()
+    style.legend_beside(ax)
     return figure
 
 

@@ -119,13 +119,6 @@ def legend_beside(ax: Axes, **options: Any) -> None:
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, **options)
 
 
-def white_outline() -> list[Any]:
-    """Path effects that keep text readable where a line runs through it."""
-    from matplotlib import patheffects
-
-    return [patheffects.withStroke(linewidth=3, foreground="white")]
-
-
 def plain_log(ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None) -> None:
     """A logarithmic x axis with the measured values as its ticks."""
     from matplotlib.ticker import NullLocator
