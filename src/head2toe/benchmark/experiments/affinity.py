@@ -50,8 +50,8 @@ def draw(rows: Rows) -> Figure:
     """Gain against affinity, a point a task."""
     figure, (ax,) = style.axes(6.5, 4.4)
     for i, row in enumerate(rows):
-        look = {"color": style.COLOURS[i % 10], "marker": style.MARKERS[i % 10]}
-        ax.scatter(row["affinity"], row["gain"], s=55, label=row["task"], **look)
+        place, colour = (row["affinity"], row["gain"]), style.COLOURS[i % 10]
+        ax.scatter(*place, s=55, color=colour, marker=style.MARKERS[i % 10], label=row["task"])
     slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
     ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
     ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
