@@ -109,12 +109,14 @@ def finetune_cost(cell: Cell) -> Fitted:
     first = [cell.task.train[i] for i in range(count)]
     pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
     schedule = Schedule(1 + _MEASURED_STEPS, 0.01, count, cell.seed)
-    after: list[tuple[float, int]] = []  # each step; what comes before the first ends is no part of a step
+    ends: list[tuple[float, int]] = []  # of the steps; the first is slower, and pays for what is done once
     with counted() as spent:
-        train(
-            network, pixels.x, y, pixels.batch, schedule, lambda step: after.append((time.perf_counter(), spent.total))
-        )
-    seconds, flops = (last - first for first, last in zip(after[0], after[-1], strict=True))
+
+        def told(_: int) -> None:
+            ends.append((time.perf_counter(), spent.total))
+
+        train(network, pixels.x, y, pixels.batch, schedule, told)
+    seconds, flops = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
     share = FINETUNING_STEPS * FINETUNING_BATCH / (_MEASURED_STEPS * count)
     return Fitted(
         flops=round(flops * share),
