@@ -75,6 +75,17 @@ def test_a_head_size_reaches_the_classifier(fit, folder, tmp_path):
     assert wrong.code == 2 and "head_size is 0" in wrong.err[-1]
 
 
+def test_the_search_can_be_told_how_long_it_may_take(fit, folder, tmp_path):
+    hasty = fit(folder, tmp_path / "hasty", "--search-seconds", "1e-9")
+    assert hasty.code == 0
+    probe = Head2ToeClassifier.load(tmp_path / "hasty")
+    assert probe.search_seconds == 1e-9
+    tried = {(row["view"], row["layer_weights"]) for row in probe.search_table_ if row["view"] != "linear"}
+    assert tried == {("statistics", "learned")}
+    wrong = fit(folder, tmp_path / "other", "--search-seconds", "0")
+    assert wrong.code == 2 and "search_seconds is 0" in wrong.err[-1]
+
+
 def test_options_reach_the_classifier(fit, folder, tmp_path):
     fit(
         folder,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from head2toe.probes.race import MOST_WAYS, going_on
+from head2toe.probes.race import MOST_WAYS, going_on, most_ways
 from head2toe.probes.settings import Features
 
 WAYS = [(view, way) for view in "abc" for way in ("equal", "learned")]
@@ -27,7 +27,7 @@ def near_and_far() -> dict[Features, float]:
 
 def judge(found: dict[Features, np.ndarray], patience: float = 2.0, turns: int = 1) -> set[Features]:
     images = len(next(iter(found.values())))
-    return going_on(found, np.full(images, 1 / images), patience, turns, images)
+    return going_on(found, np.full(images, 1 / images), patience, most_ways(patience, turns), images)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3, 15])

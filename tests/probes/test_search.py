@@ -295,3 +295,30 @@ def test_more_penultimate_features_than_a_head_may_have_are_for_the_linear_probe
     )
     found = search(X, y, Columns.plain(60, [(0, 60)]), settings=replace(QUICK, most_features=5))
     assert {row["head"] for row in found.table if row["features"] > 5} == {"logistic"}
+
+
+def test_where_time_runs_out_one_way_and_the_linear_probe_are_judged_by_all_folds() -> None:
+    X, y = rows()
+    hasty = search(X, y, columns(), settings=replace(QUICK, seconds=1e-9))
+    screened = [row for row in hasty.table if row["view"] != LINEAR_VIEW]
+    assert {row["layer_weights"] for row in screened} == {"learned"}
+    assert max(row["folds"] for row in screened) == QUICK.folds
+    assert all(row["head"] != "logistic" for row in screened)
+    assert any(row["view"] == LINEAR_VIEW and row["head"] == "logistic" for row in hasty.table)
+    assert hasty.cv_accuracy > hasty.linear_cv_accuracy + 0.2
+
+
+def test_a_limit_that_is_not_reached_changes_nothing_but_the_order(found) -> None:
+    X, y = rows()
+    patient = search(X, y, columns(), settings=replace(QUICK, seconds=1e9))
+    keys = [{tuple(row.values()) for row in one.table} for one in (patient, found)]
+    assert keys[0] == keys[1]
+    assert patient.choice == found.choice
+    torch.testing.assert_close(patient.head.coef, found.head.coef)
+
+
+def test_of_several_repeats_too_no_more_is_tried_than_there_is_time_for() -> None:
+    X, y = rows()
+    hasty = search(X, y, columns(), settings=replace(QUICK, repeats=2, patience=math.inf, seconds=1e-9))
+    screened = {(row["layer_weights"], row["folds"]) for row in hasty.table if row["view"] != LINEAR_VIEW}
+    assert screened == {("learned", 2 * QUICK.folds)}

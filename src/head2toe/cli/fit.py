@@ -51,6 +51,12 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
     metavar="SHARE",
     help="How large the head may be, as a share of the network's bytes without its classifier; inf: any size.",
 )
+@click.option(
+    "--search-seconds",
+    type=float,
+    metavar="SECONDS",
+    help="Let the search try less, so that it takes about this long; the network's pass is not counted.",
+)
 @click.option("--cv", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of cross-validation.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the folds.")
 @click.option("--overwrite", is_flag=True, help="Replace a probe that is there already.")
@@ -74,6 +80,7 @@ def fit(
     class_weight: str | None,
     budget: float | None,
     head_size: float,
+    search_seconds: float | None,
     cv: int,
     seed: int,
     overwrite: bool,
@@ -110,6 +117,7 @@ def fit(
         statistics=statistics,
         class_weight=class_weight,
         head_size=None if math.isinf(head_size) else head_size,
+        search_seconds=search_seconds,
         cv=cv,
         random_state=seed,
         cache=not no_cache,

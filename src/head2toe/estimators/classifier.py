@@ -43,7 +43,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics.
     statistics : sequence of str
         Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass); the paper takes none.
-    fractions, strengths, layer_weights, cv, class_weight, random_state
+    fractions, strengths, layer_weights, search_seconds, cv, class_weight, random_state
         See `FeatureProbe`.
     head_size : float or None
         How large the head may be: its stored bytes as a share of the backbone's without its classifier, though
@@ -110,6 +110,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         strengths: Sequence[float] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
         head_size: float | None = HEAD_SIZE,
+        search_seconds: float | None = None,
         cv: int = 5,
         class_weight: Mapping[Any, float] | str | None = None,
         weights: str | PathLike[str] | None = None,
@@ -133,6 +134,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.strengths = strengths
         self.layer_weights = layer_weights
         self.head_size = head_size
+        self.search_seconds = search_seconds
         self.cv = cv
         self.class_weight = class_weight
         self.weights = weights
@@ -335,6 +337,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             most_features=most,
             strengths=self.strengths,
             layer_weights=self.layer_weights,
+            search_seconds=self.search_seconds,
             cv=self.cv,
             class_weight=self.class_weight,
             random_state=self.random_state,

@@ -66,6 +66,10 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     most_heads : int
         Around the best head others are gathered while that lowers the held-out log loss, and averaged with it into one
         linear head: so many at most, repeats counted. 1: the best head stays alone.
+    search_seconds : float, optional
+        What the search may take, about: it tries less where time runs short, the most promising first, and then the
+        result depends on the machine's speed. One way of describing images, the linear probe and the last fit take
+        what they need. None: no limit.
     engine : "exact" or "reference"
         How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
         for comparison: minutes instead of seconds. It takes no weights, and of the choices above only `views` and
@@ -118,6 +122,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         layer_weights: str | Sequence[str] = ("equal", "learned"),
         heads: str | Sequence[str] = HEADS,
         most_heads: int = MOST_HEADS,
+        search_seconds: float | None = None,
         engine: str = "exact",
         cv: int = 5,
         min_class_size: int = 2,
@@ -133,6 +138,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.layer_weights = layer_weights
         self.heads = heads
         self.most_heads = most_heads
+        self.search_seconds = search_seconds
         self.engine = engine
         self.cv = cv
         self.min_class_size = min_class_size
@@ -255,11 +261,15 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
         if not is_whole(self.most_heads) or self.most_heads < 1:
             raise ParameterError(f"most_heads is {self.most_heads!r}: use a whole number of at least 1")
+        limit = self.search_seconds
+        if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
+            raise ParameterError(f"search_seconds is {limit!r}: use a positive number, or None for no limit")
         return SearchSettings(
             views=views,
             layer_weights=ways,
             heads=heads,
             most_heads=self.most_heads,
+            seconds=limit,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             most_features=self.most_features,
             strengths=None if self.strengths is None else tuple({float(s): None for s in self.strengths}),
@@ -281,6 +291,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             raise ParameterError("the published recipe knows no weights: use engine='exact' with them")
         if self.engine == "reference" and unlabelled is not None:
             raise ParameterError("the published recipe learns from labelled rows alone: use engine='exact'")
+        if self.engine == "reference" and self.search_seconds is not None:
+            raise ParameterError("the published recipe takes the time it takes: use engine='exact' with search_seconds")
         return self.engine == "reference"
 
     def _weighted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from head2toe.probes.paired import behind
@@ -10,8 +12,13 @@ from head2toe.probes.settings import Features
 MOST_WAYS = (4, 3, 2)  # pairs of a view and a way of weighing layers that go on after one turn, two, and more
 
 
+def most_ways(patience: float, turns: int) -> float:
+    """How many ways go on after so many looks; all of them where nothing is given up."""
+    return math.inf if math.isinf(patience) else MOST_WAYS[min(turns, len(MOST_WAYS)) - 1]
+
+
 def going_on(
-    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, turns: int, images: float
+    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, most: float, images: float
 ) -> set[Features]:
     """The features that stay in the race, those of the best few ways among them alone.
 
@@ -23,21 +30,22 @@ def going_on(
         Weights of these rows; they sum to one.
     patience : float
         What is further behind the best than so many standard errors of the paired difference leaves. Infinite: nothing
-        does, and all ways go on.
-    turns : int
-        How many looks there have been, this one among them.
+        does.
+    most : float
+        How many ways may go on, one at least; infinite: all.
     images : float
         `paired.effective_images` among the rows.
     """
-    if not hits or np.isinf(patience):
-        return set(hits)
+    if not hits:
+        return set()
     right = np.stack(list(hits.values()))
     accuracy = right @ share
     gap, spread = behind(right, right[accuracy.argmax()], share, images)
-    near = {one: accuracy[i] for i, one in enumerate(hits) if gap[i] <= patience * spread[i]}
+    endless = math.isinf(patience)
+    near = {one: accuracy[i] for i, one in enumerate(hits) if endless or gap[i] <= patience * spread[i]}
     best: dict[tuple[str, str], float] = {}
     for features, reached in near.items():
         way = features.view, features.layer_weights
         best[way] = max(best.get(way, 0.0), reached)
-    ways = sorted(best, key=lambda way: (-best[way], way))[: MOST_WAYS[min(turns, len(MOST_WAYS)) - 1]]
+    ways = sorted(best, key=lambda way: (-best[way], way))[: max(1, int(min(most, len(best))))]
     return {features for features in near if (features.view, features.layer_weights) in ways}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.bank import GramBank
+from head2toe.probes.clock import Clock
 from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.folds import Fold, stratified_folds
@@ -18,7 +19,7 @@ from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.memory import trim
 from head2toe.probes.paired import effective_images
-from head2toe.probes.race import going_on
+from head2toe.probes.race import going_on, most_ways
 from head2toe.probes.ranking import top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.self_training import Student, sample
@@ -27,6 +28,7 @@ from head2toe.probes.settings import (
     DISCRIMINANT,
     DISTILLED,
     FRACTIONS,
+    LEARNED,
     LINEAR,
     LOGISTIC,
     RIDGE,
@@ -107,6 +109,7 @@ class _Search:
         unlabelled: np.ndarray | None,
         progress: Progress | None,
     ) -> None:
+        self.clock = Clock(settings.seconds)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.rows = Standardised(X, weight, columns.spans())
         numbers = torch.from_numpy(np.asarray(y, np.int64))
@@ -140,19 +143,29 @@ class _Search:
 
     def _screen(self) -> None:
         """Judge every view, way of weighing layers and fraction by the heads in closed form."""
-        views = self.settings.views or self.columns.candidate_views()
-        ways = [(view, way) for view in views for way in self.settings.layer_weights]
+        ways = self._ways()
         for f, fold in enumerate(self.folds):
             if self._fits(LINEAR):
                 penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
                 self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
+            later = len(self.folds) - f - 1
             for v, (view, way) in enumerate(ways):
-                self._try_fractions(view, way, self._ranking(Features(view, way, 1.0), f), fold)
-                trim()
+                if v and self.clock.passes_left() < 1 + later:  # one way must pass the later folds too
+                    ways = ways[:v]
+                    break
+                with self.clock.screening():
+                    self._try_fractions(view, way, self._ranking(Features(view, way, 1.0), f), fold)
+                    trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
             if (f + 1) % self.turn == 0:
                 ways = self._going_on(ways, self.folds[: f + 1])
+
+    def _ways(self) -> list[tuple[str, str]]:
+        """The pairs of a view and a way of weighing layers; where time may run out, the most promising first."""
+        views = self.settings.views or self.columns.candidate_views()
+        ways = [(view, way) for view in views for way in self.settings.layer_weights]
+        return sorted(ways[::-1], key=lambda pair: pair[1] != LEARNED) if self.clock.limited else ways
 
     def _going_on(self, ways: list[tuple[str, str]], judges: tuple[Fold, ...]) -> list[tuple[str, str]]:
         """The ways of which some features stay in the race; all others are given up."""
@@ -160,8 +173,9 @@ class _Search:
         weight = self.labels.weight.numpy()[rows]
         share = weight / weight.sum()
         hits = self.standings.hits()
-        turns = len(judges) // self.turn
-        left = going_on(hits, share, self.settings.patience, turns, effective_images(rows, share))
+        patience, later = self.settings.patience, len(self.folds) - len(judges)
+        most = min(most_ways(patience, len(judges) // self.turn), self.clock.passes_left() / max(1, later))
+        left = going_on(hits, share, patience, most, effective_images(rows, share))
         self.given_up |= hits.keys() - left
         return [way for way in ways if any((one.view, one.layer_weights) == way for one in left)]
 
@@ -202,15 +216,21 @@ class _Search:
         """For the linear probe and the best few features, add the evidence of heads that are too slow for all."""
         finalists = [LINEAR, *self.standings.finalists(FINALISTS)]
         for j, features in enumerate(finalists):
-            if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
-                for f, fold in enumerate(self.folds):
-                    self._try_logistic(features, f, fold)
-            if self.joined is not None and j <= TAUGHT and self._fits(features):
-                teacher = self._teacher(features)
-                for f, fold in enumerate(self.folds):
-                    self._try_unlabelled(features, self.joined, f, fold, teacher)
+            if j and not self.clock.time_for_heads():
+                break
+            with self.clock.judging():
+                self._judge_finalist(features, taught=j <= TAUGHT)
             trim()
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
+
+    def _judge_finalist(self, features: Features, *, taught: bool) -> None:
+        if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
+            for f, fold in enumerate(self.folds):
+                self._try_logistic(features, f, fold)
+        if self.joined is not None and taught and self._fits(features):
+            teacher = self._teacher(features)
+            for f, fold in enumerate(self.folds):
+                self._try_unlabelled(features, self.joined, f, fold, teacher)
 
     def _try_logistic(self, features: Features, number: int, fold: Fold) -> None:
         gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)

@@ -43,6 +43,10 @@ class SearchSettings:
     patience : float
         After each fold (each repetition of cross-validation, where there are several) what is more standard errors
         than this behind the best is given up, see `race.going_on`; infinite: nothing is.
+    seconds : float or None
+        What the search may take, about, see `clock.Clock`: fewer views and ways of weighing pass all folds, the best
+        first, and fewer features get a logistic head. One way, the linear probe and the last fit take what they need.
+        None: there is no limit, and the result does not depend on the machine's speed.
     folds, repeats : int
         Cross-validation. None: three repeats for fewer than 200 images, else one.
     random_state : int
@@ -56,6 +60,7 @@ class SearchSettings:
     heads: tuple[str, ...] = HEADS
     most_heads: int = MOST_HEADS
     patience: float = 1.5
+    seconds: float | None = None
     folds: int = 5
     repeats: int | None = None
     random_state: int = 0
