@@ -165,7 +165,9 @@ class _Search:
         """The pairs of a view and a way of weighing layers; where time may run out, the most promising first."""
         views = self.settings.views or self.columns.candidate_views()
         ways = [(view, way) for view in views for way in self.settings.layer_weights]
-        return sorted(ways[::-1], key=lambda pair: pair[1] != LEARNED) if self.clock.limited else ways
+        if self.clock.limited:
+            ways.sort(key=lambda pair: (pair[1] != LEARNED, -views.index(pair[0])))
+        return ways
 
     def _going_on(self, ways: list[tuple[str, str]], judges: tuple[Fold, ...]) -> list[tuple[str, str]]:
         """The ways of which some features stay in the race; all others are given up."""
