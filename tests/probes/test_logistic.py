@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from head2toe.probes.logistic import KernelLogistic
@@ -51,3 +53,33 @@ def test_gradient_vanishes() -> None:
     loss = torch.nn.functional.cross_entropy(X @ coef + solution.intercept, y) + strength / 2 * coef.square().sum()
     (gradient,) = torch.autograd.grad(loss, coef)
     assert gradient.abs().max() < 1e-5
+
+
+def _optimum(X: np.ndarray, y: np.ndarray, classes: int, strength: float) -> float:
+    """The least objective, in float64, by scipy."""
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights, intercept = flat[:-classes].reshape(-1, classes), flat[-classes:]
+        log_p = log_softmax(X @ weights + intercept, axis=1)
+        error = (np.exp(log_p) - np.eye(classes)[y]) / len(y)
+        gradient = np.concatenate([(X.T @ error + strength * weights).ravel(), error.sum(axis=0)])
+        return -log_p[np.arange(len(y)), y].mean() + strength / 2 * (weights**2).sum(), gradient
+
+    options = {"maxiter": 5000, "maxfun": 10_000, "ftol": 1e-13, "gtol": 1e-10, "maxcor": 30}
+    return minimize(objective, np.zeros((X.shape[1] + 1) * classes), jac=True, method="L-BFGS-B", options=options).fun
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+def test_a_path_stays_near_the_optimum(classes: int) -> None:
+    """Few classes and many, from heads that hardly learn to those that are certain of all rows."""
+    rng = np.random.default_rng(2)
+    y = np.arange(160) % classes
+    X = (rng.normal(size=(classes, 90))[y] + 2 * rng.normal(size=(160, 90))) / np.sqrt(5 * 90)
+    kernel = torch.from_numpy(X @ X.T)
+    path = KernelLogistic(kernel, torch.from_numpy(y), classes, torch.ones(160, dtype=torch.float64))
+    for strength in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+        solution = path.solve(strength)
+        logits = kernel @ solution.alpha + solution.intercept
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
+        ours = float(loss + strength / 2 * (solution.alpha * (kernel @ solution.alpha)).sum())
+        assert ours == pytest.approx(_optimum(X, y, classes, strength), rel=1e-2)

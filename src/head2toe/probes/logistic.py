@@ -8,15 +8,17 @@ from head2toe.probes.kernels import widened
 from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
-CURVATURE = 0.5  # Boehning (1992): the Hessian of the softmax cross-entropy is at most half the identity
+LEAST_CURVATURE = 1e-6  # of samples that are all but certain
 
 
 class KernelLogistic:
     """minimise ``mean_i v_i CE(f(z_i) + b, y_i) + strength / 2 ||f||^2`` along a path of strengths.
 
     With the kernel ``K = U S U'`` the problem is a ridge problem on the m x r matrix ``U S^(1/2)``, whose columns are
-    orthogonal. Boehning's bound on the Hessian is diagonal there, ``S / 2m + strength``, so that after dividing by its
-    root L-BFGS starts well conditioned whatever the spectrum; each strength starts from the solution before.
+    orthogonal. Were all samples as curved as the mean of them, h, the Hessian would be diagonal there,
+    ``h S / m + strength``: divided by its root, L-BFGS starts well conditioned whatever the spectrum. Each strength
+    starts from the solution before, and with h there. (Boehning's bound of 1992, h = 1/2, is far from it where classes
+    are many or samples certain.)
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ class KernelLogistic:
         tolerance : float
             Stops when no entry of the preconditioned gradient is larger.
         """
-        root = (CURVATURE * self.values / self.m + strength).rsqrt().float()[:, None]
+        root = (self._curvature() * self.values / self.m + strength).rsqrt().float()[:, None]
         scaled, penalty = self.scores * root.T, strength * root.square()
         coef, intercept = self.coef / root, self.intercept.clone()
         rows, residual = torch.arange(self.m), torch.zeros(self.m, coef.shape[1])
@@ -87,3 +89,9 @@ class KernelLogistic:
         self.intercept = intercept.detach() - intercept.detach().mean()
         alpha = self.vectors @ (self.coef[:, : self.classes].double() / self.values.sqrt()[:, None])
         return DualSolution(alpha, self.intercept.double())
+
+    def _curvature(self) -> float:
+        """Mean nonzero eigenvalue of the samples' Hessians, the loss as a function of the logits, where we are."""
+        proba = ((self.scores @ self.coef)[:, : self.classes] + self.intercept).softmax(dim=1)
+        mean = float(self.weight @ (1 - proba.square().sum(dim=1))) / (self.classes - 1)
+        return max(LEAST_CURVATURE, mean)
