@@ -322,3 +322,20 @@ def test_of_several_repeats_too_no_more_is_tried_than_there_is_time_for() -> Non
     hasty = search(X, y, columns(), settings=replace(QUICK, repeats=2, patience=math.inf, seconds=1e-9))
     screened = {(row["layer_weights"], row["folds"]) for row in hasty.table if row["view"] != LINEAR_VIEW}
     assert screened == {("learned", 2 * QUICK.folds)}
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_where_time_runs_out_the_best_way_goes_on(monkeypatch: pytest.MonkeyPatch, repeats: int) -> None:
+    """By the accuracy of the folds so far, also within a repeat; the clock is turned by hand, a second a look."""
+    now = iter(range(100_000))
+    monkeypatch.setattr("head2toe.probes.clock.time.monotonic", lambda: float(next(now)))
+    X, y = rows()
+    blocks = (Block("a", "mean", 0, 40), Block("b", "mean", 40, 100), Block("last", "identity", 100, D))
+    described = Columns(blocks, {"knows": (0,), "noise": (1,), "more noise": (1, 2), LINEAR_VIEW: (2,)})
+    settings = replace(QUICK, folds=4, repeats=repeats, patience=math.inf, seconds=50.0 * repeats)
+    found = search(X, y, described, settings=settings)
+    judged = {(r["view"], r["layer_weights"]): 0 for r in found.table}
+    for row in found.table:
+        judged[row["view"], row["layer_weights"]] = max(judged[row["view"], row["layer_weights"]], row["folds"])
+    assert found.choice["view"] == "knows"
+    assert max(folds for (view, _), folds in judged.items() if "noise" in view) < 4 * repeats

@@ -45,7 +45,6 @@ def going_on(
     near = {one: accuracy[i] for i, one in enumerate(hits) if endless or gap[i] <= patience * spread[i]}
     best: dict[tuple[str, str], float] = {}
     for features, reached in near.items():
-        way = features.view, features.layer_weights
-        best[way] = max(best.get(way, 0.0), reached)
+        best[features.way] = max(best.get(features.way, 0.0), reached)
     ways = sorted(best, key=lambda way: (-best[way], way))[: max(1, int(min(most, len(best))))]
-    return {features for features in near if (features.view, features.layer_weights) in ways}
+    return {features for features in near if features.way in ways}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -158,7 +159,7 @@ class _Search:
                     trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
-            if (f + 1) % self.turn == 0:
+            if (f + 1) % self.turn == 0 or self.clock.limited:
                 ways = self._going_on(ways, self.folds[: f + 1])
 
     def _ways(self) -> list[tuple[str, str]]:
@@ -175,11 +176,15 @@ class _Search:
         weight = self.labels.weight.numpy()[rows]
         share = weight / weight.sum()
         hits = self.standings.hits()
-        patience, later = self.settings.patience, len(self.folds) - len(judges)
-        most = min(most_ways(patience, len(judges) // self.turn), self.clock.passes_left() / max(1, later))
+        looks, early = divmod(len(judges), self.turn)
+        patience = math.inf if early else self.settings.patience  # within a repeat only for want of time
+        later = max(1, len(self.folds) - len(judges))
+        most = min(most_ways(patience, looks), self.clock.passes_left() / later)
         left = going_on(hits, share, patience, most, effective_images(rows, share))
         self.given_up |= hits.keys() - left
-        return [way for way in ways if any((one.view, one.layer_weights) == way for one in left)]
+        best = {way: max((hits[one] @ share for one in left if one.way == way), default=-1.0) for way in ways}
+        ways = [way for way in ways if best[way] >= 0]
+        return sorted(ways, key=lambda way: -best[way]) if self.clock.limited else ways
 
     def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""

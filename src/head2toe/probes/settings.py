@@ -74,6 +74,11 @@ class Features:
     layer_weights: str
     fraction: float
 
+    @property
+    def way(self) -> tuple[str, str]:
+        """The view, and the way of weighing layers."""
+        return self.view, self.layer_weights
+
 
 LINEAR = Features(LINEAR_VIEW, EQUAL, 1.0)
 """What the linear probe reads."""
