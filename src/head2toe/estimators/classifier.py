@@ -366,13 +366,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
 
     def _ready(self, columns: np.ndarray, heads: tuple[str, ...], strict: bool) -> Streaming:
         """The network made ready for these heads; kept for the next call."""
-        dtype = self._dtype()
+        networks, dtype = self._verified_networks(), self._dtype()
         key = (heads, strict, dtype, self.device, self.batch_size, self.verbose)
         ready = getattr(self, "_extractor", None)
         if ready is None or ready[0] != key:
-            extractor = self._verified_networks().extractor(
-                self.plan_, columns, dtype, strict=strict, **self._options()
-            )
+            extractor = networks.extractor(self.plan_, columns, dtype, strict=strict, **self._options())
             self._extractor = ready = (key, extractor)
         return ready[1]
 
@@ -390,9 +388,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         ------
         WeightsMismatchError
         """
-        if getattr(self, "_networks", None) is None:
+        known = getattr(self, "_networks", None)
+        if known is None:
             refuse_missing_modules(self.backbone)
-            networks = self._load_networks()
+        networks = self._load_networks() if known is None else known.now()
+        if networks is not known:
             networks.check(self.backbone_)
-            self._networks = networks
-        return self._networks
+            self._networks, self._extractor = networks, None
+        return networks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class Networks:
     """
 
     parts: tuple[Backbone, ...]
+    _versions: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_versions", _versions(self.parts))
+
+    def now(self) -> Networks:
+        """These networks; others, whose weights are hashed anew, where one was written to since."""
+        unchanged = self._versions == _versions(self.parts)
+        return self if unchanged else Networks(tuple(replace(one) for one in self.parts))
 
     @property
     def single(self) -> Backbone | None:
@@ -112,6 +121,12 @@ class Networks:
         refuse_another_number(len(described), len(self.parts))
         for backbone, written in zip(self.parts, described, strict=True):
             _check_weights(backbone, written)
+
+
+def _versions(parts: Sequence[Backbone]) -> tuple[tuple[int, int], ...]:
+    """Which tensors the networks hold, and how often each was written to."""
+    tensors = (tensor for one in parts for tensor in (*one.module.parameters(), *one.module.buffers()))
+    return tuple((id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)  # noqa: SLF001
 
 
 def refuse_missing_modules(specs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,7 @@ class Extractor:
         self._preprocessing = backbone.preprocessing
         self._stretch = _STRETCH if takes_sequences(backbone) else 1
         self._workers, self._strict, self._show = workers, strict, progress
+        self._alone = threading.Lock()
         self._columns: torch.Tensor | None = None
         parts: dict[str, tuple[Part, ...]] = {}
         if columns is not None:
@@ -174,12 +176,15 @@ class Extractor:
         if not pixels:
             return np.empty((0, self.width), np.float32)
         try:
-            rows = self._network.rows(self._prepared.batch(self._preprocessing.batch(pixels)))
+            batch = self._prepared.batch(self._preprocessing.batch(pixels))
+            with self._alone:  # threads may share this object, as they may share a scikit-learn predictor
+                rows = self._network.rows(batch)
+                rows = rows if self._columns is None else rows[:, self._columns.to(rows.device)]
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(pixels) == 1:
                 raise
         else:
-            return (rows if self._columns is None else rows[:, self._columns.to(rows.device)]).cpu().numpy()
+            return rows.cpu().numpy()
         # Outside the handler: the error holds on to the failed pass's memory.
         half = len(pixels) // 2
         self.batch_size = max(1, min(self.batch_size, half))

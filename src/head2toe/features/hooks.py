@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,12 +96,16 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
 
     Notes
     -----
-    The hooks return None, so the network's output is bit-identical with and without them.
+    The hooks return None, so the network's output is bit-identical with and without them. What another thread runs is
+    not seen: it may be in the same network at the same time.
     """
     calls: Counter[tuple[str, str]] = Counter()
+    watcher = threading.get_ident()
 
     def on_output(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            if threading.get_ident() != watcher:
+                return
             call = calls[name, "output"]
             calls[name, "output"] += 1
             see(name, "output", call, output)
@@ -109,6 +114,8 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
 
     def on_input(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
+            if threading.get_ident() != watcher:
+                return
             call = calls[name, "input"]
             calls[name, "input"] += 1
             see(name, "input", call, args[0] if args else next(iter(kwargs.values()), None))
@@ -116,7 +123,8 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
         return hook
 
     def on_start(_module: nn.Module, _args: Any) -> None:
-        calls.clear()
+        if threading.get_ident() == watcher:
+            calls.clear()
 
     modules = dict(module.named_modules())
     handles = [module.register_forward_pre_hook(on_start)]
@@ -142,6 +150,16 @@ def runs(module: nn.Module, batch: Tensor) -> bool:
 
 
 def run(module: nn.Module, batch: Tensor) -> Any:
-    """Run the network without gradients (not in inference mode: what a network keeps must serve training later)."""
-    with torch.no_grad():
-        return module(batch)
+    """Run the network without gradients (not in inference mode: what a network keeps must serve training later).
+
+    It runs in eval mode, also where its owner has put it back into training mode since it was loaded.
+    """
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        with torch.no_grad():
+            return module(batch)
+    finally:
+        for part in training:
+            part.training = True
