@@ -60,6 +60,13 @@ def test_the_training_images_are_no_test_images_by_another_way(run, backbone, da
     assert done.code == 2 and "training and test images would be the same" in done.err[0]
 
 
+def test_the_only_split_is_not_both_parts_where_it_is_named_once(run, backbone, data, tmp_path):
+    write_folder(tmp_path / "alone" / "train", n=24)
+    only = tmp_path / "alone"
+    done = run("compare", only, "--split", "train", "--test", only, "--backbone", backbone, *QUICK)
+    assert done.code == 2 and "all test images are among the training images" in done.err[0]
+
+
 def test_a_file_that_is_there_stays(run, backbone, data, tmp_path):
     out = tmp_path / "figures.json"
     out.write_text("mine")

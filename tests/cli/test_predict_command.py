@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import sys
@@ -45,7 +46,12 @@ def test_names_of_files_that_are_no_text(run, fit, probe, folder, tmp_path, monk
     with monkeypatch.context() as context:
         context.setattr(sys, "stdout", shown)
         assert main(["predict", str(probe), str(folder)]) == 0
-    assert odd in shown.buffer.getvalue() and shown.errors == "strict"
+        assert odd in shown.buffer.getvalue() and shown.errors == "strict"
+        shown.buffer.truncate(0)
+        shown.buffer.seek(0)
+        assert main(["predict", str(probe), str(folder), "--json"]) == 0
+    names = [one["path"] for one in json.loads(shown.buffer.getvalue().decode("utf-8"))["predictions"]]
+    assert os.fsdecode(odd) in names  # JSON is UTF-8, whatever a name is
 
 
 def test_a_file_of_weights_is_found_from_another_folder_and_after_it_has_moved(

@@ -82,6 +82,16 @@ def test_a_run_resumes_and_its_table_is_printed(run, tmp_path, backbone, own):
     assert there.code == 2 and "choose another file, or --overwrite it" in there.err[0]
 
 
+@pytest.mark.parametrize("change", [{"accuracy": "x"}, {"accuracy": 7}, {"preprocessing": "x"}, {"data": 3}])
+def test_a_cell_that_was_edited_is_told(run, tmp_path, change):
+    cell = {"task": "a", "group": "", "method": "knn", "seed": 0, "accuracy": 0.5, "backbone": "embedded"}
+    place = tmp_path / "cells" / "embedded" / "a" / "knn-seed0.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({**cell, **change}))
+    told = run("vtab", "table", tmp_path / "cells")
+    assert told.code == 2 and f"its {next(iter(change))} cannot be: delete it" in told.err[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -107,7 +107,9 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
     from head2toe.backbones.timm_zoo import load_timm
     from head2toe.backbones.torchvision_zoo import load_torchvision
 
-    family, _, name = str(spec).partition("/")
+    if not isinstance(spec, str):
+        raise UnknownBackboneError(f"a {type(spec).__name__} is no backbone: pass a name or a torch.nn.Module")
+    family, _, name = spec.partition("/")
     if family == "timm" and name:
         return load_timm(name, weights=weights, resize=resize)
     if family == "torchvision" and name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -102,6 +102,10 @@ class Preprocessing:
         if self.resize == "crop":
             object.__setattr__(self, "_crop", self._checkpoint_transform())
 
+    @staticmethod
+    def _in_range(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
+        return all(map(math.isfinite, (*mean, *std))) and min(std) > 0
+
     def _check_numbers(self) -> None:
         """Refuse other than two sides and one or three channels; numbers of NumPy's become Python's."""
         try:
@@ -111,7 +115,7 @@ class Preprocessing:
             raise PreprocessingError("size is (height, width); mean and std are a number a channel") from error
         if len(size) != 2 or min(size) < 1:
             raise PreprocessingError(f"size is {self.size}: use (height, width), in pixels")
-        if len(mean) not in (1, 3) or len(std) != len(mean) or min(std) <= 0:
+        if len(mean) not in (1, 3) or len(std) != len(mean) or not self._in_range(mean, std):
             raise PreprocessingError(
                 f"mean {mean} and std {std}: use three numbers each, or one for grey images, std above 0; for other "
                 "channels give a callable"
@@ -166,7 +170,7 @@ class Preprocessing:
         """The same preprocessing at another input size."""
         from dataclasses import replace
 
-        return replace(self, size=(size, size) if isinstance(size, int) else tuple(size))
+        return replace(self, size=tuple(size) if isinstance(size, Iterable) else (size, size))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object that `from_dict` turns back."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, data_options, images_alone, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, OutputPath, data_options, images_alone, output_options
 from head2toe.cli.output import check_file, emit, table
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.benchmark.compare import Outcome
+    from head2toe.benchmark.tasks import Task
 
 DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 
@@ -44,7 +45,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
 )
 @click.option("--augment", is_flag=True, help="Train networks on random crops and mirror images.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write all figures as JSON.")
+@click.option("--out", type=OutputPath(), metavar="FILE", help="Also write all figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
 def compare(
@@ -86,6 +87,7 @@ def compare(
         read_data(data, split=split, label=label).with_labels(),
         read_data(test or data, split=test_split, label=label).with_labels(),
     )
+    _check_apart(task)
     told = _told if progress else None
     options = {"image_size": image_size, "steps": steps, "augment": augment}
     outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
@@ -103,6 +105,15 @@ def _check_parts(data: Path, split: str | None, test: Path | None, test_split: s
     same = test is not None and test.resolve() == data.resolve()
     if (test is None and split is None) or ((test is None or same) and split == test_split):
         raise ParameterError("training and test images would be the same: name --split and another --test-split")
+
+
+def _check_apart(task: Task) -> None:
+    """Refuse test images that are all training images: a file has one split, whether it is named or not."""
+    from head2toe.errors import ParameterError
+
+    known, asked = ({part.images.identity(i) for i in range(len(part))} for part in (task.train, task.test))
+    if asked <= known:
+        raise ParameterError("all test images are among the training images: name others by --test or --test-split")
 
 
 def _text(outcomes: list[Outcome]) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from head2toe.cli.options import output_options
+from head2toe.cli.options import OutputPath, output_options
 from head2toe.cli.output import emit
 
 
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     default=Path("demo"),
     show_default=True,
     metavar="FOLDER",

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options, running, running_options
+from head2toe.cli.options import (
+    DEFAULT_BACKBONE,
+    OutputPath,
+    images_alone,
+    output_options,
+    running,
+    running_options,
+)
 from head2toe.cli.output import emit, resuming, table, warn_skipped
 
 NAMES = (
@@ -74,9 +81,7 @@ TRAINING = ("affine", "affinity")  # in which a whole network is trained
     metavar="PIXELS",
     help="Side of the images that such a network sees, and what it is compared with.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder for CSV, JSON, SVG, PNG."
-)
+@click.option("--out", type=OutputPath(), required=True, metavar="DIR", help="The folder for CSV, JSON, SVG, PNG.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same experiment.")
 @running_options
 @output_options

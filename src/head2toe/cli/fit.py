@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.cli.options import (
+    OutputPath,
     alone_or_all,
     data_options,
     layer_options,
@@ -29,7 +30,7 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 
 @click.command()
 @data_options
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PROBE", help="The folder to write.")
+@click.option("--out", required=True, type=OutputPath(), metavar="PROBE", help="The folder to write.")
 @several_backbones_option
 @layer_options
 @click.option(
@@ -116,7 +117,7 @@ def fit(
         target_sizes=target_sizes,
         statistics=statistics,
         class_weight=class_weight,
-        head_size=None if math.isinf(head_size) else head_size,
+        head_size=None if head_size == math.inf else head_size,
         search_seconds=search_seconds,
         cv=cv,
         random_state=seed,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from head2toe.cli.options import layer_options, one_backbone_option, output_options
 from head2toe.cli.output import emit, table
@@ -37,7 +38,10 @@ def layers(
     """
     from head2toe import backbones, features
 
-    network = backbones.load(spec or backbone, weights=weights, resize=resize, image_size=image_size)
+    context = click.get_current_context()
+    if spec is not None and context.get_parameter_source("backbone") is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"two backbones, {spec} and {backbone}: name one.", context)
+    network = backbones.load(backbone if spec is None else spec, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
     views = [view for view in plan.views if view != features.LINEAR]
     found = [_described(layer, plan, views) for layer in plan.layers]

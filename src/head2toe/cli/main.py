@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C.
     """
     _wait_asleep()
+    _open_streams()
     with _notes_on_standard_error(), _any_name_on_standard_output():
         return _run(arguments)
 
@@ -90,6 +92,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}", 2)
     except click.Abort:
         return _complain("interrupted", INTERRUPTED)
+
+
+def _open_streams() -> None:
+    """Let what is printed where nothing listens (a stream that was closed) be lost, as other programs do."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _wait_asleep() -> None:

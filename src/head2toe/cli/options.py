@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,17 @@ _SPECIFICATIONS = (
     "embedded, timm/NAME, timm/hf-hub:ORG/REPO, timm/local-dir:FOLDER, hf/ORG/REPO, torchvision/NAME; "
     "hf-text/ORG/REPO for text, hf-audio/ORG/REPO for recordings."
 )
+
+
+class OutputPath(click.Path):
+    """Where to write; a leading ~ is the home folder, which the shell does not replace after `--out=`."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, with the home folder in it."""
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - Path's raises where there is none
 
 
 def unlabelled_data_options(command: Command) -> Command:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
     from head2toe.features import Skipped
 
 _MOST_SHOWN = 20
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result: one JSON object, or the text for people."""
-    click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text)
+    click.echo(_json(result) if as_json else text)
+
+
+def _json(result: dict[str, Any]) -> str:
+    """One line of JSON; bytes of file names that are no text stand as escapes, so that the line is UTF-8."""
+    line = json.dumps(result, ensure_ascii=False, allow_nan=False)
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def table(rows: Sequence[Sequence[Any]], *, right: Iterable[int] = ()) -> str:

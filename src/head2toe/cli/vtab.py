@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, images_alone, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, OutputPath, images_alone, output_options
 from head2toe.cli.output import check_file, emit, resuming, table
 from head2toe.errors import Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
@@ -82,7 +82,7 @@ def list_tasks(
     "--test-limit", type=click.IntRange(min=1), metavar="N", help="At most N test images; no VTAB figure then."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="One JSON file a cell.")
+@click.option("--out", required=True, type=OutputPath(), metavar="DIR", help="One JSON file a cell.")
 @output_options
 def run_tasks(
     data: Path | None,

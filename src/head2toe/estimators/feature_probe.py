@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -24,6 +25,7 @@ from head2toe.estimators.checks import (
     listed,
     seed_of,
 )
+from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
@@ -262,7 +264,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         if not is_whole(self.most_heads) or self.most_heads < 1:
             raise ParameterError(f"most_heads is {self.most_heads!r}: use a whole number of at least 1")
         limit = self.search_seconds
-        if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
+        if limit is not None and not (is_number(limit) and 0 < limit <= sys.float_info.max):
             raise ParameterError(f"search_seconds is {limit!r}: use a positive number, or None for no limit")
         return SearchSettings(
             views=views,
@@ -327,7 +329,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         # scikit-learn has no types, and the checker reads its defaults as such.
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
             found: Any = validate_data(
-                self, cast("Any", X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
+                self, on_host(X), *cast("Any", y), dtype=np.float32, ensure_all_finite=False, reset=bool(y)
             )
         arrays = list(found) if y else [found]
         check_finite(arrays[0])

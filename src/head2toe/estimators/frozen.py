@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Integral
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
@@ -85,9 +88,11 @@ class FrozenNetworkEstimator(BaseEstimator):
         return networks.lay_out(self.layers, sizes, statistics, budget)
 
     def _cache(self) -> features.Cache | None:
-        if self.cache is False or self.cache is None:
-            return None
-        return features.Cache() if self.cache is True else features.Cache(self.cache)
+        if self.cache is None or isinstance(self.cache, bool | np.bool_):
+            return features.Cache() if self.cache else None
+        if not isinstance(self.cache, str | PathLike):
+            raise ParameterError(f"cache is {self.cache!r}: use True, False or the path of a folder")
+        return features.Cache(Path(self.cache))
 
     def _options(self) -> dict[str, Any]:
         """Options of the extraction loop."""
@@ -98,7 +103,7 @@ def _several(name: str, value: Any, kind: type, wanted: str) -> tuple[Any, ...]:
     """One or several values of a kind, none where the value is None, as a tuple."""
     if isinstance(value, kind):
         return (value,)
-    if value is not None and not isinstance(value, Iterable):
+    if value is not None and (isinstance(value, str | bytes) or not isinstance(value, Iterable)):
         raise ParameterError(f"{name} is {value!r}: use {wanted}")
     return () if value is None else tuple(value)
 

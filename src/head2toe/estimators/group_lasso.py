@@ -22,6 +22,7 @@ from head2toe.estimators.labels import Target, as_labels, row_weights, sample_we
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
 Rows = np.ndarray | torch.Tensor
+_ROUNDINGS = 8  # rounded products add up to more than one rounding error
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -73,7 +74,7 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
 
     def _data(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
-        if self.dtype not in _DTYPES:
+        if self.dtype not in list(_DTYPES):  # a list looks at values that cannot be hashed too
             raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
         if not is_whole(self.max_iter) or self.max_iter < 1:
             raise ParameterError(f"max_iter is {self.max_iter!r}: use a whole number of at least 1")
@@ -121,7 +122,7 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
         precision = np.finfo(np.float32 if self.dtype == "float32" or "32" in str(data.X.dtype) else np.float64).eps
         own = self._group_weights()
         weights = np.ones(1) if own is None else own
-        if largest > precision * greatest / weights.min():
+        if largest > _ROUNDINGS * precision * greatest / weights.min():
             return largest
         warnings.warn(
             "no feature tells the classes apart: nothing is selected; all that features say is rounding beside the "

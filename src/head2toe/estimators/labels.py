@@ -27,6 +27,7 @@ from head2toe.errors import (
     one_line,
 )
 from head2toe.estimators.checks import is_number, is_whole
+from head2toe.estimators.host import on_host
 from head2toe.features import LabelledImages, Skipped
 
 
@@ -100,15 +101,19 @@ def _check_text(classes: np.ndarray) -> None:
             raise DataFormatError(f"the label {label!r} is no text in UTF-8: rename it") from error
 
 
-def check_remaining(labels: np.ndarray, folds: int, skipped: Sequence[Skipped]) -> None:
-    """`Target.check` for the labels of the images that could be read: the message names those that could not.
+def check_remaining(labels: np.ndarray, kept: np.ndarray, folds: int, skipped: Sequence[Skipped]) -> None:
+    """`Target.check` for the labels of the images `kept`, which could be read: the message names those that could not.
 
     Raises
     ------
     OneClassError, ClassTooSmallError, TooFewImagesError
     """
     try:
-        Target.of(labels).check(folds)
+        left = Target.of(labels[kept])
+        left.check(folds)
+        gone = [label for label in Target.of(labels).classes.tolist() if label not in set(left.classes.tolist())]
+        if gone:
+            raise ClassTooSmallError(f"no image of class {gone[0]!r} can be read")
     except DataError as error:
         if not skipped:
             raise
@@ -191,12 +196,17 @@ def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         raise kind(f"cv: {one_line(error)}") from error
     if not parts:
         raise ParameterError("cv has no fold: use a number of folds, or pairs of training and test rows")
+    for train, test in parts:
+        if not len(train) or not len(test) or max(train.max(), test.max()) >= len(y):
+            raise ParameterError(f"cv has a fold without rows, or with some beyond the {len(y)} that there are")
     return parts
 
 
 def _row_numbers(rows: ArrayLike) -> np.ndarray:
     given = np.asarray(rows)
-    return np.flatnonzero(given) if given.dtype == bool else given
+    if given.size and given.dtype.kind not in "biu":
+        raise ParameterError(f"cv names rows by {given.dtype}: use row numbers or a mask")
+    return np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
 
 
 def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:
@@ -271,6 +281,7 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     DataFormatError
         They are not one value an image.
     """
+    labels = on_host(labels)
     try:
         array = np.asarray(labels)
         mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from head2toe import features
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
+from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, check_remaining, labels_of, row_weights, sample_weights
 from head2toe.features.chained import Chained
 
@@ -117,7 +118,7 @@ class TrainingSet:
         _tell(len(skipped), n, "images", "skipped_")
         _tell(len(others), u, "unlabelled images", "skipped_unlabelled_")
         kept = found.kept[: n - len(skipped)]
-        check_remaining(self.labels[kept], folds, skipped)
+        check_remaining(self.labels, kept, folds, skipped)
         return Readable(
             rows=found.rows[: len(kept)],
             labels=self.labels[kept],
@@ -130,7 +131,7 @@ class TrainingSet:
 
 def _numbers(weights: ArrayLike) -> np.ndarray:
     try:
-        return np.asarray(weights, np.float64)
+        return np.asarray(on_host(weights), np.float64)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"sample_weight: {one_line(error)}; give a number an image") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any
 
 import psutil
@@ -47,9 +48,10 @@ def choose_batch_size(requested: int | str, prepared: Prepared, image: torch.Ten
     if requested == "auto":
         per_image = _ALIVE * _largest_tensor(prepared, image) + 3 * 4 * columns
         return max(1, min(_LARGEST.get(prepared.device.type, 64), int(_SHARE * _free(prepared.device) / per_image)))
-    if isinstance(requested, bool) or not isinstance(requested, int) or requested < 1:
+    whole = isinstance(requested, Integral) and not isinstance(requested, bool)
+    if not whole or int(requested) < 1:
         raise ParameterError(f"batch_size is {requested!r}: use 'auto' or a whole number of at least 1")
-    return requested
+    return int(requested)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

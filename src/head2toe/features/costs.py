@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.flop_counter import FlopCounterMode
@@ -84,7 +85,7 @@ def within(layers: Sequence[Layer], spent: Costs, budget: float) -> tuple[Layer,
     ParameterError
         A budget outside (0, 1], or one that reaches no layer.
     """
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget <= 1:
         raise ParameterError(f"budget is {budget!r}: use a share of the forward FLOPs, above 0 and at most 1")
     reached = [layer for layer in layers if spent.until[layer.name] <= budget * spent.total]
     chosen = [layer for layer in reached if layer.selected]

@@ -13,11 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError, one_line
+from head2toe.errors import (
+    DataError,
+    DataFormatError,
+    EmptyDataError,
+    MissingLabelError,
+    ParameterError,
+    one_line,
+)
 from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.features.images import ArrayImages, Images, ItemImages
 from head2toe.features.recordings import Recordings
-from head2toe.features.table import PREDICTED, TEXT_COLUMNS, Row, missing_labels, read_table
+from head2toe.features.table import (
+    FILE_COLUMNS,
+    PREDICTED,
+    TEXT_COLUMNS,
+    Row,
+    column_called,
+    missing_labels,
+    read_table,
+)
 from head2toe.features.texts import Texts
 
 log = logging.getLogger(__name__)
@@ -112,6 +127,10 @@ def read_data(
     DataFormatError
         The path or the split is not there, several splits and none chosen, or a form that is not read.
     """
+    if not isinstance(path, str | PathLike):
+        raise DataFormatError(f"a {type(path).__name__} is no path: pass that of a folder or a file")
+    if takes not in ("images", "texts", "recordings"):
+        raise ParameterError(f"takes is {takes!r}: use 'images', 'texts' or 'recordings'")
     path = Path(path).expanduser()
     if not is_there(path):
         raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")
@@ -197,7 +216,8 @@ def _table_of(tree: Tree) -> str | None:
     header = tree.text(tables[0]).split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
     columns = {column.strip().strip('"') for column in header.replace(";", ",").replace("\t", ",").split(",")}
     predictions = columns == set(PREDICTED)  # of an earlier `head2toe predict`: no list of the folder's pictures
-    return tables[0] if columns & {"path", "file"} and not predictions else None
+    listed = any(column_called(name, columns) for name in FILE_COLUMNS)
+    return tables[0] if listed and not predictions else None
 
 
 def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[list[str], int]:

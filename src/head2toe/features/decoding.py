@@ -67,6 +67,8 @@ def picture(item: Any, name: str) -> Image.Image:
         An array or tensor of another shape, type or range; or something else.
     """
     if isinstance(item, Image.Image):
+        if not all(item.size):
+            raise DataFormatError(f"{name} has {item.width} x {item.height} pixels: there is nothing to see")
         try:
             return to_rgb(_upright(item))
         except MemoryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
@@ -55,20 +56,26 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
     """
     records = _records(data, place)
     columns = list(records[0][1])
-    file_column = next((column for name in wanted for column in columns if column.lower() == name), None)
+    file_column = next((column for name in wanted if (column := column_called(name, columns))), None)
     if file_column is None:
         hint = " (a column text goes with a backbone of hf-text/)" if "text" in columns else ""
         raise DataFormatError(
             f"{place} has columns {', '.join(columns)}: one must be called {' or '.join(wanted)}{hint}"
         )
-    label_column = _label_column(records, columns, place, label)
+    label_column, split_column = _label_column(records, columns, place, label), column_called("split", columns)
     rows = []
     for line, record in records:
         if not record[file_column]:
             raise DataFormatError(f"{place}, line {line}: no {file_column}")
-        split = record.get("split") or None
+        split = record[split_column] or None if split_column else None
         rows.append(Row(line, record[file_column], record[label_column] if label_column else None, split))
     return rows
+
+
+def column_called(name: str, columns: Iterable[str]) -> str | None:
+    """The column of a name, in any case where none is spelt like it."""
+    given = list(columns)
+    return name if name in given else next((column for column in given if column.lower() == name), None)
 
 
 def missing_labels(rows: list[Row], place: str) -> str:
@@ -119,9 +126,9 @@ def _label_column(
         if label not in columns:
             raise MissingLabelError(f"{place} has no column {label}: its columns are {', '.join(columns)}")
         return label
-    there = [name for name in _LABEL_COLUMNS if name in columns]
-    if len(there) < 2:
-        return there[0] if there else None
-    pairs = {(record["label"], record["class_name"]) for _, record in records}
+    named, numbered = (column_called(name, columns) for name in _LABEL_COLUMNS)
+    if named is None or numbered is None:
+        return named or numbered
+    pairs = {(record[numbered], record[named]) for _, record in records}
     labels, names = ({pair[i] for pair in pairs} for i in (0, 1))
-    return "class_name" if len(labels) == len(names) == len(pairs) and "" not in names - labels else "label"
+    return named if len(labels) == len(names) == len(pairs) and "" not in names - labels else numbered

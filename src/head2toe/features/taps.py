@@ -7,7 +7,7 @@ import fnmatch
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,14 @@ def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tu
     found = _without_repeats(list(_seen(backbone)))
     if not found:
         raise NoLayerError(f"{backbone.spec}: no layer gives a float tensor with a row an image, so none can be tapped")
-    return found if pattern is None else _narrowed(found, [pattern] if isinstance(pattern, str) else list(pattern))
+    return found if pattern is None else _narrowed(found, _patterns(pattern))
+
+
+def _patterns(given: Any) -> list[str]:
+    patterns = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(one, str) for one in patterns):
+        raise LayerPatternError(f"layers is {given!r}: use a pattern of layer names, or a list of them")
+    return patterns
 
 
 def _narrowed(found: tuple[Layer, ...], patterns: list[str]) -> tuple[Layer, ...]:

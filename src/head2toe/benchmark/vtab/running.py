@@ -265,7 +265,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise DataFormatError(
             f"{path} is no cell, it lacks {', '.join(sorted(missing))}: delete it, and it is run again"
         )
+    wrong = sorted(name for name, fits in _FITS.items() if name in cell and not fits(cell[name]))
+    if wrong:
+        raise DataFormatError(f"{path} is no cell, its {', '.join(wrong)} cannot be: delete it, and it is run again")
     return cell
+
+
+def _is_share(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
+
+
+def _is_described(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+_FITS = {  # what a table reads of a cell
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "cv_accuracy"), _is_share),
+    **dict.fromkeys(("preprocessing", "data"), _is_described),
+    **dict.fromkeys(("task", "group", "method", "backbone"), lambda value: isinstance(value, str)),
+    "seed": lambda value: isinstance(value, int),
+}
 
 
 def _write(path: Path, cell: dict[str, Any]) -> None:
