@@ -29,6 +29,12 @@ def test_a_column_that_is_spelt_so_goes_before_one_in_another_case(tmp_path):
     assert read_data(tmp_path / "list.csv").labels == ["mine"]
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "list.csv").write_text("path,label, label\na.png,up,down\n")
+    with pytest.raises(DataFormatError, match=r"list\.csv has two columns label"):
+        read_data(tmp_path / "list.csv")
+
+
 @pytest.mark.parametrize("path", [None, 3])
 def test_what_is_no_path_is_told(path):
     with pytest.raises(DataFormatError, match="is no path"):

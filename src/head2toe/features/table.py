@@ -100,6 +100,7 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
         header = text.split("\n", 1)[0]
         delimiter = max(",;\t", key=header.count)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey=_SURPLUS)
+        _refuse_repeats(reader.fieldnames or (), place)
         records = []
         for record in reader:
             if any(record.pop(_SURPLUS, ())):
@@ -117,6 +118,13 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
     if not records:
         raise EmptyDataError(f"{place} has no rows: write a header with path,label and one row an image")
     return records
+
+
+def _refuse_repeats(header: Iterable[str], place: str) -> None:
+    names = [name.strip() for name in header if name.strip()]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise DataFormatError(f"{place} has two columns {twice}: rename or delete one")
 
 
 def _label_column(
