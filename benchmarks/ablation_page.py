@@ -132,7 +132,7 @@ def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
             "accuracy (per cent, five folds) on the 1000 training images of each task; no test image plays a part. "
             f"The standard error of a figure is {min(errors):.1f} to {max(errors):.1f} points, of a difference on the "
             "same images less. A figure is that of the best of its candidates: the more there are, the higher by luck "
-            "alone. The searches are older than the search is now ([details](test-images.md))."
+            "alone. Logistic heads are solved by fewer steps now than when these were ([details](test-images.md))."
         ),
         GLOSSARY.strip(),
         f"One search took {np.median(seconds):.0f} s in the median, one thread, nothing given up early.",
