@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, OutputPath, data_options, images_alone, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, data_options, images_alone, output_options
 from head2toe.cli.output import check_file, emit, table
 from head2toe.whole_files import write_text
 
@@ -21,7 +21,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 
 @click.command()
 @data_options
-@click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="The test images; by default in DATA.")
+@click.option("--test", type=UserPath(), metavar="DATA", help="The test images; by default in DATA.")
 @click.option("--test-split", metavar="NAME", help="Which split holds the test images.")
 @click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit, of images.")
 @click.option(
@@ -45,7 +45,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
 )
 @click.option("--augment", is_flag=True, help="Train networks on random crops and mirror images.")
-@click.option("--out", type=OutputPath(), metavar="FILE", help="Also write all figures as JSON.")
+@click.option("--out", type=UserPath(), metavar="FILE", help="Also write all figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
 def compare(

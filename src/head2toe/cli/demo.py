@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from head2toe.cli.options import OutputPath, output_options
+from head2toe.cli.options import UserPath, output_options
 from head2toe.cli.output import emit
 
 
 @click.command()
 @click.option(
     "--out",
-    type=OutputPath(),
+    type=UserPath(),
     default=Path("demo"),
     show_default=True,
     metavar="FOLDER",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
+    UserPath,
     data_options,
     moved,
     moved_backbone_option,
@@ -18,7 +19,7 @@ from head2toe.cli.output import emit, skipped_dicts, table, warn_skipped
 
 
 @click.command()
-@click.argument("probe", type=click.Path(path_type=Path))
+@click.argument("probe", type=UserPath())
 @data_options
 @moved_backbone_option
 @running_options

@@ -9,7 +9,7 @@ import click
 
 from head2toe.cli.options import (
     DEFAULT_BACKBONE,
-    OutputPath,
+    UserPath,
     images_alone,
     output_options,
     running,
@@ -30,7 +30,7 @@ TRAINING = ("affine", "affinity")  # in which a whole network is trained
 @click.option(
     "--data",
     "paths",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DATA",
     multiple=True,
     required=True,
@@ -81,7 +81,7 @@ TRAINING = ("affine", "affinity")  # in which a whole network is trained
     metavar="PIXELS",
     help="Side of the images that such a network sees, and what it is compared with.",
 )
-@click.option("--out", type=OutputPath(), required=True, metavar="DIR", help="The folder for CSV, JSON, SVG, PNG.")
+@click.option("--out", type=UserPath(), required=True, metavar="DIR", help="The folder for CSV, JSON, SVG, PNG.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same experiment.")
 @running_options
 @output_options

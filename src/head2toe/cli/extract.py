@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
-    OutputPath,
+    UserPath,
     data_options,
     layer_options,
     one_backbone_option,
@@ -21,7 +21,7 @@ from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipp
 
 @click.command()
 @data_options
-@click.option("--out", required=True, type=OutputPath(), metavar="FOLDER", help="The store to write.")
+@click.option("--out", required=True, type=UserPath(), metavar="FOLDER", help="The store to write.")
 @one_backbone_option
 @layer_options
 @running_options

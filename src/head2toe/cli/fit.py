@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.cli.options import (
-    OutputPath,
+    UserPath,
     alone_or_all,
     data_options,
     layer_options,
@@ -30,12 +30,12 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 
 @click.command()
 @data_options
-@click.option("--out", required=True, type=OutputPath(), metavar="PROBE", help="The folder to write.")
+@click.option("--out", required=True, type=UserPath(), metavar="PROBE", help="The folder to write.")
 @several_backbones_option
 @layer_options
 @click.option(
     "--unlabelled",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DATA",
     help="More images, without labels, like those to predict: used where cross-validation says that it helps.",
 )

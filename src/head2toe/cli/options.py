@@ -20,8 +20,8 @@ _SPECIFICATIONS = (
 )
 
 
-class OutputPath(click.Path):
-    """Where to write; a leading ~ is the home folder, which the shell does not replace after `--out=`."""
+class UserPath(click.Path):
+    """A path; a leading ~ is the home folder, which the shell does not replace after `--out=`."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -35,7 +35,7 @@ def unlabelled_data_options(command: Command) -> Command:
     """DATA, and which part of it to read."""
     return _with(
         command,
-        click.argument("data", type=click.Path(path_type=Path)),
+        click.argument("data", type=UserPath()),
         click.option("--split", metavar="NAME", help="Which split of DATA, where it has several."),
     )
 
@@ -126,7 +126,7 @@ def layer_options(command: Command) -> Command:
         command,
         click.option(
             "--weights",
-            type=click.Path(path_type=Path),
+            type=UserPath(),
             metavar="FILE",
             help="Weights of a timm or torchvision network, .safetensors or .pth; with one --backbone alone.",
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
-    OutputPath,
+    UserPath,
     moved,
     moved_backbone_option,
     output_options,
@@ -19,9 +19,9 @@ from head2toe.cli.output import check_file, emit, skipped_dicts, warn_skipped, w
 
 
 @click.command()
-@click.argument("probe", type=click.Path(path_type=Path))
+@click.argument("probe", type=UserPath())
 @unlabelled_data_options
-@click.option("--out", type=OutputPath(), metavar="FILE.csv", help="By default standard output.")
+@click.option("--out", type=UserPath(), metavar="FILE.csv", help="By default standard output.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.csv.")
 @moved_backbone_option
 @running_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, OutputPath, images_alone, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, images_alone, output_options
 from head2toe.cli.output import check_file, emit, resuming, table
 from head2toe.errors import Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
@@ -29,7 +29,7 @@ def vtab() -> None:
 
 
 @vtab.command(name="list")
-@click.option("--data", type=click.Path(path_type=Path), metavar="ROOT", help="The folder below which the data lie.")
+@click.option("--data", type=UserPath(), metavar="ROOT", help="The folder below which the data lie.")
 @output_options
 def list_tasks(
     data: Path | None,
@@ -51,7 +51,7 @@ def list_tasks(
 
 
 @vtab.command(name="run")
-@click.option("--data", type=click.Path(path_type=Path), metavar="ROOT", help="Run the VTAB tasks below this folder.")
+@click.option("--data", type=UserPath(), metavar="ROOT", help="Run the VTAB tasks below this folder.")
 @click.option("--only", "names", metavar="TASK", multiple=True, help="Of VTAB's tasks only this; may be repeated.")
 @click.option(
     "--hub",
@@ -82,7 +82,7 @@ def list_tasks(
     "--test-limit", type=click.IntRange(min=1), metavar="N", help="At most N test images; no VTAB figure then."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
-@click.option("--out", required=True, type=OutputPath(), metavar="DIR", help="One JSON file a cell.")
+@click.option("--out", required=True, type=UserPath(), metavar="DIR", help="One JSON file a cell.")
 @output_options
 def run_tasks(
     data: Path | None,
@@ -127,9 +127,9 @@ def run_tasks(
 
 
 @vtab.command(name="table")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as CSV.")
-@click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write it as Markdown.")
+@click.argument("folder", type=UserPath())
+@click.option("--csv", "csv_file", type=UserPath(), metavar="FILE", help="Also write it as CSV.")
+@click.option("--markdown", type=UserPath(), metavar="FILE", help="Also write it as Markdown.")
 @click.option("--overwrite", is_flag=True, help="Replace these files.")
 @click.option("--published/--no-published", default=True, show_default=True, help="With the rows of papers.")
 @output_options

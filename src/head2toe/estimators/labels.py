@@ -111,7 +111,7 @@ def check_remaining(labels: np.ndarray, kept: np.ndarray, folds: int, skipped: S
     try:
         left = Target.of(labels[kept])
         left.check(folds)
-        gone = [label for label in Target.of(labels).classes.tolist() if label not in set(left.classes.tolist())]
+        gone = np.setdiff1d(Target.of(labels).classes, left.classes).tolist()
         if gone:
             raise ClassTooSmallError(f"no image of class {gone[0]!r} can be read")
     except DataError as error:

@@ -93,5 +93,5 @@ class KernelLogistic:
     def _curvature(self) -> float:
         """Mean nonzero eigenvalue of the samples' Hessians, the loss as a function of the logits, where we are."""
         proba = ((self.scores @ self.coef)[:, : self.classes] + self.intercept).softmax(dim=1)
-        mean = float(self.weight @ (1 - proba.square().sum(dim=1))) / (self.classes - 1)
+        mean = float(self.weight @ (1 - proba.square().sum(dim=1))) / max(1, self.classes - 1)
         return max(LEAST_CURVATURE, mean)
