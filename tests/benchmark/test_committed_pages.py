@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks import ablation_page, bench_ablation, reproduce
+from benchmarks import ablation_page, bench_ablation, bench_demo, records, reproduce
 
 from head2toe.benchmark.experiments import NAMES
 
@@ -16,6 +16,11 @@ def test_the_ablation_page_is_made_of_the_committed_records() -> None:
     assert ablation_page.PAGE.read_text(encoding="utf-8") == ablation_page.page(
         bench_ablation.measured(), bench_ablation.averaged()
     )
+
+
+def test_the_demos_table_in_the_readme_is_made_of_the_committed_record() -> None:
+    page = bench_demo.README.read_text(encoding="utf-8")
+    assert page == bench_demo.written(page, records.read(bench_demo.NAME))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C.
+        Exit code: 0; 2 for a mistake of the user's, told in one line on standard error; 130 after Ctrl-C. Where the
+        reader of the output has left (`head2toe predict ... | head -1`) the process ends with 1, without a word.
     """
     _wait_asleep()
     _open_streams()
