@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -43,3 +44,10 @@ def test_two_backbones_for_one_list_of_layers_are_refused(run, backbone):
 def test_a_size_below_zero_is_not_any_size(fit, folder, tmp_path):
     told = fit(folder, tmp_path / "probe", "--head-size=-inf")
     assert told.code == 2 and "head_size is -inf" in told.err[-1]
+
+
+def test_the_librarys_log_is_left_as_it_was(run):
+    names = ("head2toe", "head2toe.estimators")
+    before = [logging.getLogger(name).level for name in names]
+    assert run("cache", "--progress").code == 0
+    assert [logging.getLogger(name).level for name in names] == before

@@ -116,7 +116,7 @@ def _wait_asleep() -> None:
 def _notes_on_standard_error() -> Iterator[None]:
     """Show the library's log, at the level that --progress sets, and none of Pillow's warnings."""
     logger, handler = logging.getLogger("head2toe"), logging.StreamHandler()
-    level = logger.level
+    levels = {one: one.level for one in (logger, logging.getLogger("head2toe.estimators"))}  # that options may set
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
@@ -124,7 +124,8 @@ def _notes_on_standard_error() -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        for one, level in levels.items():
+            one.setLevel(level)
 
 
 @contextmanager
