@@ -42,9 +42,7 @@ class Backbone:
         digest = hashlib.sha256()
         for name, tensor in self.module.state_dict().items():
             digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-            dense = tensor.detach().cpu()
-            dense = dense if dense.layout == torch.strided else dense.to_dense()
-            digest.update(dense.contiguous().flatten().view(torch.uint8).numpy())
+            digest.update(contents(tensor))
         return digest.hexdigest()
 
     @cached_property
@@ -62,6 +60,13 @@ class Backbone:
             "classifier": self.classifier,
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def contents(tensor: torch.Tensor) -> memoryview:
+    """The bytes of a tensor's numbers."""
+    dense = tensor.detach().cpu()
+    dense = dense if dense.layout == torch.strided else dense.to_dense()
+    return dense.contiguous().flatten().view(torch.uint8).numpy().data
 
 
 def _bytes(module: torch.nn.Module) -> int:

@@ -25,7 +25,7 @@ def demo(
     as_json: bool,
     progress: bool,
 ) -> None:
-    """Compare linear probe, Head2Toe, fine-tuning and training from scratch in two to four minutes.
+    """Compare linear probe, Head2Toe, fine-tuning and training from scratch in one to four minutes.
 
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
     """

@@ -391,7 +391,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         known = getattr(self, "_networks", None)
         if known is None:
             refuse_missing_modules(self.backbone)
-        networks = self._load_networks() if known is None else known.now()
+        networks = self._load_networks() if known is None else known.current()
         if networks is not known:
             networks.check(self.backbone_)
             self._networks, self._extractor = networks, None

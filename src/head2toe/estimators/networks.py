@@ -54,7 +54,7 @@ class Networks:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_versions", _versions(self.parts))
 
-    def now(self) -> Networks:
+    def current(self) -> Networks:
         """These networks; others, whose weights are hashed anew, where one was written to since."""
         unchanged = self._versions == _versions(self.parts)
         return self if unchanged else Networks(tuple(replace(one) for one in self.parts))

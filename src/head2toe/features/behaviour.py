@@ -6,9 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
+from head2toe.backbones.backbone import contents
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.noise import noise_batch
 
@@ -38,7 +38,8 @@ def behaviour(backbone: Backbone) -> str | None:
     def see(name: str, _where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value, _IMAGES)
         if tensor is not None:
-            digest.update(f"{name}:{call}:".encode() + _bytes(tensor))
+            digest.update(f"{name}:{call}:".encode())
+            digest.update(contents(tensor))
 
     outputs = [(name, "output") for name, _ in backbone.module.named_modules()]
     with watch(backbone.module, outputs, see):
@@ -55,12 +56,6 @@ def _pictures() -> list[Image.Image]:
 def _transformed(backbone: Backbone, picture: Image.Image) -> bytes:
     """What the network is given of a picture; of one that the transform refuses, how it does."""
     try:
-        return _bytes(backbone.preprocessing.batch([backbone.preprocessing.image(picture)]))
+        return bytes(contents(backbone.preprocessing.batch([backbone.preprocessing.image(picture)])))
     except Exception as error:  # noqa: BLE001 - of images that are there it is told when they are read
         return type(error).__name__.encode()
-
-
-def _bytes(tensor: torch.Tensor) -> bytes:
-    dense = tensor.detach().cpu()
-    dense = dense if dense.layout == torch.strided else dense.to_dense()
-    return dense.contiguous().flatten().view(torch.uint8).numpy().tobytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 SCREENING = 0.6  # share of the time that screening may take; the finalists' heads and the last fit need the rest
 
@@ -28,19 +28,13 @@ class Clock:
         self._passes: list[float] = []
         self._heads: list[float] = []
 
-    @contextmanager
-    def screening(self) -> Iterator[None]:
+    def screening(self) -> AbstractContextManager[None]:
         """Around one way of describing and weighing, tried in one fold."""
-        begun = time.monotonic()
-        yield
-        self._passes.append(time.monotonic() - begun)
+        return _timed(self._passes)
 
-    @contextmanager
-    def judging(self) -> Iterator[None]:
+    def judging(self) -> AbstractContextManager[None]:
         """Around the heads of one finalist, in all folds."""
-        begun = time.monotonic()
-        yield
-        self._heads.append(time.monotonic() - begun)
+        return _timed(self._heads)
 
     def passes_left(self) -> float:
         """How often a way can still be tried in a fold."""
@@ -53,3 +47,10 @@ class Clock:
         """Whether there is time for another finalist, should it take as long as the slowest before."""
         spent = time.monotonic() - self._start
         return spent + max(self._heads, default=0.0) <= self._seconds
+
+
+@contextmanager
+def _timed(spent: list[float]) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    spent.append(time.monotonic() - begun)

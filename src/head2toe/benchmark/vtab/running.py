@@ -255,22 +255,6 @@ def _shown(settings: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items()) if isinstance(settings, dict) else "none"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        cell = json.loads(path.read_bytes())
-        missing = {"task", "group", "method", "seed", "accuracy", "backbone"} - cell.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataFormatError(f"{path} is no cell: delete it, and it is run again") from error
-    if missing:
-        raise DataFormatError(
-            f"{path} is no cell, it lacks {', '.join(sorted(missing))}: delete it, and it is run again"
-        )
-    wrong = sorted(name for name, fits in _FITS.items() if name in cell and not fits(cell[name]))
-    if wrong:
-        raise DataFormatError(f"{path} is no cell, its {', '.join(wrong)} cannot be: delete it, and it is run again")
-    return cell
-
-
 def _is_share(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
 
@@ -285,6 +269,22 @@ _FITS = {  # what a table reads of a cell
     **dict.fromkeys(("task", "group", "method", "backbone"), lambda value: isinstance(value, str)),
     "seed": lambda value: isinstance(value, int),
 }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        cell = json.loads(path.read_bytes())
+        missing = {"task", "group", "method", "seed", "accuracy", "backbone"} - cell.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataFormatError(f"{path} is no cell: delete it, and it is run again") from error
+    if missing:
+        raise DataFormatError(
+            f"{path} is no cell, it lacks {', '.join(sorted(missing))}: delete it, and it is run again"
+        )
+    wrong = sorted(name for name, fits in _FITS.items() if name in cell and not fits(cell[name]))
+    if wrong:
+        raise DataFormatError(f"{path} is no cell, its {', '.join(wrong)} cannot be: delete it, and it is run again")
+    return cell
 
 
 def _write(path: Path, cell: dict[str, Any]) -> None:
