@@ -15,6 +15,7 @@ from head2toe.probes.closed_forms import ClosedForms, Labels
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, head_from_dual, weighted_sum
+from head2toe.probes.kept_grams import KeptGrams
 from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, indicators
 from head2toe.probes.logistic import KernelLogistic
@@ -133,6 +134,7 @@ class _Search:
         if unlabelled is not None and len(unlabelled):
             self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
         self.rankings: dict[tuple[str, str, int | None], Ranking] = {}
+        self.kept_grams = KeptGrams(self.rows.n, len(self.folds), 4 * self.rows.n * self.rows.d)
         self.standings = Standings(self.labels, columns, settings.folds, len(self.joined.added) if self.joined else 0)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
@@ -155,7 +157,7 @@ class _Search:
                     ways = ways[:v]
                     break
                 with self.clock.screening():
-                    self._try_fractions(view, way, self._ranking(Features(view, way, 1.0), f), fold)
+                    self._try_fractions(view, way, f, fold)
                     trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
@@ -182,21 +184,23 @@ class _Search:
         most = min(most_ways(patience, looks), self.clock.passes_left() / later)
         left = going_on(hits, share, patience, most, effective_images(rows, share))
         self.given_up |= hits.keys() - left
+        self.kept_grams.only(sorted(left, key=lambda one: -(hits[one] @ share))[: self.kept_grams.most])
         best = {way: max((hits[one] @ share for one in left if one.way == way), default=-1.0) for way in ways}
         ways = [way for way in ways if best[way] >= 0]
         return sorted(ways, key=lambda way: -best[way]) if self.clock.limited else ways
 
-    def _try_fractions(self, view: str, way: str, ranking: Ranking, fold: Fold) -> None:
+    def _try_fractions(self, view: str, way: str, number: int, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
-        known = self.labels.of(fold.train)
+        ranking, known = self._ranking(Features(view, way, 1.0), number), self.labels.of(fold.train)
         heads = ClosedForms(self._kernel(self.selector.gram(view, ranking, 1.0), fold), known)
         lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
             self._try_closed_form(Features(view, way, 1.0), heads, fold)
         for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
-            heads = ClosedForms(self._kernel(gram, fold), known)
-            self._try_closed_form(Features(view, way, fraction), heads, fold, lesson)
+            features, heads = Features(view, way, fraction), ClosedForms(self._kernel(gram, fold), known)
+            self._try_closed_form(features, heads, fold, lesson)
+            self.kept_grams.put(features, number, gram)
 
     def _fits(self, features: Features) -> bool:
         """Whether a head on these features may be kept; the linear probe, which all are compared with, always may."""
@@ -229,6 +233,7 @@ class _Search:
                 self._judge_finalist(features, taught=j <= TAUGHT)
             trim()
             self.report(j + 1, len(finalists), f"heads, {features.view}, F = {features.fraction:g}")
+        self.kept_grams.only(())
 
     def _judge_finalist(self, features: Features, *, taught: bool) -> None:
         if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
@@ -240,7 +245,9 @@ class _Search:
                 self._try_unlabelled(features, self.joined, f, fold, teacher)
 
     def _try_logistic(self, features: Features, number: int, fold: Fold) -> None:
-        gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)
+        gram = self.kept_grams.get(features, number)
+        if gram is None:
+            gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)
         kernel, known = self._kernel(gram, fold), self.labels.of(fold.train)
         path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
         for strength in self.strengths:
