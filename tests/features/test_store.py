@@ -280,3 +280,32 @@ def test_a_damaged_store_of_the_cache_is_made_again_and_can_be_cleared(small, pi
     (again.folder / "progress.json").write_text("")
     cache.clear()
     assert not again.folder.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "unfinished", "progress"])
+def test_damaged_rows_of_the_cache_are_made_again(small, pictures, plan, tmp_path, damage, caplog):
+    cache = Cache(tmp_path)
+    first = extract(small, pictures(5), plan, store=cache, **QUIET)
+    expected, rows, progress = first.rows.copy(), first.folder / "rows.npy", first.folder / "progress.json"
+    state = json.loads(progress.read_text())
+    if damage == "garbage":
+        rows.write_bytes(b"x" * rows.stat().st_size)
+    elif damage == "progress":
+        progress.write_text(json.dumps({**state, "read": "five"}))
+    else:
+        os.truncate(rows, rows.stat().st_size - 1)
+        progress.write_text(json.dumps({**state, "complete": damage == "cut"}))
+    again = extract(small, pictures(5), plan, store=cache, **QUIET)
+    assert not again.cached
+    assert "made again" in caplog.text
+    np.testing.assert_array_equal(again.rows, expected)
+    assert extract(small, pictures(5), plan, store=cache, **QUIET).cached
+
+
+def test_a_folder_that_lacks_counted_rows_is_refused_not_filled_with_zeros(small, pictures, plan, tmp_path):
+    extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+    rows, progress = tmp_path / "rows" / "rows.npy", tmp_path / "rows" / "progress.json"
+    progress.write_text(json.dumps({**json.loads(progress.read_text()), "read": 4, "complete": False}))
+    os.truncate(rows, rows.stat().st_size - 8 * plan.d)
+    with pytest.raises(StoreFormatError, match="lacks rows"):
+        extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from head2toe.errors import UnreadableImageError
+from head2toe.errors import StoreFormatError, UnreadableImageError
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
 from head2toe.features.dtype import Precision, check, prepare
@@ -242,7 +243,12 @@ def extract(
     request = request_for(backbone, images, plan, dtype)
     if isinstance(store, Cache):
         with store.use(request, plan.bytes(len(images))) as folder:
-            return _in_store(folder, request, backbone, images, plan, dtype, options)
+            try:
+                return _in_store(folder, request, backbone, images, plan, dtype, options)
+            except StoreFormatError as error:
+                log.warning("%s: it is in the cache, so the rows are made again", error)
+                shutil.rmtree(folder)
+                return _in_store(folder, request, backbone, images, plan, dtype, options)
     return _in_store(Path(store), request, backbone, images, plan, dtype, options)
 
 

@@ -255,9 +255,13 @@ class Store:
             return _Progress()
         data = _read_json(path)
         try:
-            return _Progress(**{**data, "skipped": [Skipped(**item) for item in data["skipped"]]})
+            progress = _Progress(**{**data, "skipped": [Skipped(**item) for item in data["skipped"]]})
+            counted = len(self._header(self.n)) + progress.rows * self.d * 4
         except (KeyError, TypeError) as error:
             raise StoreFormatError(f"{path} is damaged: delete the folder {self.folder}") from error
+        if (self.folder / "rows.npy").stat().st_size < counted:  # a power cut, or a copy that was not finished
+            raise StoreFormatError(f"{self.folder / 'rows.npy'} lacks rows that were counted: delete the folder")
+        return progress
 
     def _begin(self, request: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
