@@ -231,6 +231,24 @@ def test_all_forms_hold_the_same_pixels(tmp_path, form):
     assert [again.identity(i) for i in range(3)] == [images.identity(i) for i in range(3)]
 
 
+def test_a_tensor_of_half_precision_is_rounded_once(tmp_path):
+    exact = torch.tensor([0, 0.25, 0.5, 1]).reshape(1, 1, 2, 2).expand(2, 3, 2, 2)
+    expected = np.asarray(as_images(exact)[0])
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        for form in (exact.to(dtype), list(exact.to(dtype))):
+            images = as_images(form)
+            assert np.array_equal(np.asarray(images[1]), expected)
+            assert images.identity(0) == images.identity(1)
+
+
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, lambda tensor: tensor.to("meta")])
+def test_tensors_without_plain_values_are_refused(make):
+    with pytest.raises(DataFormatError, match="dense"):
+        as_images(make(torch.rand(2, 3, 4, 4)))
+    with pytest.raises(DataFormatError, match="image 0"):
+        _ = as_images([make(torch.rand(3, 4, 4))])[0]
+
+
 def test_a_column_of_a_table():
     pandas = pytest.importorskip("pandas")
     assert as_images(pandas.Series(["a.png", "b.png"])).names == ["a.png", "b.png"]

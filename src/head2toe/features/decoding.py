@@ -115,6 +115,20 @@ def is_tensor(item: Any) -> bool:
     return torch is not None and isinstance(item, torch.Tensor)
 
 
+def values_of(tensor: Any, name: str) -> npt.NDArray[Any]:
+    """The values of a torch tensor; those of bfloat16, which NumPy does not know, as float32.
+
+    Raises
+    ------
+    DataFormatError
+        It is sparse, or on the meta device.
+    """
+    if tensor.is_meta or str(tensor.layout) != "torch.strided":
+        raise DataFormatError(f"{name}: the tensor is sparse or has no values: pass a dense one")
+    values = tensor.detach().cpu()
+    return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(image.getexif().get(0x0112, 1))
@@ -144,13 +158,11 @@ def _stretched(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 def _channels_last(tensor: Any, name: str) -> npt.NDArray[Any]:
     """A tensor (3 or 1, h, w) or (h, w), uint8 or float in [0, 1], as a uint8 array."""
-    values = tensor.detach().cpu()
-    if values.is_floating_point():
-        values = values.float()
-        if values.numel() and not bool(((values >= 0) & (values <= 1)).all()):
+    array = values_of(tensor, name)
+    if array.dtype.kind == "f":
+        if not ((array >= 0) & (array <= 1)).all():
             raise DataFormatError(f"{name}: float tensors must lie in [0, 1]: pass pixels before any normalisation")
-        values = (values * 255).round().byte()
-    array = values.numpy()
+        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
     if array.ndim == 3 and array.shape[0] in (1, 3):
         return array.transpose(1, 2, 0)
     if array.ndim == 2:

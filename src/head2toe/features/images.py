@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.features.decoding import decode, is_tensor, picture
+from head2toe.features.decoding import decode, is_tensor, picture, values_of
 from head2toe.features.lock import Lock
 
 _TAKEN = (
@@ -237,7 +237,7 @@ def _pixel_identity(item: Any) -> str:
             item = picture(item, "image")  # the numbers of a palette say nothing
         description, data = f"{item.mode} {item.size} {item.getexif().get(0x0112)}", item.tobytes()
     else:
-        array: npt.NDArray[Any] = np.ascontiguousarray(item.detach().cpu().numpy() if is_tensor(item) else item)
+        array: npt.NDArray[Any] = np.ascontiguousarray(values_of(item, "an image") if is_tensor(item) else item)
         order = "CHW" if is_tensor(item) else "HWC"
         description, data = f"{order} {array.shape} {array.dtype}", array.tobytes()
     return f"{description} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
@@ -250,4 +250,5 @@ def _is_dataset(obj: Any) -> bool:
 
 def _in_unit_range(tensor: Any) -> bool:
     """False for NaN too."""
-    return bool(tensor.min() >= 0) and bool(tensor.max() <= 1)
+    values = values_of(tensor, "images")
+    return bool(values.min() >= 0) and bool(values.max() <= 1)

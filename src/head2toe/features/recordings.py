@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.features.decoding import is_tensor
+from head2toe.features.decoding import is_tensor, values_of
 from head2toe.features.images import file_identity
 
 SUFFIX = ".wav"
@@ -144,7 +144,7 @@ def _checked(given: Any, i: int) -> Recording | str:
             raise DataFormatError(f"recording {i} is {name[:60]!r}: of files only .wav is read; decode others yourself")
         return name
     array, rate = _apart(given)
-    samples = np.asarray(array.detach().cpu() if is_tensor(array) else array)
+    samples = np.asarray(values_of(array, f"recording {i}") if is_tensor(array) else array)
     if samples.ndim != 1 or samples.dtype.kind not in "fiu":
         shape = f" of shape {samples.shape}" if samples.ndim else ""
         raise DataFormatError(f"recording {i} is a {type(array).__name__}{shape}: pass {_TAKEN}")
