@@ -180,11 +180,26 @@ def test_the_linear_score_takes_labels_in_a_column_as_the_score_does():
         (lambda X, y: (X, [None, *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [float("nan"), *y[1:]]), MissingLabelError, "1 of 60 labels"),
         (lambda X, y: (X, [pd.NA, *y[1:]]), MissingLabelError, "1 of 60 labels"),
+        (
+            lambda X, y: (X, np.array(["NaT", *["2026-01-01", "2026-01-02"] * 29, "2026-01-01"], "M8[D]")),
+            MissingLabelError,
+            "1 of 60 labels",
+        ),
+        (lambda X, y: (X, ["a", 1] * 30), DataFormatError, "several kinds"),
     ],
 )
 def test_data_that_cannot_be_learned_from(spoil, error, message):
     with pytest.raises(error, match=message):
         FeatureProbe(**QUICK).fit(*spoil(*problem()))
+
+
+@pytest.mark.parametrize("kind", [int, bool])
+def test_numbers_that_a_table_holds_as_objects_are_numbers(kind):
+    X, y = problem()
+    numbers = (np.unique(y, return_inverse=True)[1] % 2).astype(kind)
+    probe = FeatureProbe(**QUICK).fit(X, numbers.astype(object))
+    assert probe.classes_.dtype == numbers.dtype
+    np.testing.assert_array_equal(probe.predict(X), FeatureProbe(**QUICK).fit(X, numbers).predict(X))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +212,7 @@ def test_data_that_cannot_be_learned_from(spoil, error, message):
         {"fractions": (0.5, 2)},
         {"strengths": (0, 1)},
         {"strengths": 1.0},
+        {"strengths": (1e300,)},
         {"fractions": 0.1},
         {"most_features": 0},
         {"search_seconds": 0},

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from head2toe import MultinomialGroupLasso, MultinomialGroupLassoCV
@@ -308,3 +308,56 @@ def test_no_fold_copies_columns_that_nothing_selects(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < X.nbytes / 2
+
+
+def test_a_row_that_a_fold_names_twice_counts_twice(digits):
+    X, y = digits
+    train, test = np.random.default_rng(0).integers(0, 400, 400), np.arange(400, 600)
+    alphas = [0.05, 0.01]
+    model = MultinomialGroupLassoCV(alphas, cv=[(train, test)], tol=1e-8).fit(X, y)
+    for score, alpha in zip(model.scores_[:, 0], sorted(alphas, reverse=True), strict=True):
+        alone = MultinomialGroupLasso(alpha, tol=1e-8).fit(X[train], y[train])
+        told = np.log(alone.predict_proba(X[test]))[np.arange(200), np.searchsorted(alone.classes_, y[test])]
+        assert score == pytest.approx(told.mean(), rel=1e-4)
+
+
+def test_a_fold_that_tests_what_it_never_saw_is_told(digits):
+    X, y = digits
+    order = np.argsort(y, kind="stable")
+    with pytest.warns(UserWarning, match="trains on no row of it"):
+        MultinomialGroupLassoCV([0.1], cv=KFold(5)).fit(X[order], y[order])
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([(np.arange(40), np.arange(-300, 0))], "rows from -300"),
+        ([(np.ones(10, bool), np.arange(5))], "mask of shape"),
+        ([(np.arange(40), np.arange(590, 601))], "to 600"),
+        (GroupKFold(3), "takes no groups"),
+        (True, "cv is True"),
+    ],
+)
+def test_folds_that_name_no_rows_are_refused(digits, cv, message):
+    with pytest.raises(ParameterError, match=message):
+        MultinomialGroupLassoCV(n_alphas=2, cv=cv).fit(*digits)
+
+
+@pytest.mark.parametrize("options", [{"fit_intercept": "no"}, {"warm_start": "x"}, {"fit_intercept": None}])
+def test_switches_are_true_or_false(digits, options):
+    with pytest.raises(ParameterError, match="use True or False"):
+        MultinomialGroupLasso(**options).fit(*digits)
+
+
+def test_weights_whose_sum_is_infinite_are_refused(digits):
+    X, y = digits
+    with pytest.raises(ParameterError, match="sum is infinite"):
+        MultinomialGroupLasso().fit(X, y, np.full(len(y), 1e308))
+
+
+def test_a_warm_start_towards_a_larger_alpha_is_where_a_cold_one_is(digits):
+    X, y = digits
+    model = MultinomialGroupLasso(1e-4, warm_start=True).fit(X, y)
+    for alpha in (1e-2, 1.0):
+        model.set_params(alpha=alpha).fit(X, y)
+        assert model.objective_ == pytest.approx(MultinomialGroupLasso(alpha).fit(X, y).objective_, rel=2e-4)

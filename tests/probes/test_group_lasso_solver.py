@@ -261,6 +261,15 @@ def test_history_tells_of_every_pass():
         ({"y": np.zeros((80, 2), int)}, ParameterError, "one whole number a sample"),
         ({"y": np.arange(80) % 2 - 1}, ParameterError, "from 0 to 0, not -1 to 0"),
         ({"y": np.arange(80) % 3, "classes": 2}, ParameterError, "from 0 to 1, not 0 to 2"),
+        ({"y": np.full(80, "a")}, DataFormatError, "y holds"),
+        ({"y": np.arange(80) % 2, "classes": 2.5}, ParameterError, "whole number"),
+        ({"ridge": np.inf}, ParameterError, "ridge"),
+        ({"tolerance": np.nan}, ParameterError, "tolerance"),
+        ({"max_iter": -1}, ParameterError, "max_iter"),
+        ({"dtype": torch.float16}, ParameterError, "float32"),
+        ({"dtype": "float32"}, ParameterError, "torch.float32"),
+        ({"X": np.full((80, 200), "1")}, DataFormatError, "X holds"),
+        ({"X": np.full((80, 200), 1e200) * np.eye(80, 200)}, NotFiniteError, "overflow"),
         ({"X": np.zeros(3)}, DataFormatError, "shape"),
         ({"X": np.full((80, 200), np.nan)}, NotFiniteError, "NaN or infinity"),
         ({"X": np.where(np.arange(200) == 9, np.inf, np.ones((80, 200)))}, NotFiniteError, "NaN or infinity"),
@@ -270,6 +279,30 @@ def test_what_cannot_be_solved_is_refused(options, error, message):
     X, y = problem()
     with pytest.raises(error, match=message):
         group_lasso(**{"X": X, "y": y, "strength": 0.1, **options})
+
+
+def test_lists_and_any_order_of_bytes_are_taken():
+    X, y = problem(d=20)
+    expected = group_lasso(X, y, 0.05).objective
+    assert group_lasso(X.tolist(), y.tolist(), 0.05).objective == pytest.approx(expected, rel=1e-9)
+    assert group_lasso(X.astype(">f8"), y.astype(">i8"), 0.05).objective == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"count": -1}, {"count": 0}, {"ratio": 0.0}, {"ratio": 2.0}])
+def test_a_path_of_nothing_is_refused(options):
+    with pytest.raises(ParameterError, match="count"):
+        group_lasso_path(*problem(), **options)
+
+
+@pytest.mark.parametrize("weak", [1e-4, 1e-3])
+def test_a_start_from_a_weaker_strength_or_from_other_units_leads_to_the_same_optimum(weak):
+    X, y = problem(n=60, d=10)
+    begun = group_lasso(X, y, weak)
+    for matrix, strength in ((X, 0.05), (X, 5.0), (100 * X, weak), (1e4 * X, 1.0)):
+        cold = group_lasso(matrix, y, strength)
+        warm = group_lasso(matrix, y, strength, start=begun)
+        assert warm.status == "converged"
+        assert warm.objective == pytest.approx(cold.objective, rel=2e-4)
 
 
 @settings(max_examples=25, deadline=None)

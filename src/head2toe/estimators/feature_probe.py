@@ -41,6 +41,8 @@ from head2toe.probes.settings import (
     MOST_HEADS,
 )
 
+_LARGEST = 1e30  # strength that float32 can work with
+
 
 class FeatureProbe(ClassifierMixin, BaseEstimator):
     """Select the useful columns of a feature matrix and fit one linear head on them, all by cross-validation.
@@ -245,9 +247,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
             several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
             if value is not None and not (
-                several and len(value) and all(is_number(v) and 0 < v < np.inf for v in value)
+                several and len(value) and all(is_number(v) and 0 < v < _LARGEST for v in value)
             ):
-                raise ParameterError(f"{name} is {value!r}: use one or more positive numbers, or None")
+                raise ParameterError(f"{name} is {value!r}: use one or more numbers from 0 to {_LARGEST:g}, or None")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
         if self.most_features is not None and not (is_whole(self.most_features) and self.most_features >= 1):

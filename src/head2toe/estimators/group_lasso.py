@@ -76,6 +76,9 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
         """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
         if self.dtype not in list(_DTYPES):  # a list looks at values that cannot be hashed too
             raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
+        for name in ("fit_intercept", "warm_start"):
+            if not isinstance(getattr(self, name, False), bool | np.bool_ | int):
+                raise ParameterError(f"{name} is {getattr(self, name)!r}: use True or False")
         if not is_whole(self.max_iter) or self.max_iter < 1:
             raise ParameterError(f"max_iter is {self.max_iter!r}: use a whole number of at least 1")
         if not is_number(self.tol) or not self.tol > 0:
@@ -108,7 +111,7 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
 
     def _group_weights(self) -> np.ndarray | None:
         try:
-            return None if self.group_weights is None else np.asarray(self.group_weights, np.float64)
+            return None if self.group_weights is None else np.array(self.group_weights, np.float64)
         except (TypeError, ValueError) as error:
             raise ParameterError("group_weights must be positive numbers, one a feature") from error
 

@@ -92,6 +92,7 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
         data = self._data(X, y, sample_weight)
         self.alphas_ = self._strengths(data)
         folds = folds_of(self.cv, data.target.y)
+        _warn_of_unseen(data, folds)
         self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
         best = int(np.argmax(self.scores_.mean(axis=1)))
         path = group_lasso_path(
@@ -114,8 +115,7 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
 
     def _scores(self, data: Data, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         """One fold's score of every strength on the rows `test`; classes it never saw have probability zero."""
-        weight = np.zeros(len(data.weight))
-        weight[train] = data.weight[train]
+        weight = np.bincount(train, weights=data.weight[train], minlength=len(data.weight))  # a row may come twice
         present = np.unique(data.target.y[weight > 0])
         if len(present) < 2:
             raise OneClassError("a fold's training rows are of one class: use fewer or stratified folds")
@@ -148,3 +148,18 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
             proba[:, present] = probabilities(logits)
             gain = np.log(np.maximum(proba[np.arange(len(test)), truth], np.finfo(np.float64).tiny))
         return float(weight @ gain / max(weight.sum(), np.finfo(np.float64).tiny))
+
+
+def _warn_of_unseen(data: Data, folds: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Say that a fold tests classes that it does not train on: such rows decide alone, and alike for all strengths."""
+    for train, test in folds:
+        trained = data.target.y[train[data.weight[train] > 0]]
+        unseen = np.setdiff1d(data.target.y[test], trained)
+        if len(unseen):
+            warnings.warn(
+                f"cv has a fold that tests the class {data.target.classes[unseen[0]]!r} and trains on no row of it: "
+                "the scores say little about the strengths; use stratified or shuffled folds",
+                UserWarning,
+                stacklevel=3,
+            )
+            return

@@ -186,27 +186,33 @@ def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     TooFewImagesError
         More folds than they can be made of.
     """
-    if is_number(cv):
-        check_folds(cv)
+    n, counted = len(y), is_number(cv) or isinstance(cv, bool | np.bool_)
+    given: Any = check_folds(cv) if counted else cv
     try:
-        splitter: Any = check_cv(cv, y, classifier=True)
-        parts = [(_row_numbers(train), _row_numbers(test)) for train, test in splitter.split(y[:, None], y)]
+        splitter: Any = check_cv(given, y, classifier=True)
+        parts = [(_row_numbers(train, n), _row_numbers(test, n)) for train, test in splitter.split(y[:, None], y)]
     except ValueError as error:
-        kind = TooFewImagesError if is_number(cv) else ParameterError
-        raise kind(f"cv: {one_line(error)}") from error
+        kind = TooFewImagesError if counted else ParameterError
+        hint = "; fit takes no groups: pass pairs of training and test rows" if "'groups'" in str(error) else ""
+        raise kind(f"cv: {one_line(error)}{hint}") from error
     if not parts:
         raise ParameterError("cv has no fold: use a number of folds, or pairs of training and test rows")
     for train, test in parts:
-        if not len(train) or not len(test) or max(train.max(), test.max()) >= len(y):
-            raise ParameterError(f"cv has a fold without rows, or with some beyond the {len(y)} that there are")
+        if not len(train) or not len(test):
+            raise ParameterError("cv has a fold without rows to train on, or to test")
     return parts
 
 
-def _row_numbers(rows: ArrayLike) -> np.ndarray:
+def _row_numbers(rows: ArrayLike, n: int) -> np.ndarray:
     given = np.asarray(rows)
     if given.size and given.dtype.kind not in "biu":
         raise ParameterError(f"cv names rows by {given.dtype}: use row numbers or a mask")
-    return np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
+    if given.dtype == bool and given.shape != (n,):
+        raise ParameterError(f"cv has a mask of shape {given.shape}: {n} rows need ({n},)")
+    numbers = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < n:
+        raise ParameterError(f"cv names rows from {numbers.min()} to {numbers.max()}: there are rows 0 to {n - 1}")
+    return numbers
 
 
 def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:
@@ -223,7 +229,7 @@ def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:
         raise ParameterError(f"sample_weight: {error}") from error
     if not weight.any():
         raise ParameterError("all sample weights are zero: at least two classes need a positive weight")
-    return weight
+    return _of_finite_sum(weight)
 
 
 def row_weights(
@@ -241,7 +247,7 @@ def row_weights(
     if isinstance(class_weight, str) and class_weight == "balanced":
         totals = np.bincount(target.y, weights=sample_weight, minlength=len(target.classes))
         factors = totals.sum() / (len(target.classes) * np.where(totals > 0, totals, 1))
-        return sample_weight * factors[target.y]
+        return _of_finite_sum(sample_weight * factors[target.y])
     if isinstance(class_weight, Mapping):
         bad = [label for label, weight in class_weight.items() if not _is_weight(weight)]
         if bad:
@@ -250,7 +256,15 @@ def row_weights(
         factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
     except ValueError as error:
         raise ParameterError(f"class_weight: {one_line(error)}") from error
-    return sample_weight * factors[target.y]
+    return _of_finite_sum(sample_weight * factors[target.y])
+
+
+def _of_finite_sum(weight: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ParameterError("weights are so large that their sum is infinite: only their proportions count")
+    return weight
 
 
 def _is_weight(weight: Any) -> bool:
@@ -290,11 +304,16 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     if array.ndim == 0:
         raise DataFormatError("labels are a single value: pass one label an image")
     # numpy prints None and NaN into strings: look at what was given.
-    given = _listed(labels) if mixed and array.ndim == 1 else array.ravel() if array.dtype.kind in "fO" else ()
+    given = _listed(labels) if mixed and array.ndim == 1 else array.ravel() if array.dtype.kind in "fOMm" else ()
     missing = [i for i, label in enumerate(given) if _is_missing(label)]
     if missing:
         raise MissingLabelError(f"{len(missing)} of {len(array)} labels are None or NaN, the first at {missing[0]}")
-    return array
+    kinds = sorted({type(label).__name__ for label in given})
+    if mixed and len(kinds) > 1:
+        raise DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind")
+    # A column of a table may hold numbers as objects.
+    numbers = np.asarray(array.tolist()) if array.dtype.kind == "O" and len(kinds) == 1 else array
+    return numbers if numbers.dtype.kind in "biu" and numbers.shape == array.shape else array
 
 
 def _is_missing(label: Any) -> bool:

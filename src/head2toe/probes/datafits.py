@@ -6,12 +6,17 @@ times faster that way round, and so do the sums over classes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import torch
 
 from head2toe.errors import ParameterError
 
 _NEWTON_STEPS = 30
+_LEAST_DAMPING, _DAMPING_GROWTH = 1e-12, 8.0
 _BALANCED = 1e-14  # how near to zero the columns of the dual point must sum
+_SATURATED = 20.0  # logits
 
 
 def class_numbers(y: torch.Tensor, classes: int | None) -> tuple[torch.Tensor, int]:
@@ -25,7 +30,9 @@ def class_numbers(y: torch.Tensor, classes: int | None) -> tuple[torch.Tensor, i
     numbers = y.long()
     if y.ndim != 1 or not bool((numbers == y).all()):
         raise ParameterError("y must have one whole number a sample, its class: see numpy.unique(return_inverse=True)")
-    count = int(numbers.max()) + 1 if classes is None else classes
+    if classes is not None and classes != int(classes):
+        raise ParameterError(f"classes is {classes}: use a whole number, or None")
+    count = int(numbers.max()) + 1 if classes is None else int(classes)
     if int(numbers.min()) < 0 or int(numbers.max()) >= count:
         raise ParameterError(f"y must have class numbers from 0 to {count - 1}, not {numbers.min()} to {numbers.max()}")
     return numbers, count
@@ -73,30 +80,58 @@ class Multinomial:
         return self.p[0] * (1 - self.proba.square().sum(dim=0)) / max(1, self.outputs - 1)
 
     def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
-        """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps."""
+        """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps.
+
+        Where logits are large, softmaxes are saturated and the loss is nearly a polyhedron, on which Newton's method
+        gets stuck. The minimiser at ten times the temperature, found the same way, then shows where to begin.
+        """
         Z = Z.double()
         prior = (self.p64 * self.target64).sum(dim=1)
-        if start is None:
-            start = prior.log() - prior.log().mean()
-        b, value = start.double(), self.value(Z + start[:, None])
+        starts = [prior.log() - prior.log().mean(), *([] if start is None else [start.double()])]
+        b, balanced = self._newton(Z, prior, min(starts, key=lambda one: self.value(Z + one[:, None])))
+        if not balanced and float(Z.abs().amax()) > _SATURATED:
+            b, _ = self._newton(Z, prior, 10 * self.intercept(Z / 10, b / 10))
+        return b - b.mean()
+
+    def _newton(self, Z: torch.Tensor, prior: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        """The minimiser of ``F(Z + b)`` as far as Newton's method gets from b, and whether it is one."""
+        value = self.value(Z + b[:, None])
         for _ in range(_NEWTON_STEPS):
             proba = torch.softmax(Z + b[:, None], dim=0)
             weighted = self.p64 * proba
             slope = weighted.sum(dim=1) - prior
             if slope.abs().max() < _BALANCED:
-                break
+                return b, True
             # The Hessian is singular along the vector of ones; adding 11'/c makes it regular and changes no step.
             curvature = torch.diag(weighted.sum(dim=1)) - weighted @ proba.T + 1 / self.outputs
-            step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
-            scale = 1.0
-            while (trial := self.value(Z + (b - scale * step)[:, None])) > value + 1e-15 * abs(value) and scale > 1e-6:
-                scale /= 2
-            b, value = b - scale * step, trial
-        return b - b.mean()
+            for step in _steps(curvature, slope):
+                trial = self.value(Z + (b - step)[:, None])
+                if trial <= value + 1e-15 * abs(value):
+                    b, value = b - step, trial
+                    break
+            else:
+                break
+        return b, False
 
     def dual(self, Z: torch.Tensor) -> MultinomialDual:
         """The dual point of logits Z."""
         return MultinomialDual(torch.softmax(Z.double(), dim=0), self.target64, self.p64)
+
+
+def _steps(curvature: torch.Tensor, slope: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Newton's step for the curvature (c, c) and slope (c,), then shorter ones (Levenberg and Marquardt's).
+
+    Where softmaxes are saturated there is hardly any curvature and Newton's step leads anywhere. None of a softmax is
+    larger than 1/2 (Boehning 1992), so the last ones cannot fail to descend.
+    """
+    step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
+    length = float(step.norm())
+    if math.isfinite(length):
+        yield step
+    damping = max(float(slope.norm()) / length, _LEAST_DAMPING) if 0 < length < math.inf else _LEAST_DAMPING
+    while damping < 1:
+        damping *= _DAMPING_GROWTH
+        yield torch.linalg.solve(curvature + damping * torch.eye(len(slope)).to(curvature), slope)
 
 
 class MultinomialDual:

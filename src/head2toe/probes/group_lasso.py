@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
-from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
+from head2toe.errors import ParameterError
 from head2toe.probes import active_newton
-from head2toe.probes.datafits import Datafit, Multinomial, Squared, class_numbers
-from head2toe.probes.design import Design
+from head2toe.probes.group_lasso_problem import Loss, Problem, problem_of
 from head2toe.probes.penalty import GroupPenalty, dual_value
 from head2toe.probes.working_set import WorkingSet
 
-Loss = Literal["multinomial", "squared"]
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
 _FIRST = 128  # rows let in at first
@@ -77,27 +75,6 @@ class GroupLassoResult:
         return full
 
 
-@dataclass
-class _Problem:
-    design: Design
-    datafit: Datafit
-    group_weights: torch.Tensor
-    ridge: float
-    fit_intercept: bool
-    null: float = field(init=False)
-    null_correlations: torch.Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        empty = WorkingSet(self.datafit, self.fit_intercept, self.design.n, self.design.device)
-        Z = empty.predictions()
-        self.null = self.datafit.value(Z)
-        self.null_correlations = self.design.correlations(self.datafit.dual(Z).point())
-
-    @property
-    def largest(self) -> float:
-        return float((self.null_correlations / self.group_weights).max())
-
-
 def lambda_max(
     X: np.ndarray | torch.Tensor,
     y: np.ndarray | torch.Tensor,
@@ -113,7 +90,7 @@ def lambda_max(
 
     theta_0 is the gradient of the loss at the intercept alone, in closed form. Arguments, errors: as in `group_lasso`.
     """
-    return _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, 0.0, dtype).largest
+    return problem_of(X, y, loss, classes, fit_intercept, sample_weight, group_weights, 0.0, dtype).largest
 
 
 def group_lasso(
@@ -170,7 +147,7 @@ def group_lasso(
     ------
     ParameterError, DataFormatError, NotFiniteError
     """
-    problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
+    problem = problem_of(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
     return _solve(problem, _strength(strength, ridge), tolerance, max_iter, start)
 
 
@@ -209,7 +186,9 @@ def group_lasso_path(
     ------
     ParameterError, DataFormatError, NotFiniteError
     """
-    problem = _problem(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
+    if strengths is None and not (count >= 1 and 0 < ratio < 1):
+        raise ParameterError(f"count is {count}, ratio {ratio}: use at least 1, and a share below 1")
+    problem = problem_of(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
     if strengths is None:
         strengths = list(problem.largest * np.geomspace(1, ratio, count))
     results: list[GroupLassoResult] = []
@@ -242,7 +221,20 @@ def entries(path: Sequence[GroupLassoResult]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _solve(
-    problem: _Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
+    problem: Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
+) -> GroupLassoResult:
+    if not tolerance > 0 or max_iter < 1:
+        raise ParameterError(f"tolerance is {tolerance}, max_iter {max_iter}: use a positive number, and at least 1")
+    result = _solve_from(problem, strength, tolerance, max_iter, start)
+    if start is None or result.status != "stalled":
+        return result
+    # Where the start is so sure of every class that no gradient is left, such as one of other units, none is better.
+    cold = _solve_from(problem, strength, tolerance, max_iter, None)
+    return min(result, cold, key=lambda one: one.gap)
+
+
+def _solve_from(
+    problem: Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
 ) -> GroupLassoResult:
     penalty = GroupPenalty(strength * problem.group_weights, problem.ridge)
     working = WorkingSet(problem.datafit, problem.fit_intercept, problem.design.n, problem.design.device)
@@ -290,7 +282,7 @@ def _violators(correlations: torch.Tensor, penalty: GroupPenalty, working: Worki
 
 
 def _result(
-    problem: _Problem,
+    problem: Problem,
     working: WorkingSet,
     strength: float,
     primal: float,
@@ -307,58 +299,6 @@ def _result(
     shape = (problem.design.d, problem.datafit.outputs)
     return GroupLassoResult(strength, working.indices[order], W, intercept, primal, dual, gap, iterations, status,
                             tuple(history), shape, (correlations / problem.group_weights).cpu())  # fmt: skip
-
-
-def _problem(
-    X: np.ndarray | torch.Tensor,
-    y: np.ndarray | torch.Tensor,
-    loss: Loss,
-    classes: int | None,
-    fit_intercept: bool,
-    sample_weight: np.ndarray | torch.Tensor | None,
-    group_weights: np.ndarray | torch.Tensor | None,
-    ridge: float,
-    dtype: torch.dtype | None,
-) -> _Problem:
-    if X.ndim != 2:
-        raise DataFormatError(f"X has shape {tuple(X.shape)}: the group lasso needs a matrix (n, d)")
-    n, d = X.shape
-    dtype = dtype or (torch.float64 if str(X.dtype).endswith("float64") else torch.float32)
-    design = Design(X, dtype)
-    weight = torch.ones(n) if sample_weight is None else torch.as_tensor(sample_weight).cpu()
-    if weight.shape != (n,) or not bool((weight >= 0).all()) or not 0 < float(weight.sum()) < np.inf:
-        raise ParameterError(f"sample_weight must be {n} finite numbers, none negative, not all zero")
-    groups = (
-        torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
-    )
-    if groups.shape != (d,) or not bool((groups > 0).all()):
-        raise ParameterError(f"group_weights must be {d} positive numbers")
-    if not ridge >= 0:
-        raise ParameterError(f"ridge is {ridge}: use a number that is not negative")
-    share = (weight.double() / weight.double().sum()).to(design.device)
-    target = torch.as_tensor(y).to(design.device)
-    if len(target) != n:
-        raise DataFormatError(f"X has {n} rows, but y has {len(target)}")
-    datafit = _datafit(loss, target, classes, share, dtype, fit_intercept)
-    problem = _Problem(design, datafit, groups, float(ridge), fit_intercept)
-    if not (np.isfinite(problem.null) and bool(torch.isfinite(problem.null_correlations).all())):
-        raise NotFiniteError("NaN or infinity (inf) in X or y: the group lasso needs finite numbers")
-    return problem
-
-
-def _datafit(
-    loss: Loss, target: torch.Tensor, classes: int | None, share: torch.Tensor, dtype: torch.dtype, fit_intercept: bool
-) -> Datafit:
-    if loss == "squared":
-        return Squared(target.reshape(len(target), -1), share, dtype)
-    if loss != "multinomial":
-        raise ParameterError(f"loss is {loss!r}: use 'multinomial' or 'squared'")
-    target, classes = class_numbers(target, classes)
-    totals = torch.bincount(target, weights=share, minlength=classes)
-    if fit_intercept and not bool((totals > 0).all()):
-        empty = int(torch.nonzero(totals == 0)[0, 0])
-        raise ParameterError(f"class {empty} has no sample of positive weight: its intercept would be minus infinity")
-    return Multinomial(target, classes, share, dtype)
 
 
 def _strength(strength: float, ridge: float) -> float:
