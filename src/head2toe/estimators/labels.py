@@ -211,7 +211,8 @@ def _row_numbers(rows: ArrayLike, n: int) -> np.ndarray:
         raise ParameterError(f"cv has a mask of shape {given.shape}: {n} rows need ({n},)")
     numbers = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
     if len(numbers) and not 0 <= numbers.min() <= numbers.max() < n:
-        raise ParameterError(f"cv names rows from {numbers.min()} to {numbers.max()}: there are rows 0 to {n - 1}")
+        first, last = numbers.min(), numbers.max()
+        raise ParameterError(f"cv names rows from {first} to {last}, some beyond the {n} that there are")
     return numbers
 
 
