@@ -55,3 +55,83 @@ def test_weights_that_were_changed_since_are_refused_until_they_are_put_back():
             probe.predict(images)
     network.load_state_dict(weights)
     np.testing.assert_array_equal(probe.predict_proba(images), before)
+
+
+class Negative(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -x.clamp(max=0)
+
+
+def test_what_is_written_through_data_is_seen_too():
+    network = tiny_network()
+    probe, images = fitted(network), pictures(8, seed=1)[0]
+    before = probe.predict_proba(images)
+    for weight in network.parameters():
+        weight.data.mul_(-1)
+    with pytest.raises(WeightsMismatchError, match="not those the probe was made with"):
+        probe.predict(images)
+    for weight in network.parameters():
+        weight.data.mul_(-1)
+    np.testing.assert_array_equal(probe.predict_proba(images), before)
+
+
+def test_a_module_that_was_replaced_since_is_refused_here_and_after_loading(tmp_path):
+    network = with_activation(torch.nn.ReLU())
+    probe, images = fitted(network), pictures(8, seed=1)[0]
+    before = probe.save(tmp_path / "probe") and probe.predict_proba(images)
+    for changed in (torch.nn.Tanh(), Negative()):
+        network[1] = changed
+        with pytest.raises(WeightsMismatchError, match="first seen at 1"):
+            probe.predict(images)
+        again = Head2ToeClassifier.load(tmp_path / "probe", backbone=with_activation(changed), **OPTIONS)
+        with pytest.raises(WeightsMismatchError, match="same code"):
+            again.predict(images)
+    network[1] = torch.nn.ReLU()
+    np.testing.assert_allclose(probe.predict_proba(images), before, rtol=1e-5)
+    again = Head2ToeClassifier.load(tmp_path / "probe", backbone=with_activation(torch.nn.ReLU()), **OPTIONS)
+    np.testing.assert_allclose(again.predict_proba(images), before, rtol=1e-5)
+
+
+def with_activation(activation: torch.nn.Module) -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), activation, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_buffer_that_the_network_writes_to_is_left_as_it_was(tmp_path, dtype, in_place):
+    class Counts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = with_activation(torch.nn.ReLU())
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if in_place:
+                self.calls += 1
+            else:
+                self.calls = self.calls + 1
+            return self.body(x) * self.calls
+
+    options = {**OPTIONS, "dtype": dtype}
+    network = Counts()
+    probe = Head2ToeClassifier(network, **{**QUICK, **options}).fit(*pictures())
+    images = pictures(8, seed=1)[0]
+    before = probe.predict_proba(images)
+    np.testing.assert_array_equal(probe.predict_proba(images), before)
+    assert network.calls == 0
+    probe.save(tmp_path / "probe")
+    for owned in (network, Counts()):
+        again = Head2ToeClassifier.load(tmp_path / "probe", backbone=owned, **options)
+        np.testing.assert_allclose(again.predict_proba(images), before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_compiled_in_place_is_watched_uncompiled_and_left_compiled():
+    network = with_activation(torch.nn.ReLU())
+    expected = AllLayerFeatures(network, **OPTIONS).fit().transform(pictures(4)[0])
+    network.compile(backend=lambda graph, _inputs: pytest.fail("compiled"))
+    network[1].compile(backend=lambda graph, _inputs: pytest.fail("compiled"))
+    np.testing.assert_array_equal(AllLayerFeatures(network, **OPTIONS).fit().transform(pictures(4)[0]), expected)
+    assert network._compiled_call_impl is not None and network[1]._compiled_call_impl is not None

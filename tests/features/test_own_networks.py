@@ -286,3 +286,35 @@ def test_a_class_token_without_a_batch_axis_is_one(own):
 
     found = {layer.name: layer for layer in layers(own(Tokens()))}
     assert (found["act"].prefix, found["act"].grid) == (1, (4, 4))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_volume_is_the_map_of_its_slices(own, pictures, last):
+    class Volumes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.act, self.fc = nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps = self.conv(x[:, None])
+            return self.fc(self.act(maps.movedim(1, -1)).mean((1, 2, 3)) if last else self.act(maps).mean((2, 3, 4)))
+
+    backbone = own(Volumes())
+    layer = next(layer for layer in layers(backbone) if layer.module == "act")
+    rows, columns = backbone.preprocessing.size
+    assert layer.shape == (8, 3 * rows, columns)
+    images, plan = pictures(3), Plan.build([layer], (8,))
+    made = extract(backbone, images, plan, **QUIET).rows
+    batch = backbone.preprocessing.batch([backbone.preprocessing.image(images[i]) for i in range(3)])
+    volume = run(backbone.module.conv, batch[:, None]).relu()
+    np.testing.assert_allclose(made, volume.mean((2, 3, 4)), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_are_no_numbers_are_told_when_layers_are_listed(own, caplog):
+    network = Net()
+    with torch.no_grad():
+        network.conv.weight[0] = torch.nan
+    with caplog.at_level(logging.WARNING):
+        layers(own(network))
+    assert "NaN or infinity on noise" in caplog.text

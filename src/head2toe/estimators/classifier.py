@@ -352,7 +352,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         found = SearchResult(
             head, linear, probe.choice_, probe.search_table_, probe.cv_accuracy_, probe.linear_cv_accuracy_
         )
-        self.assume(found, probe.classes_, kept, networks.to_dict(), dtype)
+        self.assume(found, probe.classes_, kept, networks.described(), dtype)
         self._networks = networks
         return self
 

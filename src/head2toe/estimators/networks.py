@@ -9,15 +9,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from head2toe import features
 from head2toe.backbones import Backbone
+from head2toe.backbones.backbone import contents
 from head2toe.errors import DataError, ParameterError, WeightsMismatchError
 from head2toe.features.costs import Costs, costs, within
 from head2toe.features.extractor import Batch
+from head2toe.features.hooks import version
 from head2toe.features.joint import join, part
 from head2toe.features.store import temporary_rows
 
+_WATCHED = 16  # numbers of each tensor that are looked at again before every prediction
 _TOGETHER = 128  # images that go through one network before the next network sees them
 
 
@@ -49,7 +53,7 @@ class Networks:
     """
 
     parts: tuple[Backbone, ...]
-    _versions: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    _versions: tuple[Any, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_versions", _versions(self.parts))
@@ -72,6 +76,11 @@ class Networks:
     def to_dict(self) -> dict[str, Any]:
         """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""
         return self.parts[0].to_dict() if self.single else {"parts": [one.to_dict() for one in self.parts]}
+
+    def described(self) -> dict[str, Any]:
+        """`to_dict`, and of modules of the user's own what they make of noise: `check` knows them by it."""
+        parts = [_described(one) for one in self.parts]
+        return parts[0] if self.single else {"parts": parts}
 
     def lay_out(
         self, pattern: Any, sizes: Sequence[int], statistics: Sequence[str] = (), budget: float | None = None
@@ -123,10 +132,26 @@ class Networks:
             _check_weights(backbone, written)
 
 
-def _versions(parts: Sequence[Backbone]) -> tuple[tuple[int, int], ...]:
-    """Which tensors the networks hold, and how often each was written to."""
-    tensors = (tensor for one in parts for tensor in (*one.module.parameters(), *one.module.buffers()))
-    return tuple((id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)  # noqa: SLF001
+def _described(backbone: Backbone) -> dict[str, Any]:
+    made = features.answers(backbone)
+    return backbone.to_dict() if made is None else {**backbone.to_dict(), "answers": made}
+
+
+def _versions(parts: Sequence[Backbone]) -> tuple[Any, ...]:
+    """Which modules and tensors the networks hold, how often each was written to, and some of their numbers.
+
+    What is written through `tensor.data` is not counted by PyTorch.
+    """
+    modules = [module for one in parts for module in one.module.modules()]
+    tensors = [tensor for one in parts for tensor in (*one.module.parameters(), *one.module.buffers())]
+    numbers = b"".join(contents(_few(tensor)) for tensor in tensors)
+    return tuple(map(id, modules)), tuple((id(tensor), version(tensor)) for tensor in tensors), hash(numbers)
+
+
+def _few(tensor: Tensor) -> Tensor:
+    """Up to sixteen numbers, from the first on, evenly spaced."""
+    flat = tensor.detach().reshape(-1)
+    return flat[:: max(1, len(flat) // _WATCHED)][:_WATCHED]
 
 
 def refuse_missing_modules(specs: Any) -> None:
@@ -237,9 +262,21 @@ def _check_preprocessing(backbone: Backbone, written: dict[str, Any]) -> None:
         )
 
 
+def _check_answers(backbone: Backbone, written: dict[str, Any] | None) -> None:
+    """Of modules of the user's own: another activation, say, has the same weights."""
+    changed = None if written is None else features.other_answer(backbone, written)
+    if changed is not None:
+        name = changed.partition(":")[0] or "the whole"
+        raise WeightsMismatchError(
+            f"{backbone.spec} computes something else than when the probe was made, though its weights are the same "
+            f"(first seen at {name}): use the same code, or fit again"
+        )
+
+
 def _check_weights(backbone: Backbone, written: dict[str, Any]) -> None:
     if backbone.weights_sha256 == written["weights_sha256"]:
         _check_preprocessing(backbone, written["preprocessing"])
+        _check_answers(backbone, written.get("answers"))
         return
     revisions = ""
     if backbone.revision != written.get("revision"):

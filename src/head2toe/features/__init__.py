@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from head2toe.features.behaviour import answers, other_answer
     from head2toe.features.cache import Cache
     from head2toe.features.data import LabelledImages, read_data
     from head2toe.features.extractor import Extractor, extract
@@ -31,10 +32,12 @@ _HOMES = {
     "Layer": "layer",
     "Plan": "plan",
     "Skipped": "reader",
+    "answers": "behaviour",
     "as_images": "images",
     "as_inputs": "inputs",
     "extract": "extractor",
     "layers": "taps",
+    "other_answer": "behaviour",
     "read_data": "data",
 }
 
@@ -50,10 +53,12 @@ __all__ = [
     "Layer",
     "Plan",
     "Skipped",
+    "answers",
     "as_images",
     "as_inputs",
     "extract",
     "layers",
+    "other_answer",
     "read_data",
 ]
 

@@ -32,7 +32,7 @@ def described(
     name, where, call = key
     shape = Shape(tensor.shape[1:])
     label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
-    if math.prod(shape) == 0 or len(shape) > 3:
+    if math.prod(shape) == 0 or len(shape) > 4:
         return None
     if longer is not None and shape != longer:
         axes = _changed(shape, longer)
@@ -44,6 +44,10 @@ def described(
         return Layer(label, name, where, call, "vector", (math.prod(shape),))
     if len(shape) == 2:
         return Layer(label, name, where, call, "tokens", shape)
+    if len(shape) == 4:  # of a volume: its slices are taken as one map, each below the one before
+        last = _distortion(shape[1:3], size)[0] < _distortion(shape[2:], size)[0]
+        channels, depth, rows, columns = (shape[3], *shape[:3]) if last else shape
+        return Layer(label, name, where, call, "map", (channels, depth * rows, columns), channels_last=last)
     last = _is_channels_last(tensor, size, wider)
     chw = (*shape[2:], *shape[:2]) if last else shape
     return Layer(label, name, where, call, "map", chw, channels_last=last)

@@ -152,14 +152,42 @@ def runs(module: nn.Module, batch: Tensor) -> bool:
 def run(module: nn.Module, batch: Tensor) -> Any:
     """Run the network without gradients (not in inference mode: what a network keeps must serve training later).
 
-    It runs in eval mode, also where its owner has put it back into training mode since it was loaded.
+    It runs in eval mode and uncompiled, also where its owner has put it back into training mode or compiled it in
+    place since it was loaded; buffers that it writes to, such as a count of its calls, are put back.
     """
     training = [part for part in module.modules() if part.training]
+    compiled = [(part, part._compiled_call_impl) for part in module.modules() if part._compiled_call_impl is not None]  # noqa: SLF001
     for part in training:
         part.training = False
+    for part, _ in compiled:
+        part._compiled_call_impl = None  # noqa: SLF001 - hooks inside a compiled pass break it
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _held_buffers(module):
             return module(batch)
     finally:
         for part in training:
             part.training = True
+        for part, call in compiled:
+            part._compiled_call_impl = call  # noqa: SLF001
+
+
+@contextmanager
+def _held_buffers(module: nn.Module) -> Iterator[None]:
+    held = [
+        (part, name, buffer, version(buffer), buffer.clone())
+        for part in module.modules()
+        for name, buffer in part._buffers.items()  # noqa: SLF001
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        for part, name, buffer, written, before in held:
+            if version(buffer) != written:
+                buffer.copy_(before)
+            part._buffers[name] = buffer  # noqa: SLF001
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor was written to."""
+    return 0 if tensor.is_inference() else tensor._version  # noqa: SLF001

@@ -19,8 +19,9 @@ class Layer:
     module, where, call
         Where the tensor is met: module name, "output" or "input", number of the run from 0.
     kind, shape
-        "map" (C, H, W), "tokens" (T, C), "sequence" (T, C) or "vector" (C,); maps of 1 x 1 and single tokens are
-        vectors. The T of a sequence is another for each text or recording; the one written is that of the noise.
+        "map" (C, H, W), "tokens" (T, C), "sequence" (T, C) or "vector" (C,); of a volume (C, D, H, W) the map
+        (C, D H, W), slice below slice; maps of 1 x 1 and single tokens are vectors. The T of a sequence is another for
+        each text or recording; the one written is that of the noise.
     prefix
         Number of class and register tokens at the front of the tokens.
     class_token
@@ -57,6 +58,8 @@ class Layer:
         """Return a view with channels last: (B, H, W, C), (B, T, C) or (B, C)."""
         if self.kind == "vector":
             return tensor.reshape(len(tensor), -1)  # also of (B,), as networks of one logit may give
+        if self.kind == "map" and tensor.ndim == 5:
+            tensor = tensor.flatten(1, 2) if self.channels_last else tensor.flatten(2, 3)
         if self.kind == "map" and not self.channels_last:
             return tensor.permute(0, 2, 3, 1)
         if self.kind == "sequence" and not self.channels_last:
