@@ -104,3 +104,10 @@ def test_what_is_neither_one_nor_several_is_refused(wrong):
     model = Head2ToeClassifier("embedded", image_size=32, **wrong)
     with pytest.raises(ParameterError, match=f"{next(iter(wrong))} is"):
         model._lay_out(model._load_networks())
+
+
+def test_a_table_of_hugging_face_datasets_is_told_how_to_be_passed():
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_dict({"picture": [0, 1], "kind": ["a", "b"]})
+    with pytest.raises(MissingLabelError, match=r"picture, kind: pass two of them"):
+        Head2ToeClassifier(cache=False).fit(table)

@@ -136,6 +136,9 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
     brought = getattr(images, "labels", None)
     if brought is None and isinstance(images, Dataset):
         brought = _labels_of_dataset(images)
+    if brought is None and hasattr(images, "column_names"):  # a table of Hugging Face's datasets
+        names = ", ".join(images.column_names)
+        raise MissingLabelError(f"a table with the columns {names}: pass two of them, table['image'], table['label']")
     if brought is None:
         raise MissingLabelError("there are no labels: pass them after the images, or a dataset of (image, label) pairs")
     return brought
