@@ -36,6 +36,11 @@ def test_each_is_raised_somewhere(kind: type[errors.Head2ToeError]) -> None:
     assert any(used.search(path.read_text()) for path in SOURCE.rglob("*.py") if path.name != "errors.py")
 
 
+def test_one_line_has_neither_colours_nor_breaks() -> None:
+    assert errors.one_line(ValueError("\x1b[1mdo\x1b[0m not\n\t\x1b[38;5;9mrun\x1b[K it")) == "do not run it"
+    assert errors.one_line(ValueError("\x1b[0m")) == "ValueError"
+
+
 def test_importing_the_errors_is_cheap() -> None:
     """The command line catches them before anything heavy is imported."""
     lines = Path(errors.__file__).read_text().splitlines()

@@ -102,5 +102,8 @@ class ProbeFormatError(Head2ToeError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in a line of at most 300 characters; its class where it says nothing."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """What an error says, in a line of at most 300 characters without colours; its class where it says nothing."""
+    import re  # only now: the command line imports this module before anything else
+
+    plain = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", str(error))  # ANSI escapes, which torch writes
+    return " ".join(plain.split())[:300] or type(error).__name__

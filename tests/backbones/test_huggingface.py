@@ -190,6 +190,24 @@ def test_wrong_names_and_kinds(tmp_path, saved):
         load(f"hf/{tmp_path}")
 
 
+@pytest.mark.parametrize("prefix", ["hf/", "hf-text/", "hf-audio/"])
+def test_what_is_not_here_is_not_cured_by_weights(tmp_path, monkeypatch, prefix):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("head2toe.backbones.hub.reachable", lambda: False)
+    with pytest.raises(HubUnreachableError, match="a local folder that save_pretrained wrote") as caught:
+        load(f"{prefix}nothere")
+    assert "--weights" not in str(caught.value) and "config.json" not in str(caught.value)
+    assert ("embedded" in str(caught.value)) == (prefix == "hf/")  # which is a network of images
+    (tmp_path / "nothere").mkdir()
+    with pytest.raises(HubUnreachableError, match=r"the folder nothere has no config\.json") as caught:
+        load(f"{prefix}nothere")
+    assert "--weights" not in str(caught.value)
+    (tmp_path / "not here").mkdir()
+    with pytest.raises(UnknownBackboneError, match=r"the folder not here has no config\.json"):
+        load(f"{prefix}not here")
+
+
 def copied(saved, name, folder, **settings):
     """A saved model with other settings of its image processor."""
     shutil.copytree(saved(name).removeprefix("hf/"), folder)
@@ -240,6 +258,45 @@ def test_damaged_and_incomplete_checkpoints(saved, tmp_path):
     save_file({**state, "layernorm.weight": torch.ones(32)}, path, metadata={"format": "pt"})
     with pytest.raises(PreprocessingError, match="no image processor"):
         load(spec)
+
+
+@pytest.mark.parametrize(
+    ("setting", "shapes"),
+    [
+        (
+            {"hidden_size": 24},
+            r"embeddings\.cls_token has \(1, 1, 32\) in the weights and \(1, 1, 24\) by config\.json",
+        ),
+        ({"patch_size": 4}, r"projection\.weight has \(32, 3, 8, 8\) in the weights and \(32, 3, 4, 4\)"),
+    ],
+)
+def test_weights_of_other_shapes_than_the_description_says(saved, tmp_path, setting, shapes):
+    spec = copied(saved, "vit", tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **setting}))
+    with pytest.raises(WeightsMismatchError, match=rf"config\.json and the weights do not fit each other.*{shapes}"):
+        load(spec)
+
+
+def test_weights_of_torch_save_that_cannot_be_read(saved, tmp_path):
+    spec = copied(saved, "vit", tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").unlink()
+    path = tmp_path / "copy" / "pytorch_model.bin"
+    torch.save(MODELS["vit"](), path)
+    with pytest.raises(WeightsMismatchError, match=r"whole pickled object \(.*\.ViTModel\).*model\.state_dict\(\)"):
+        load(spec)
+    path.write_bytes(b"junk")
+    with pytest.raises(WeightsMismatchError, match="the file is damaged"):
+        load(spec)
+
+
+@pytest.mark.parametrize("data", [b"{", b"", b"[]", b'"x"', b"\xff", b'{"image_processor_type": "Unknown"}'])
+def test_an_image_processor_that_is_there_and_cannot_be_read(saved, tmp_path, data):
+    spec = copied(saved, "vit", tmp_path / "copy")
+    (tmp_path / "copy" / "preprocessor_config.json").write_bytes(data)
+    with pytest.raises(PreprocessingError, match=r"has preprocessor_config\.json, from which no .*: mend it") as caught:
+        load(spec)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_transformers_the_package_is_named(monkeypatch):

@@ -97,6 +97,44 @@ def test_local_folder_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
         load(f"timm/local-dir:{tmp_path}")
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"architecture": null}', '{"architectures": ["ViTModel"]}'])
+def test_local_folder_without_an_architecture(text: str, folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UnknownBackboneError, match=r'config\.json has no "architecture".*goes with hf/'):
+        load(f"timm/local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff"])
+def test_local_folder_whose_description_is_no_json(data: bytes, folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    (tmp_path / "config.json").write_bytes(data)
+    with pytest.raises(UnknownBackboneError, match=r"config\.json cannot be read as JSON"):
+        load(f"timm/local-dir:{tmp_path}")
+
+
+def test_repository_without_an_architecture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "models--someone--else" / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(folder, snapshot)
+    (snapshot / "config.json").write_text('{"model_type": "vit"}')
+    (tmp_path / "models--someone--else" / "refs").mkdir()
+    (tmp_path / "models--someone--else" / "refs" / "main").write_text(snapshot.name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UnknownBackboneError, match=r'config\.json of timm/hf-hub:someone/else has no "architecture"'):
+        load("timm/hf-hub:someone/else")
+
+
+def test_local_folder_with_a_whole_pickled_network(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "config.json", tmp_path)
+    torch.save(timm.create_model(NAME), tmp_path / "pytorch_model.bin")
+    with pytest.raises(WeightsMismatchError, match=r"whole pickled object.*save model\.state_dict\(\) alone$"):
+        load(f"timm/local-dir:{tmp_path}")
+    for data in (b"junk", b""):
+        (tmp_path / "pytorch_model.bin").write_bytes(data)
+        with pytest.raises(WeightsMismatchError, match="cannot be loaded: the file is damaged"):
+            load(f"timm/local-dir:{tmp_path}")
+
+
 def test_local_folder_with_damaged_weights(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "config.json", tmp_path)
     with pytest.raises(WeightsMismatchError, match="cannot be loaded"):
@@ -152,6 +190,16 @@ def test_no_hub_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(hub, "reachable", lambda: False)
     with pytest.raises(HubUnreachableError, match="embedded"):
         load(f"timm/{NAME}")
+
+
+def test_no_hub_advises_weights_only_where_they_help(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    with pytest.raises(HubUnreachableError, match="--weights FILE"):
+        load(f"timm/{NAME}")
+    with pytest.raises(HubUnreachableError, match="local folder") as caught:
+        load("timm/hf-hub:someone/nothing")  # of which not even the architecture is known
+    assert "--weights" not in str(caught.value)
 
 
 @pytest.mark.parametrize("failure", [URLError("no route to host"), ConnectionResetError("peer")])

@@ -97,3 +97,23 @@ def test_a_very_long_picture_is_cut_before_it_is_resized() -> None:
     ends.paste((255, 255, 255), (19_900, 0, 20_100, 1))
     found = crop.image(ends)
     assert found.shape == (224, 224, 3) and (found == 255).all()  # the middle, as the centre crop has it
+
+
+@pytest.mark.parametrize("crop_pct", [1.0, 0.9])
+@pytest.mark.parametrize("size", [(64, 1), (65, 1), (70, 1), (1, 70), (200, 1), (30_000, 2), (1, 30_000)])
+def test_the_thinnest_picture_is_a_line_within_its_border(size: tuple[int, int], crop_pct: float) -> None:
+    border = Preprocessing((32, 24), (0.5,) * 3, (0.5,) * 3, "bilinear", "crop", crop_pct, "border")
+    found = border.image(Image.new("RGB", size, "white"))
+    line = found.transpose(1, 0, 2) if size[1] > size[0] else found
+    assert found.shape == (32, 24, 3)
+    white = (line == 255).all(axis=(1, 2))
+    assert white.sum() == 1 and abs(int(white.argmax()) - len(line) // 2) <= 1  # from end to end, in the middle
+    assert (line[~white] == 128).all()  # the mean
+
+
+def test_the_line_of_a_thin_picture_is_as_it_was_along_its_length() -> None:
+    halves = Image.new("RGB", (320, 1), "white")
+    halves.paste("black", (0, 0, 160, 1))
+    pixels = Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, "bilinear", "crop", crop_mode="border").image(halves)
+    (row,) = [row for row in pixels if (row != 128).any()]
+    assert (row[:14] == 0).all() and (row[18:] == 255).all()

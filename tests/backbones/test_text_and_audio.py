@@ -350,6 +350,9 @@ def test_missing_tokenizers_and_extractors(saved, tmp_path):
             path.unlink()
         with pytest.raises(PreprocessingError, match=r"has no (tokenizer|feature extractor)"):
             load(f"{prefix}{folder}")
+    (tmp_path / "hubert" / "preprocessor_config.json").write_text("[]")
+    with pytest.raises(PreprocessingError, match="no feature extractor that can be read"):
+        load(f"hf-audio/{tmp_path / 'hubert'}")
 
 
 def test_the_commit_is_pinned(saved, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from head2toe.errors import ParameterError, PreprocessingError
+from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError
 from head2toe.features.extractor import extract
 from head2toe.features.hooks import run
 from head2toe.features.noise import noise_batch
@@ -311,10 +311,15 @@ def test_a_volume_is_the_map_of_its_slices(own, pictures, last):
     np.testing.assert_allclose(made, volume.mean((2, 3, 4)), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_that_are_no_numbers_are_told_when_layers_are_listed(own, caplog):
+def test_weights_that_are_no_numbers_are_told_before_anything_runs(own):
     network = Net()
     with torch.no_grad():
         network.conv.weight[0] = torch.nan
-    with caplog.at_level(logging.WARNING):
-        layers(own(network))
-    assert "NaN or infinity on noise" in caplog.text
+    with pytest.raises(NotFiniteError, match=r"NaN, first in conv\.weight"):
+        own(network)
+
+
+def test_an_infinite_weight_may_be_a_mask(own):
+    network = Net()
+    network.mask = nn.Parameter(torch.full((3,), -torch.inf))
+    assert layers(own(network))

@@ -73,7 +73,7 @@ def _extractor(found: Repository) -> Any:
 
     try:
         extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last of JSON that is no object
         raise PreprocessingError(
             f"{found.spec} has no feature extractor that can be read (preprocessor_config.json): {one_line(error)}"
         ) from error

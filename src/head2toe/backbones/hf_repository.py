@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from head2toe.backbones.hub import local_first
+from head2toe.backbones.weights_file import NOT_READ, reason_of
 from head2toe.errors import (
     HubUnreachableError,
     MissingDependencyError,
@@ -68,7 +69,12 @@ def find_repository(prefix: str, name: str, descriptions: Sequence[str]) -> Repo
         raise UnknownBackboneError(
             f"no config.json in {name}: {prefix} wants a hub repository or a folder that save_pretrained wrote"
         )
-    path = _snapshot(prefix, repo, revision or None, ["config.json", *descriptions])
+    try:
+        path = _snapshot(prefix, repo, revision or None, ["config.json", *descriptions])
+    except (UnknownBackboneError, HubUnreachableError) as error:
+        if not folder.is_dir():
+            raise
+        raise type(error)(f"the folder {name} has no config.json; taken for a name of the hub, {error}") from error
     return Repository(prefix + name, path, path.name)
 
 
@@ -171,7 +177,7 @@ def _snapshot(prefix: str, repo: str, revision: str | None, descriptions: list[s
         )
 
     try:
-        return local_first(download, prefix + repo)
+        return local_first(download, prefix + repo, _cure(prefix))
     except HubUnreachableError as error:
         cause = error.__cause__
         if isinstance(cause, RevisionNotFoundError):
@@ -187,6 +193,12 @@ def _snapshot(prefix: str, repo: str, revision: str | None, descriptions: list[s
         ) from error
 
 
+def _cure(prefix: str) -> str:
+    """What needs no hub; the embedded network is one of images."""
+    folder = "a local folder that save_pretrained wrote"
+    return f"{folder}, or 'embedded', which needs no hub" if prefix == "hf/" else folder
+
+
 def _nearest(repo: str) -> str:
     """The repositories on this machine whose names are like `repo`, in the words of an error's end."""
     from huggingface_hub import constants
@@ -198,8 +210,6 @@ def _nearest(repo: str) -> str:
 
 
 def _from_pretrained(kind: Any, found: Repository, config: Any, **options: Any) -> tuple[torch.nn.Module, set[str]]:
-    from safetensors import SafetensorError
-
     try:
         module, report = kind.from_pretrained(
             found.folder,
@@ -207,12 +217,24 @@ def _from_pretrained(kind: Any, found: Repository, config: Any, **options: Any) 
             local_files_only=True,
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # its error points to a report that `quiet` hides: ours names them
             **options,
         )
-    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-        raise WeightsMismatchError(f"{found.spec} cannot be loaded: {one_line(error)}") from error
+    except NOT_READ as error:
+        raise WeightsMismatchError(f"{found.spec} cannot be loaded: {reason_of(error)}") from error
+    _check_shapes(found, report["mismatched_keys"])
     missing = set(report["missing_keys"])
     for key in {key for key in missing if key.rpartition(".")[2] == _TRAINING_ONLY}:
         module.get_parameter(key).data.zero_()  # drawn at random otherwise, and part of the hash of the weights
         missing.remove(key)
     return module, missing
+
+
+def _check_shapes(found: Repository, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    wrong = sorted((key, tuple(held), tuple(described)) for key, held, described in mismatched)
+    if wrong:
+        key, held, described = wrong[0]
+        raise WeightsMismatchError(
+            f"{found.spec}: config.json and the weights do not fit each other in {len(wrong)} shapes: {key} has {held} "
+            f"in the weights and {described} by config.json; take both from one checkpoint"
+        )

@@ -16,8 +16,17 @@ T = TypeVar("T")
 PATIENCE = 3.0  # seconds to open one connection; the hub client itself would retry for three quarters of a minute
 
 
-def local_first(make: Callable[[], T], name: str) -> T:
+def local_first(make: Callable[[], T], name: str, cure: str) -> T:
     """Call `make` with the hub switched off, and again with it on if files are missing here.
+
+    Parameters
+    ----------
+    make
+        Without arguments; what it returns is returned.
+    name
+        Of the backbone, for the message.
+    cure
+        What to use where there is no hub, for the message.
 
     Raises
     ------
@@ -33,11 +42,11 @@ def local_first(make: Callable[[], T], name: str) -> T:
             return make()
     except missing as error:
         if not reachable():
-            raise _unreachable(name, error) from error
+            raise _unreachable(name, error, cure) from error
     try:
         return make()
     except missing as error:
-        raise _unreachable(name, error) from error
+        raise _unreachable(name, error, cure) from error
 
 
 @contextmanager
@@ -80,8 +89,7 @@ def cached_commit(repository: str, revision: str | None = None) -> str | None:
     return Path(found).parent.name if isinstance(found, str) else None
 
 
-def _unreachable(name: str, error: BaseException) -> HubUnreachableError:
+def _unreachable(name: str, error: BaseException, cure: str) -> HubUnreachableError:
     return HubUnreachableError(
-        f"{name} is not on this machine and the hub cannot be reached ({type(error).__name__}): "
-        "use a local folder, --weights FILE.safetensors, or 'embedded', which needs no hub"
+        f"{name} is not on this machine and the hub cannot be reached ({type(error).__name__}): use {cure}"
     )

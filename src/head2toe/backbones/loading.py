@@ -21,7 +21,7 @@ from head2toe.backbones.preprocessing import (
     TransformPreprocessing,
 )
 from head2toe.backbones.sizes import resized
-from head2toe.errors import ParameterError, PreprocessingError, UnknownBackboneError
+from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError, UnknownBackboneError
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
@@ -43,7 +43,7 @@ def load(
         "hf/FOLDER" for a vision model of `transformers`, "hf-text/..." and "hf-audio/..." for its models of text and
         of recordings; "torchvision/NAME[@WEIGHTS]"; or a module of your own, which is put into eval mode and whose
         gradients are switched off; one that timm made brings its preprocessing.
-    weights : path of a .safetensors or .pth file, optional
+    weights : path of a .safetensors, .pth, .pt or .bin file, optional
         Weights for an architecture of timm or torchvision, loaded strictly.
     preprocessing : Preprocessing or callable, optional
         For your own module, which has none: a `Preprocessing`, or a callable from an RGB PIL image to a float tensor
@@ -62,6 +62,8 @@ def load(
         A module without preprocessing.
     ParameterError
         Unknown `resize`, `weights` where they do not apply, or an `image_size` that the network does not take.
+    NotFiniteError
+        A weight is NaN.
     WeightsMismatchError, HubUnreachableError, MissingDependencyError
     """
     if resize not in RESIZES:
@@ -75,6 +77,7 @@ def load(
         if isinstance(spec, torch.nn.Module)
         else _from_name(spec, weights, resize, preprocessing is None)
     )
+    _check_numbers(backbone)
     if backbone.preprocessing is not None and takes(spec) != IMAGES:
         _refuse_for_sequences(backbone.spec, preprocessing=preprocessing, image_size=image_size)
     if preprocessing is None and backbone.preprocessing is None:
@@ -85,6 +88,13 @@ def load(
     if preprocessing is not None:
         backbone = _with(backbone, preprocessing)
     return backbone if image_size is None else resized(backbone, image_size)
+
+
+def _check_numbers(backbone: Backbone) -> None:
+    for name, weight in backbone.module.named_parameters():
+        # A sum tells at once where there is none; infinity, as in a mask, is no fault.
+        if not bool(weight.sum().isfinite()) and bool(weight.isnan().any()):
+            raise NotFiniteError(f"the weights of {backbone.spec} hold NaN, first in {name}: load a whole checkpoint")
 
 
 def takes(spec: str | torch.nn.Module) -> str:

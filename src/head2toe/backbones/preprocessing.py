@@ -138,12 +138,17 @@ class Preprocessing:
     def image(self, image: Image.Image) -> np.ndarray:
         """Resize (and crop) one RGB picture: uint8 (H, W, channels)."""
         if self._crop is not None:
-            middle = self._middle(image) if self.crop_mode == "center" else image
-            return self._grey(np.ascontiguousarray(np.asarray(self._crop(middle)).transpose(1, 2, 0)))
+            return self._grey(np.ascontiguousarray(np.asarray(self._crop(self._ready(image))).transpose(1, 2, 0)))
         height, width = self.size
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
         return self._grey(np.asarray(image))
+
+    def _ready(self, image: Image.Image) -> Image.Image:
+        """What timm's crop is given: the picture, or what it can take of a very long one."""
+        if self.crop_mode == "center":
+            return self._middle(image)
+        return self._thick(image) if self.crop_mode == "border" else image
 
     def _middle(self, image: Image.Image) -> Image.Image:
         """What is around the crop of a picture that is very long: resized as a whole, it could fill all memory."""
@@ -153,6 +158,16 @@ class Preprocessing:
             return image
         cut = [(max(0, (side - most) // 2)) for side in image.size]
         return image.crop((cut[0], cut[1], image.width - cut[0], image.height - cut[1]))
+
+    def _thick(self, image: Image.Image) -> Image.Image:
+        """Of a picture whose shorter side timm's "border" would round to 0 pixels: in timm's size, with 1 instead."""
+        width, height = image.size
+        rows, columns = (math.floor(side / self.crop_pct) for side in self.size)
+        ratio = max(height / rows, width / columns)
+        resized = round(width / ratio), round(height / ratio)
+        if min(resized) > 0:
+            return image
+        return image.resize((max(1, resized[0]), max(1, resized[1])), _FILTERS[self.interpolation])
 
     def _grey(self, pixels: np.ndarray) -> np.ndarray:
         if len(self.mean) == pixels.shape[-1]:

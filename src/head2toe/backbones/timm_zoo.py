@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import pickle
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
-from head2toe.backbones.weights_file import load_strictly
+from head2toe.backbones.weights_file import NOT_READ, load_strictly, reason_of
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
-_LOADING = (RuntimeError, OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
+_NO_ARCHITECTURE = (
+    'has no "architecture", the name of a model of timm: what transformers wrote goes with hf/ in place of timm/'
+)
 
 
 def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "whole") -> Backbone:
@@ -28,7 +29,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     ----------
     name : str
         Without the leading "timm/".
-    weights : path of a .safetensors or .pth file, optional
+    weights : path of a .safetensors, .pth, .pt or .bin file, optional
         Loaded strictly instead of the pretrained weights.
     resize : "whole" or "crop"
 
@@ -65,6 +66,7 @@ def _check_name(name: str) -> None:
         folder = Path(name.removeprefix(LOCAL))
         if not (folder / "config.json").is_file():
             raise UnknownBackboneError(f"no config.json in {folder}: local-dir: wants a folder in timm's hub layout")
+        _check_description(folder / "config.json")
     elif name.startswith(HUB):
         _check_repository(name.removeprefix(HUB))
     elif not timm.is_model(name) or not _is_tag(name):
@@ -73,6 +75,15 @@ def _check_name(name: str) -> None:
         raise UnknownBackboneError(
             f"timm has no model {name!r}: did you mean {', '.join(near) or 'one of timm.list_models()'}?"
         )
+
+
+def _check_description(path: Path) -> None:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnknownBackboneError(f"{path} cannot be read as JSON: {one_line(error)}") from error
+    if not isinstance(description, dict) or not isinstance(description.get("architecture"), str):
+        raise UnknownBackboneError(f"{path} {_NO_ARCHITECTURE}")
 
 
 def _check_repository(repository: str) -> None:
@@ -101,15 +112,20 @@ def _create(name: str, *, pretrained: bool) -> torch.nn.Module:
     import timm
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
+    cure = "a local folder, or 'embedded', which needs no hub"
+    if not name.startswith((LOCAL, HUB)):  # of those the description is on the hub too: weights alone do not help
+        cure = "a local folder, --weights FILE.safetensors, or 'embedded', which needs no hub"
     try:
-        return local_first(lambda: timm.create_model(name, pretrained=pretrained), f"timm/{name}")
+        return local_first(lambda: timm.create_model(name, pretrained=pretrained), f"timm/{name}", cure)
     except HubUnreachableError as error:
         if isinstance(error.__cause__, RepositoryNotFoundError | RevisionNotFoundError):
             raise UnknownBackboneError(f"the hub has no {name}, or does not show it without a login") from error
         raise
-    except _LOADING as error:
+    except NOT_READ as error:
+        if isinstance(error, KeyError) and error.args == ("architecture",):  # in a repository of the hub
+            raise UnknownBackboneError(f"the config.json of timm/{name} {_NO_ARCHITECTURE}") from error
         if not pretrained or name.startswith((LOCAL, HUB)) or "state_dict" in str(error):
-            raise WeightsMismatchError(f"timm/{name} cannot be loaded: {one_line(error)}") from error
+            raise WeightsMismatchError(f"timm/{name} cannot be loaded: {reason_of(error)}") from error
         raise UnknownBackboneError(f"timm/{name} has no pretrained weights: {one_line(error)}") from error
 
 

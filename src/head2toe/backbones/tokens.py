@@ -47,8 +47,9 @@ class TextPreprocessing:
         Raises
         ------
         UnreadableImageError
-            No token remains of the text.
+            No token remains of the text, or it has a lone surrogate.
         """
+        _check_characters(text)
         with self._lock:  # the tokenizer keeps the truncation in itself: not for two threads at once
             found = self.tokenizer(text, truncation=True, max_length=self.max_length, verbose=False)
         numbers = np.asarray(found["input_ids"], np.int64)
@@ -89,3 +90,14 @@ class TextPreprocessing:
                 self.tokenizer("", truncation=True, max_length=self.max_length, verbose=False)  # one state for all
                 described = backend.to_str()
         return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _check_characters(text: str) -> None:
+    """Refuse what UTF-8 has no bytes for, and so no tokenizer takes: it comes of texts decoded in a wrong way."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableImageError(
+            f"{text[:40]!r} has a lone surrogate, half a character, at index {error.start}: decode the text anew, or "
+            "replace it"
+        ) from error

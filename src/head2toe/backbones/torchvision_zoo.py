@@ -29,7 +29,7 @@ def load_torchvision(name: str, *, weights: str | Path | None = None, resize: st
     name : str
         Without the leading "torchvision/": MODEL, or MODEL@WEIGHTS (``resnet50@IMAGENET1K_V1``); by default
         torchvision's default weights.
-    weights : path of a .safetensors or .pth file, optional
+    weights : path of a .safetensors, .pth, .pt or .bin file, optional
         Loaded strictly instead; the transforms stay those of the model's (default) weights.
     resize : "whole" or "crop"
 

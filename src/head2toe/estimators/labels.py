@@ -137,7 +137,7 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
     if brought is None and isinstance(images, Dataset):
         brought = _labels_of_dataset(images)
     if brought is None and hasattr(images, "column_names"):  # a table of Hugging Face's datasets
-        names = ", ".join(images.column_names)
+        names = ", ".join(getattr(images, "column_names"))  # noqa: B009 - no type has it
         raise MissingLabelError(f"a table with the columns {names}: pass two of them, table['image'], table['label']")
     if brought is None:
         raise MissingLabelError("there are no labels: pass them after the images, or a dataset of (image, label) pairs")

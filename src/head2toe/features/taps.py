@@ -131,7 +131,6 @@ class _Look:
         self.backbone, self.wanted, self.size, self.longer, self.wider = backbone, wanted, size, longer, wider
         self.sightings: list[_Sighting] = []
         self.sideways: list[str] = []
-        self.unfinite: list[str] = []
         self.is_open = False  # there is a tensor whose proportions do not tell its channels
 
     def run(self, noise: Tensor) -> Any:
@@ -159,8 +158,6 @@ class _Look:
         if layer is None or (self.wanted[name, where] == "vector" and layer.kind != "vector"):
             return
         values = layer.canonical(tensor)
-        if not bool(values.isfinite().all()):
-            self.unfinite.append(layer.name)
         self.sightings.append(_Sighting(layer, _digest(values), _made(self.backbone.module, layer, values)))
 
 
@@ -184,13 +181,6 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
             backbone.spec,
             len(look.sideways),
             look.sideways[0],
-        )
-    if look.unfinite:
-        log.warning(
-            "%s: %d layers from %s on give NaN or infinity on noise: are the weights whole?",
-            backbone.spec,
-            len(look.unfinite),
-            look.unfinite[0],
         )
     sightings = [sighting for sighting in look.sightings if sighting.layer.key in follow]
     prefix = PrefixTokens(backbone)
