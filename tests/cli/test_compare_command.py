@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 
+import numpy as np
 import pytest
 
 from cli.conftest import write_folder
+from estimators.tiny import pictures
 
 QUICK = ("--methods", "linear,knn", "--image-size", "32")
 
@@ -72,3 +75,64 @@ def test_a_file_that_is_there_stays(run, backbone, data, tmp_path):
     out.write_text("mine")
     done = run("compare", data, "--split", "train", "--test-split", "test", "--backbone", backbone, "--out", out)
     assert done.code == 2 and "is there already" in done.err[0] and out.read_text() == "mine"
+
+
+def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_file_is_written_where_standard_output_cannot_be(run, backbone, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("head2toe.cli.compare.emit", full)
+    out = tmp_path / "figures.json"
+    done = run(
+        "compare", data, "--split", "train", "--test-split", "test", "--backbone", backbone, *QUICK, "--out", out
+    )
+    assert done.code == 2 and "No space left" in done.err[0]
+    assert len(json.loads(out.read_text())["outcomes"]) == 2
+
+
+def test_figures_are_printed_where_the_file_cannot_be_written(run, backbone, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("head2toe.cli.compare.write_text", full)
+    done = run("compare", data, "--split", "train", "--test-split", "test", "--backbone", backbone, *QUICK,
+               "--out", tmp_path / "figures.json")  # fmt: skip
+    assert done.code == 2 and "No space left" in done.err[0]
+    assert [line.split()[0] for line in done.out.splitlines()] == ["method", "linear", "knn"]
+
+
+def test_a_seed_that_is_named_twice_is_run_once(run, backbone, data):
+    done = run("compare", data, "--split", "train", "--test-split", "test", "--backbone", backbone,
+               "--methods", "knn", "--image-size", "32", "--seeds", "0,0")  # fmt: skip
+    assert done.code == 0 and [line.split()[:2] for line in done.out.splitlines()[1:]] == [["knn", "0"]]
+
+
+def test_the_folder_that_one_is_in_names_the_task(run, backbone, data, monkeypatch):
+    monkeypatch.chdir(data)
+    done = run("compare", ".", "--split", "train", "--test-split", "test", "--backbone", backbone,
+               "--methods", "knn", "--image-size", "32", "--json")  # fmt: skip
+    assert [one["task"] for one in done.json["outcomes"]] == ["squares"]
+
+
+def test_test_labels_of_another_kind_are_no_zero_per_cent(run, backbone, tmp_path):
+    y = np.arange(30) % 3
+    train, test = (pictures(30, seed)[0] for seed in (0, 1))
+    for name, labels in (("floats", y.astype(float)), ("more", np.append(y[:-1], 7))):
+        np.savez(tmp_path / name, train_images=train, train_labels=y, test_images=test, test_labels=labels)
+    options = ("--split", "train", "--test-split", "test", "--backbone", backbone, *QUICK)
+    done = run("compare", tmp_path / "floats.npz", *options)
+    assert done.code == 2 and len(done.err) == 1 and done.out == ""
+    assert "test labels are 0.0, 1.0, 2.0, training labels 0, 1, 2" in done.err[0]
+    done = run("compare", tmp_path / "more.npz", *options)
+    assert done.code == 0
+    assert done.err == ["more: no training image is of the class 7: 1 of 30 test images count as errors"]
+
+
+def test_a_damaged_test_image_is_met_before_any_training(run, backbone, tmp_path):
+    folder = tmp_path / "squares"
+    write_folder(folder / "train", n=30)
+    write_folder(folder / "test", n=12, seed=1)
+    (folder / "test" / "right" / "11.png").write_bytes(b"no picture")
+    done = run(
+        "compare", folder, "--split", "train", "--test-split", "test", "--backbone", backbone, *QUICK, "--progress"
+    )
+    assert done.code == 2 and "11.png" in done.err[-1] and "a test image cannot be read" in done.err[-1]
+    assert not any("seed 0" in line or "rows of" in line for line in done.err)

@@ -76,3 +76,24 @@ def test_what_is_there_is_not_overwritten(experiment, data, tmp_path):
     assert (tmp_path / "out" / "offset.csv").read_text() == "mine"
     assert experiment("offset", data, "--overwrite").code == 0
     assert (tmp_path / "out" / "offset.csv").read_text() != "mine"
+
+
+def test_tasks_of_one_name_are_told_apart_by_the_folders_above(experiment, data, tmp_path):
+    (tmp_path / "v1.0").mkdir()
+    other = data.rename(tmp_path / "v1.0" / "pictures")
+    write_folder(data / "train", n=36, seed=2)
+    write_folder(data / "test", n=24, seed=3)
+    done = experiment("target-size", data, "--data", other, "--json")
+    assert [task["name"] for task in done.json["tasks"]] == [f"{tmp_path.name}/pictures", "v1.0/pictures"]
+
+
+def test_the_same_data_twice_are_refused(experiment, data):
+    done = experiment("target-size", data, "--data", data)
+    assert done.code == 2 and "is there twice" in done.err[0]
+
+
+def test_test_labels_written_otherwise_are_no_zero_per_cent(experiment, data):
+    for folder in list((data / "test").iterdir()):
+        folder.rename(folder.with_name(f"{folder.name}.0"))
+    done = experiment("target-size", data)
+    assert done.code == 2 and len(done.err) == 1 and "no test label is a training label" in done.err[0]

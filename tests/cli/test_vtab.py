@@ -98,6 +98,9 @@ def test_a_cell_that_was_edited_is_told(run, tmp_path, change):
         (("run",), "no task to run"),
         (("run", "--data", ".", "--only", "imagenet"), "VTAB-1k has no task imagenet"),
         (("run", "--data", ".", "--only", "kitti"), "kitti is not below"),
+        (("run", "--only", "cifar100", "--task", "b=x.zip"), "--only cifar100: it is looked for below --data"),
+        (("run", "--only", "pets", "--hub", "cifar100=x"), "--only pets: it is looked for below --data"),
+        (("run", "--data", "nowhere", "--task", "a=x.zip"), "nowhere is no folder"),
         (("run", "--task", "birds"), "birds is no task: write"),
         (("run", "--task", "birds=nowhere.zip"), "there is no such file or folder"),
         (("run", "--hub", "kitti"), "--hub kitti: write TASK=REPO"),
@@ -113,6 +116,43 @@ def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch, arguments, me
     told = run("vtab", verb, *rest, *last)
     assert told.code == 2 and len(told.err) == 1 and message in told.err[0]
     assert not (tmp_path / "cells").exists()
+
+
+def write_cell(folder, **change):
+    cell = {"task": "a", "group": "own", "method": "knn", "seed": 0, "accuracy": 0.5, "backbone": "embedded", **change}
+    place = folder / "embedded" / cell["task"] / f"{cell['method']}-seed0.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(cell))
+
+
+@pytest.mark.parametrize("second", ["t5", "./t5", "sub/../t5"])
+def test_one_file_for_two_tables_is_refused_before_it_is_written(run, tmp_path, monkeypatch, second):
+    monkeypatch.chdir(tmp_path)
+    write_cell(tmp_path / "cells")
+    (tmp_path / "sub").mkdir()
+    told = run("vtab", "table", "cells", "--csv", "t5", "--markdown", second)
+    assert told.code == 2 and len(told.err) == 1 and "--csv and --markdown are both t5" in told.err[0]
+    assert not (tmp_path / "t5").exists()
+
+
+def test_a_folder_of_costs_alone_has_no_table(run, tmp_path):
+    write_cell(tmp_path / "cells", method="finetune-cost", accuracy=None)
+    told = run("vtab", "table", tmp_path / "cells", "--csv", tmp_path / "t.csv")
+    assert told.code == 2 and len(told.err) == 1 and "no cell has an accuracy" in told.err[0]
+    assert not told.out and not (tmp_path / "t.csv").exists()
+
+
+def test_a_task_with_one_image_a_class_keeps_the_cells_of_the_methods_that_learn_from_it(run, tmp_path, backbone):
+    for split in ("train", "test"):
+        for number, image in enumerate(pictures(6, 0)[0]):
+            (tmp_path / "own" / split / str(number)).mkdir(parents=True)
+            Image.fromarray(image).save(tmp_path / "own" / split / str(number) / "0.png")
+    asked = ("--task", f"sides={tmp_path / 'own'}", "--backbone", backbone, "--out", tmp_path / "cells", *QUICK)
+    told = run("vtab", "run", *asked, "--methods", "linear,knn,all-l1")
+    assert told.code == 2
+    assert len(told.err) == 1 and told.err[0].startswith("error: sides: all-l1: no class has two images")
+    cells = sorted(path.name for path in (tmp_path / "cells").rglob("*.json"))
+    assert cells == ["knn-seed0.json", "linear-seed0.json"]
 
 
 def test_two_tasks_of_one_name_are_refused(run, tmp_path, own):

@@ -14,7 +14,7 @@ from head2toe.backbones import Backbone
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
-from head2toe.errors import ClassTooSmallError, ParameterError
+from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.estimators.labels import Target
 from head2toe.probes.folds import Fold, stratified_folds
 
@@ -73,9 +73,18 @@ class Cell:
 
     @cached_property
     def target(self) -> Target:
-        """Training labels as class numbers; test labels play no part."""
+        """Training labels as class numbers; test labels play no part.
+
+        Raises
+        ------
+        OneClassError, TooFewImagesError
+        """
         target = Target.of(self.task.train.with_labels().labels or [])
-        target.check(FOLDS, fewest=1)  # VTAB's Sun397 has classes with one training image
+        try:
+            target.check(FOLDS, fewest=1)  # VTAB's Sun397 has classes with one training image
+        except TooFewImagesError as error:  # a comparison has no cv to lower
+            few = f"{len(target.y)} training images are too few for the {FOLDS} folds of a comparison"
+            raise TooFewImagesError(f"{few}: add images, at least {FOLDS} in all") from error
         return target
 
     @property
@@ -97,8 +106,8 @@ class Cell:
     def split(self) -> Fold:
         """One split for methods that are too slow for folds: VTAB's 800 and 200 images.
 
-        Where the last images are no sample, the first of the folds; of a class that has images in no other, these are
-        trained on.
+        Where the last images are no sample, the first of the folds with a class that has images in others; of a class
+        that has none there, these are trained on.
 
         Raises
         ------
@@ -108,11 +117,11 @@ class Cell:
         if self._last_are_a_sample:
             first = len(self.y) - self.task.held_out
             return Fold(np.arange(first), np.arange(first, len(self.y)))
-        fold = self.folds[0]
-        known = np.isin(self.y[fold.held_out], self.y[fold.train])
-        if not known.any():
-            raise ClassTooSmallError("no class has two images: this method needs images to hold out")
-        return Fold(np.sort(np.append(fold.train, fold.held_out[~known])), fold.held_out[known])
+        for fold in self.folds:
+            known = np.isin(self.y[fold.held_out], self.y[fold.train])
+            if known.any():
+                return Fold(np.sort(np.append(fold.train, fold.held_out[~known])), fold.held_out[known])
+        raise ClassTooSmallError("no class has two images, and some must be held out to choose by: add images")
 
     @cached_property
     def _last_are_a_sample(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -19,9 +19,15 @@ from head2toe.benchmark.method import Fitted, Method
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.unseen import check_readable, tell_classes
+from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
+from head2toe.estimators.checks import is_whole
+from head2toe.estimators.labels import as_labels
 from head2toe.features.dtype import device_name, find_device
 
 STEPS = 200  # of one training of a network
+OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
+_LARGEST_SEED = 2**63 - 1  # torch takes no larger one
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Outcome:
 def compare(
     task: Task,
     backbone: str | nn.Module,
-    methods: Iterable[str],
+    methods: str | Iterable[str],
     *,
     seed: int | Sequence[int] = 0,
     image_size: int | None = None,
@@ -113,17 +119,18 @@ def compare(
     """Train methods on a task's training images and judge each once on its test images.
 
     The frozen backbone sees the training images once for all methods and seeds that read rows, and the test images once
-    after all of them are trained; test rows are not stored.
+    after all of them are trained; test rows are not stored. What can be known before any training is refused before it:
+    test images are decoded once more for that, since a damaged one would cost all that was trained.
 
     Parameters
     ----------
     task : Task
     backbone : str or Module
         As for `head2toe.backbones.load`.
-    methods : names out of `head2toe.benchmark.methods.METHODS`
+    methods : name or names out of `head2toe.benchmark.methods.METHODS`
         Those that a method starts from are added before it.
     seed : int, or several
-        Of folds, first weights and orders.
+        Of folds, first weights and orders; from 0 on. One that is named twice is run once.
     image_size : int, optional
         Side of the network's input in pixels, the same for all methods.
     progress : callable(done, total, text), optional
@@ -147,14 +154,21 @@ def compare(
     Raises
     ------
     ParameterError
-        An unknown method.
+        An unknown method, no seed, or a parameter outside the values it may take.
+    DataFormatError
+        No test label is a training label. Classes that training images lack are named in the log.
+    ClassTooSmallError, TooFewImagesError
+        Too few images for the folds, or for a method that holds some out; the message names it.
     UnreadableImageError
         Every image must be readable.
     Head2ToeError
-        Data, backbone or parameters that cannot be used.
+        Data, backbone or parameters that cannot be used; the message names the method that failed.
+    TypeError
+        An option that there is not.
     """
     chosen = named(methods)
-    seeds = [seed] if isinstance(seed, int) else list(seed)
+    seeds = _seeds(seed)
+    _check_parameters(steps, options)
     loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
     told = progress or (lambda done, total, text: None)
     device = options.get("device", "auto")
@@ -169,8 +183,14 @@ def compare(
         device=device,
         augment=augment,
     )
-    truth = np.asarray(task.test.with_labels().labels).astype(str)
-    first.target  # noqa: B018 - labels that cannot be learned from are refused before any long work
+    labels = task.test.with_labels().labels
+    truth = as_labels([] if labels is None else labels).astype(str)
+    # What cannot be learned from, or judged by, is refused before any long work.
+    tell_classes(first.target.classes.astype(str), truth, task.name)
+    _check_split(first, chosen)
+    if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged
+        told(0, len(chosen), "whether the test images can be read")
+        check_readable(task.test.images, options.get("workers"))
     with ExitStack() as stack:
         if any(method.reads_rows for method in chosen):
             told(0, len(chosen), "rows of the training images")
@@ -190,11 +210,53 @@ def compare(
     ]
 
 
+def _seeds(given: Any) -> list[int]:
+    """One seed or several as numbers, each once."""
+    try:
+        found = [given] if is_whole(given) else list(given)
+    except TypeError:  # no sequence
+        found = []
+    if not found or not all(is_whole(seed) and 0 <= seed <= _LARGEST_SEED for seed in found):
+        raise ParameterError(f"seed is {given!r}: use a whole number from 0 to 2**63 - 1, or several")
+    return list(dict.fromkeys(int(seed) for seed in found))
+
+
+def _check_parameters(steps: Any, options: Mapping[str, Any]) -> None:
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise TypeError(f"compare() has no option {unknown[0]!r}: those of the extraction are {', '.join(OPTIONS)}")
+    if not is_whole(steps) or steps < 1:
+        raise ParameterError(f"steps is {steps!r}: use a whole number of at least 1")
+    workers = options.get("workers")
+    if workers is not None and (not is_whole(workers) or workers < 0):
+        raise ParameterError(f"workers is {workers!r}: use a number of threads, or None")
+
+
+def _check_split(cell: Cell, chosen: list[Method]) -> None:
+    """Refuse methods that hold images out where there are too few, before the others are trained for nothing."""
+    needed = {method.name: method.fewest_beside for method in chosen if method.fewest_beside}
+    if not needed:
+        return
+    try:
+        left = len(cell.split.train)
+    except ClassTooSmallError as error:
+        raise ClassTooSmallError(f"{', '.join(needed)}: {error}, or leave such methods out") from error
+    short = [name for name, fewest in needed.items() if left < fewest]
+    if short:
+        raise TooFewImagesError(
+            f"{', '.join(short)}: {left} training images are left when {len(cell.split.held_out)} are held out to "
+            f"choose by, and {needed[short[0]]} are needed: add images, or leave such methods out"
+        )
+
+
 def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
     for i, method in enumerate(chosen):
         told(i, len(chosen), f"{method.name}, seed {cell.seed}")
         start = time.perf_counter()
-        fitted = method.fit(cell)
+        try:
+            fitted = method.fit(cell)
+        except Head2ToeError as error:
+            raise type(error)(f"{method.name}: {error}") from error
         seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
         cell.fitted[method.name] = replace(fitted, seconds=seconds)
 

@@ -65,6 +65,8 @@ class Method:
         It learns from the rows of the frozen backbone, whose extraction is part of its cost.
     trains_network : bool
         It trains a whole network, which takes far longer than a probe.
+    fewest_beside : int
+        It chooses on one split (`Cell.split`), and needs so many training images beside those held out; 0: on none.
     """
 
     name: str
@@ -72,3 +74,4 @@ class Method:
     fit: Callable[[Cell], Fitted]
     reads_rows: bool = True
     trains_network: bool = False
+    fewest_beside: int = 0

@@ -72,7 +72,7 @@ def compare(
     """
     from head2toe.benchmark.compare import compare as run
     from head2toe.benchmark.methods import methods as named
-    from head2toe.benchmark.tasks import Task
+    from head2toe.benchmark.tasks import Task, names_of
     from head2toe.features import read_data
 
     _check_parts(data, split, test, test_split)
@@ -82,7 +82,7 @@ def compare(
     if out is not None:
         check_file(out, overwrite=overwrite)
     task = Task(
-        data.stem,
+        names_of([data])[0],
         "",
         read_data(data, split=split, label=label).with_labels(),
         read_data(test or data, split=test_split, label=label).with_labels(),
@@ -92,9 +92,11 @@ def compare(
     options = {"image_size": image_size, "steps": steps, "augment": augment}
     outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
-    emit(result, _text(outcomes), as_json=as_json)
-    if out is not None:  # where the disk is full the user has seen them
-        write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    try:  # neither a full disk nor a standard output that is gone loses them
+        if out is not None:
+            write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    finally:
+        emit(result, _text(outcomes), as_json=as_json)
 
 
 def _check_parts(data: Path, split: str | None, test: Path | None, test_split: str | None) -> None:

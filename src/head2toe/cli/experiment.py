@@ -162,13 +162,10 @@ def _check_size(name: str, image_size: int | None) -> None:
 
 
 def _tasks(paths: tuple[Path, ...], label: str | None, split: str, test_split: str) -> list[Any]:
-    from head2toe.benchmark.tasks import Task
-    from head2toe.errors import ParameterError
+    from head2toe.benchmark.tasks import Task, names_of
     from head2toe.features import read_data
 
-    names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
-        raise ParameterError(f"two --data have the name {max(names, key=names.count)}: rename one")
+    names = names_of(paths)
     parts = ([read_data(path, split=s, label=label).with_labels() for s in (split, test_split)] for path in paths)
     return [Task(name, "", train, test) for name, (train, test) in zip(names, parts, strict=True)]
 

@@ -128,7 +128,7 @@ def layer_options(command: Command) -> Command:
             "--weights",
             type=UserPath(),
             metavar="FILE",
-            help="Weights of a timm or torchvision network, .safetensors, .pth, .pt or .bin; with one --backbone alone.",
+            help="Weights of a timm or torchvision network: .safetensors, .pth, .pt, .bin; with one --backbone alone.",
         ),
         click.option(
             "--resize",

@@ -39,8 +39,7 @@ def list_tasks(
     """List the tasks: which are there, in which layout, and what is missing of the others."""
     from head2toe.benchmark.vtab import presence
 
-    if data is not None and not data.is_dir():
-        raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
+    _check_folder(data)
     found = presence(Path("." if data is None else data))
     tasks = [_described(one, looked=data is not None) for one in found]
     emit(
@@ -109,6 +108,7 @@ def run_tasks(
 
     check_writable(out)
     images_alone(backbone)
+    _check_folder(data)
     tasks = _tasks(data, names, hubs, own, test_limit)
     if not tasks:
         raise ParameterError(
@@ -145,6 +145,8 @@ def print_table(
     """Print the table of a run: each task, each group, both averages, the median of its seeds, and published rows."""
     from head2toe.benchmark.vtab import PUBLISHED, read_cells, vtab_table
 
+    if csv_file is not None and markdown is not None and csv_file.resolve() == markdown.resolve():
+        raise ParameterError(f"--csv and --markdown are both {csv_file}: one would replace the other, name two files")
     for file in (csv_file, markdown):
         if file is not None:
             check_file(file, overwrite=overwrite)
@@ -156,13 +158,19 @@ def print_table(
     emit(made.to_dict(), made.markdown(), as_json=as_json)
 
 
+def _check_folder(data: Path | None) -> None:
+    if data is not None and not data.is_dir():
+        raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
+
+
 def _tasks(
     data: Path | None, names: tuple[str, ...], hubs: tuple[str, ...], own: tuple[str, ...], limit: int | None
 ) -> list[tuple[str, Callable[[], LoadedTask]]]:
     """Names and loaders: VTAB's tasks in their order, then the user's."""
     from head2toe.benchmark.vtab import NAMES, LocalTask, definition, load_task, presence
 
-    wanted = [definition(name).name for name in names] or list(NAMES)
+    only = [definition(name).name for name in names]
+    wanted = only or list(NAMES)
     loaders: dict[str, Callable[[], LoadedTask]] = {}
     for text in hubs:
         name, place, label = _hub(text)
@@ -171,6 +179,9 @@ def _tasks(
         name = one.definition.name
         if name in wanted and (one.layout is not None or names):  # one that was asked for says what it lacks
             loaders.setdefault(name, partial(load_task, name, data, test_limit=limit))
+    for name in only:
+        if name not in loaders:  # without --data it would be left out without a word
+            raise ParameterError(f"--only {name}: it is looked for below --data, give that (or --hub {name}=REPO)")
     tasks = [(name, loaders[name]) for name in NAMES if name in loaders]
     for local in map(LocalTask.parse, own):
         if local.name in dict(tasks):

@@ -158,6 +158,29 @@ def test_parquet_files_with_vtabs_own_splits_are_taken_as_they_are(tmp_path, hug
         read_hub(str(tmp_path), definition("kitti"), label="shape")
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("held", ["validation", "val"])
+def test_vtabs_own_splits_are_taken_whatever_else_is_there(tmp_path, hugging_face, held, turned):
+    sizes = {"train800": 800, "val200": 200, "train": 1100, held: 300, "test": 4, "odd": 3}
+    tables = {split: _table(hugging_face, n) for split, n in sizes.items()}
+    tables["odd"] = tables["odd"].remove_columns("label")  # of no use for the task, and in no one's way
+    order = list(tables)[::-1] if turned else list(tables)
+    hugging_face.DatasetDict({split: tables[split] for split in order}).save_to_disk(str(tmp_path / "saved"))
+    drawn = read_hub(str(tmp_path / "saved"), definition("kitti"))
+    assert drawn.train.names == [f"{split}[{i}]" for split, n in (("train800", 800), ("val200", 200)) for i in range(n)]
+    assert drawn.order == f"the 800 and 200 images of {tmp_path / 'saved'}"
+
+
+def test_whole_splits_are_drawn_from_where_vtabs_own_are_not_whole(tmp_path, hugging_face):
+    sizes = {"train": 1100, "validation": 300, "train800": 800, "val200": 199, "test": 4}
+    tables = {split: _table(hugging_face, n) for split, n in sizes.items()}
+    hugging_face.DatasetDict(tables).save_to_disk(str(tmp_path / "saved"))
+    drawn = read_hub(str(tmp_path / "saved"), definition("kitti"))
+    assert {name.partition("[")[0] for name in drawn.train.names[:800]} == {"train"}
+    assert {name.partition("[")[0] for name in drawn.train.names[800:]} == {"validation"}
+    assert "drawn with seed 0" in drawn.order
+
+
 def test_a_data_set_with_too_few_images_or_one_split_is_refused(tmp_path, hugging_face):
     tables = {"train": _table(hugging_face, 900), "test": _table(hugging_face, 4)}
     hugging_face.DatasetDict(tables).save_to_disk(str(tmp_path / "few"))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ from benchmark.vtab.original_files import pixels
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.vtab import DEFINITIONS, LoadedTask, Settings, read_cells, run, vtab_table
 from head2toe.benchmark.vtab.published import PUBLISHED
-from head2toe.errors import ClassTooSmallError, DataFormatError, OutputExistsError, ParameterError, UnknownBackboneError
+from head2toe.errors import (
+    ClassTooSmallError,
+    DataFormatError,
+    OutputExistsError,
+    ParameterError,
+    UnknownBackboneError,
+    UnreadableImageError,
+)
 from head2toe.features import LabelledImages, as_images
 
 SETTINGS = Settings("embedded", image_size=32)
@@ -48,9 +56,9 @@ class Recorder:
         return [Made(method, one) for one in seed for method in methods]
 
 
-def a_task(name="kitti", group="structured"):
+def a_task(name="kitti", group="structured", labels=("0", "1") * 5):
     def load():
-        images = LabelledImages(as_images(pixels(10)), ["0", "1"] * 5, [str(i) for i in range(10)])
+        images = LabelledImages(as_images(pixels(10)), list(labels), [str(i) for i in range(10)])
         return LoadedTask(Task(name, group, images, images, 2), 2, FACTS)
 
     return name, load
@@ -172,6 +180,80 @@ def test_cells_of_other_data_are_not_mixed_in(tmp_path):
         run([("kitti", other)], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
     with pytest.raises(OutputExistsError, match=r"made from other data .group structured."):
         run([a_task(group="own")], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+
+
+def test_cells_of_other_labels_are_not_mixed_in(tmp_path):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    other = a_task(labels=("0",) * 5 + ("1",) * 5)  # as many images, of the same classes
+    with pytest.raises(OutputExistsError, match=r"linear-seed0\.json was made from other data .labels "):
+        run([other], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    assert len(read_cells(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("lacking", [("fingerprint",), ("fingerprint", "data")])
+def test_cells_without_a_fingerprint_are_added_to(tmp_path, lacking):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    path = tmp_path / "embedded/kitti/linear-seed0.json"
+    cell = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in cell.items() if name not in lacking}))
+    ran = run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    assert (ran.made, ran.kept) == (1, 1)
+    (row,) = vtab_table(read_cells(tmp_path), published=()).rows
+    assert row.seeds == 2
+
+
+@pytest.mark.parametrize("content", ["", "a whole cell"])
+def test_files_of_an_unfinished_write_are_no_cells(tmp_path, content):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    path = tmp_path / "embedded/kitti/linear-seed1.json"
+    path.with_name(".linear-seed1.0123abcd.json").write_text(path.read_text() if content else "")
+    assert len(read_cells(tmp_path)) == 2
+    ran = run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    assert (ran.made, ran.kept) == (2, 2)
+
+
+def test_a_cell_that_vanishes_while_others_are_read_is_passed_over(tmp_path, monkeypatch):
+    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    read = Path.read_bytes
+
+    def vanishing(path):
+        path.with_name("linear-seed1.json").unlink(missing_ok=True)  # found already, and gone when its turn comes
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", vanishing)
+    assert [cell["seed"] for cell in read_cells(tmp_path)] == [0]
+
+
+class Choosy(Recorder):
+    """Two of its methods cannot learn from this task."""
+
+    def __call__(self, task, backbone, methods, **options):
+        for method in methods:
+            if method in ("all-l1", "finetune"):
+                raise ClassTooSmallError(f"{method}: no class has two images")  # `compare` names it
+        return super().__call__(task, backbone, methods, **options)
+
+
+def test_a_method_that_cannot_learn_is_named_and_the_others_keep_their_cells(tmp_path):
+    methods = ["linear", "knn", "all-l1", "head2toe", "finetune", "scratch"]
+    ran = run([a_task(), a_task("dtd")], methods, tmp_path, SETTINGS, seeds=2, compare=Choosy())
+    reason = "all-l1: no class has two images; finetune: no class has two images"
+    assert ran.failed == dict.fromkeys(("kitti", "dtd"), reason)
+    assert ran.made == 16 and {cell["method"] for cell in read_cells(tmp_path)} == {*methods} - {"all-l1", "finetune"}
+    again = Choosy()
+    second = run([a_task()], methods, tmp_path, SETTINGS, seeds=2, compare=again)
+    assert not again.calls and second.failed == {"kitti": reason} and second.kept == 8
+
+
+def test_data_that_cannot_be_read_are_not_tried_method_by_method(tmp_path):
+    calls = []
+
+    def compare(task, backbone, methods, **options):
+        calls.append(methods)
+        raise UnreadableImageError("1.png is cut off")
+
+    ran = run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, compare=compare)
+    assert ran.failed == {"kitti": "1.png is cut off"} and len(calls) == 1
 
 
 def test_cells_that_do_not_tell_their_steps_are_still_there(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from head2toe import backbones, features
 from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.unseen import check_classes
 from head2toe.errors import OneClassError
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 
@@ -201,6 +202,8 @@ class Laboratory:
         Raises
         ------
         OneClassError, MissingLabelError
+        EmptyDataError, DataFormatError
+            No test image can be read, or none is of a class of the training images.
         """
         from head2toe.estimators.frozen import columns_of
 
@@ -218,6 +221,7 @@ class Laboratory:
         names, y = np.unique(found["train"][1], return_inverse=True)
         if len(names) < 2:
             raise OneClassError(f"{task.name}: all training labels are the same: two classes are needed")
+        check_classes(names, found["test"][1], task.name)
         number = {name: i for i, name in enumerate(names)}
         y_test = np.array([number.get(name, -1) for name in found["test"][1]], np.int64)
         return TaskRows(

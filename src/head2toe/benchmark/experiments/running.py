@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from head2toe.benchmark.experiments import style
@@ -19,6 +20,7 @@ from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
 from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.unseen import tell_classes
 from head2toe.whole_files import replacing, write_text
 
 
@@ -45,8 +47,13 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     ------
     ParameterError
         Unknown name, or too few tasks or backbones for this experiment.
+    MissingLabelError, DataFormatError
+        A task without labels, or none of whose test labels is a training label.
     """
     chosen = find(name)
+    for task in laboratory.tasks:
+        train, test = (np.asarray(part.with_labels().labels) for part in (task.train, task.test))
+        tell_classes(train, test, task.name)
     start = time.perf_counter(), time.process_time()
     rows = chosen.measure(laboratory)
     result = {

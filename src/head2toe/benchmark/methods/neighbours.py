@@ -26,11 +26,11 @@ def knn(cell: Cell) -> Fitted:
             voted = _vote(near, y[fold.train], k, cell.classes)
             hits[k] += int((voted == y[fold.held_out]).sum())
     k = max(hits, key=lambda k: (hits[k], k))
+    accuracy, k = hits[k] / len(y), min(k, len(y))
 
     def predict(rows: np.ndarray) -> np.ndarray:
         return _vote(_unit(np.take(rows, indices, axis=1)) @ unit.T, y, k, cell.classes).numpy()
 
-    accuracy = hits[k] / len(y)
     return Fitted(
         flops=2 * len(y) ** 2 * len(indices),
         stored={"rows": unit, "labels": y.to(torch.int32)},

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from head2toe.benchmark.cell import FOLDS
 from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
 from head2toe.errors import ParameterError
 
-_TRAINS = {"trains_network": True}
-_ALONE = {"trains_network": True, "reads_rows": False}
+_SPLIT: dict[str, Any] = {"fewest_beside": 1}
+_TRAINS: dict[str, Any] = {"trains_network": True, "fewest_beside": FOLDS}  # a search there comes before the training
+_ALONE: dict[str, Any] = {"trains_network": True, "reads_rows": False, "fewest_beside": 1}
 _ALL = (
     Method("linear", "logistic head on the penultimate features", ridge.linear),
     Method("knn", "nearest neighbours of the penultimate features", neighbours.knn),
     Method("last4", "logistic head on the last four blocks", ridge.last4),
     Method("all-l2", "all features, ridge", ridge.all_l2),
-    Method("all-l1", "all features, lasso", sparse.all_l1),
-    Method("all-gl", "all features, group lasso", sparse.all_gl),
-    Method("head2toe-reference", "the published recipe", probe.head2toe_reference),
+    Method("all-l1", "all features, lasso", sparse.all_l1, **_SPLIT),
+    Method("all-gl", "all features, group lasso", sparse.all_gl, **_SPLIT),
+    Method("head2toe-reference", "the published recipe", probe.head2toe_reference, **_SPLIT),
     Method("head2toe-equal", "this library's search over the paper's candidates", probe.head2toe_equal),
     Method("head2toe", "this library's search", probe.head2toe),
     Method("head2toe-ft", "the network fine-tuned under the head of head2toe", networks.head2toe_ft, **_TRAINS),
@@ -32,8 +35,8 @@ METHODS = {method.name: method for method in _ALL}
 STARTS_FROM = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}
 
 
-def methods(names: Iterable[str]) -> list[Method]:
-    """The methods with these names, with those that they start from before them.
+def methods(names: str | Iterable[str]) -> list[Method]:
+    """The methods with these names, or with this one, with those that they start from before them.
 
     Raises
     ------
@@ -41,10 +44,16 @@ def methods(names: Iterable[str]) -> list[Method]:
         An unknown name, or none.
     """
     wanted: list[str] = []
-    for name in names:
-        if name not in METHODS:
+    for name in _listed(names):
+        if not isinstance(name, str) or name not in METHODS:
             raise ParameterError(f"unknown method {name!r}: use some of {', '.join(METHODS)}")
         wanted += [one for one in (*STARTS_FROM.get(name, ()), name) if one not in wanted]
     if not wanted:
         raise ParameterError(f"no method: name some of {', '.join(METHODS)}")
     return [method for name, method in METHODS.items() if name in wanted]
+
+
+def _listed(names: Any) -> tuple[Any, ...]:
+    if isinstance(names, str):
+        return (names,)
+    return tuple(names) if isinstance(names, Iterable) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from head2toe.benchmark.vtab.definitions import TRAINING, VALIDATION, TaskDefini
 from head2toe.benchmark.vtab.pool import Drawn, Part, labelled
 from head2toe.errors import DataFormatError, MissingDependencyError, MissingLabelError, one_line
 
-_ALIASES = {"val": "validation", "valid": "validation", "val200": "validation", "train800": "train"}
+_TRAIN = ("train", "train800")  # the whole split first, VTAB's own part of it last
+_HELD = ("validation", "valid", "val", "val200")
+_TEST = "test"
 _LABELS = ("label", "labels", "fine_label", "cls")
 _READY = "train800val200"  # VTAB's thousand images as one split
 
@@ -26,8 +29,9 @@ def read_hub(name: str, definition: TaskDefinition, *, label: str | None = None,
         ``ORG/REPOSITORY`` on the hub; or a folder: what ``save_to_disk`` wrote, Parquet files, or images. Data are
         downloaded only for the first, as ``datasets.load_dataset`` does.
     definition
-        The task. A split ``train800val200``, or ``train800`` and ``val200``, is taken as it is. Otherwise 800 images
-        are drawn with the seed from ``train`` and 200 from ``validation`` or, without that, from the rest of ``train``:
+        The task. A split ``train800val200``, or ``train800`` and ``val200`` (``train`` and ``validation``) of 800 and
+        200 images, is taken as it is, whatever else is there. Otherwise 800 images are drawn with the seed from
+        ``train`` and 200 from ``validation`` or, without that, from the rest of ``train``:
         such copies have lost the names that VTAB's own order needs. The test is on the whole split ``test``.
     label
         The column of class numbers; by default the first there is of label, labels, fine_label and cls.
@@ -43,23 +47,28 @@ def read_hub(name: str, definition: TaskDefinition, *, label: str | None = None,
     MissingLabelError
         It has no such label column.
     """
-    splits = {_ALIASES.get(split, split): table for split, table in _load(name).items()}
-    parts = {split: _part(name, split, table, label) for split, table in splits.items()}
-    if "test" not in parts or not parts.keys() & {"train", _READY}:
-        raise DataFormatError(f"{name} has splits {', '.join(parts)}: train (or {_READY}) and test are needed")
+    splits = _load(name)
+    if _TEST not in splits or not splits.keys() & {*_TRAIN, _READY}:
+        raise DataFormatError(f"{name} has splits {', '.join(splits)}: train (or {_READY}) and test are needed")
+    used = {_READY, *_TRAIN, *_HELD, _TEST}
+    parts = {split: _part(name, split, table, label) for split, table in splits.items() if split in used}
     train, order = _training(parts, name, seed)
-    test = [(parts["test"], i) for i in range(len(parts["test"]))]
+    test = [(parts[_TEST], i) for i in range(len(parts[_TEST]))]
     return Drawn(labelled(definition, train, name), labelled(definition, test, name), order)
 
 
 def _training(parts: Mapping[str, Part], name: str, seed: int) -> tuple[list[tuple[Part, int]], str]:
     if _READY in parts and len(parts[_READY]) == TRAINING + VALIDATION:
         return [(parts[_READY], i) for i in range(TRAINING + VALIDATION)], f"split {_READY} of {name}"
-    if "train" not in parts:
+    trains = [parts[split] for split in _TRAIN if split in parts]
+    helds = [parts[split] for split in _HELD if split in parts]
+    if not trains:
         raise DataFormatError(f"{name}: split {_READY} has {len(parts[_READY])} images, not {TRAINING + VALIDATION}")
-    train, held = parts["train"], parts.get("validation")
-    if held is not None and (len(train), len(held)) == (TRAINING, VALIDATION):
-        return [(part, i) for part in (train, held) for i in range(len(part))], f"the 800 and 200 images of {name}"
+    pairs = product(reversed(trains), reversed(helds))
+    own = next((pair for pair in pairs if [len(part) for part in pair] == [TRAINING, VALIDATION]), None)
+    if own is not None:
+        return [(part, i) for part in own for i in range(len(part))], f"the 800 and 200 images of {name}"
+    train, held = trains[0], helds[0] if helds else None
     generator = np.random.default_rng(seed)
     numbers = generator.permutation(len(train))
     rest = numbers[TRAINING:] if held is None else generator.permutation(len(held))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from head2toe.errors import DataFormatError
+
 Integers = npt.NDArray[np.int64]
 
 CLEVR_DISTANCES = (0.0, 8.0, 8.5, 9.0, 9.5, 10.0, 100.0)  # lower ends of the classes, in CLEVR's pixel_coords z
@@ -69,8 +71,13 @@ def clevr_distance(depths: Sequence[float]) -> int:
     -------
     int
         The last class whose lower end (`CLEVR_DISTANCES`) is below the least depth.
+
+    Raises
+    ------
+    DataFormatError
+        There is none: a depth is 0 or less, or NaN.
     """
-    return _last_below(CLEVR_DISTANCES, min(depths))
+    return _last_below(CLEVR_DISTANCES, depths)
 
 
 def kitti_distance(types: Sequence[str], depths: Sequence[float]) -> int:
@@ -87,9 +94,14 @@ def kitti_distance(types: Sequence[str], depths: Sequence[float]) -> int:
     -------
     int
         The last class whose lower end (`KITTI_DISTANCES`) is below the least distance of a vehicle; 3 without one.
+
+    Raises
+    ------
+    DataFormatError
+        There is none, there as here: a vehicle's z is -100 (KITTI's mark of an unknown place is -1000) or less, or NaN.
     """
     vehicles = [depth for kind, depth in zip(types, depths, strict=True) if kind in KITTI_VEHICLES]
-    return _last_below(KITTI_DISTANCES, min([*vehicles, NO_VEHICLE]))
+    return _last_below(KITTI_DISTANCES, [*vehicles, NO_VEHICLE])
 
 
 def smallnorb_azimuth(azimuth: npt.ArrayLike) -> Integers:
@@ -105,6 +117,10 @@ def smallnorb_elevation(elevation: npt.ArrayLike) -> Integers:
     return np.asarray(elevation, np.int64)
 
 
-def _last_below(ends: Sequence[float], value: float) -> int:
-    """``max(where(ends - value < 0))``, in float32 as there."""
-    return int(np.flatnonzero(np.asarray(ends, np.float32) < np.float32(value)).max())
+def _last_below(ends: Sequence[float], values: Sequence[float]) -> int:
+    """``max(where(ends - min(values) < 0))``, in float32 as there; NaN is the least, whatever its place."""
+    least = np.min(np.asarray(values, np.float32))
+    below = np.flatnonzero(np.asarray(ends, np.float32) < least)
+    if not len(below):
+        raise DataFormatError(f"a distance of {least} is in no class, they begin above {ends[0]:g}")
+    return int(below.max())

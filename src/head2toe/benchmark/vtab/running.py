@@ -14,13 +14,25 @@ from typing import Any
 
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
+from head2toe.benchmark.vtab.fingerprint import fingerprint
 from head2toe.benchmark.vtab.loading import LoadedTask
-from head2toe.errors import DataError, DataFormatError, MissingDependencyError, OutputExistsError, ParameterError
+from head2toe.errors import (
+    ClassTooSmallError,
+    ConstantFeaturesError,
+    DataError,
+    DataFormatError,
+    MissingDependencyError,
+    OutputExistsError,
+    ParameterError,
+    TooFewImagesError,
+)
 from head2toe.whole_files import write_text
 
 Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
 SUFFIX = ".json"
+# What a method may say of data that others learn from; `compare` names it.
+_OF_A_METHOD = (ClassTooSmallError, ConstantFeaturesError, TooFewImagesError)
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Ran:
     made, kept : int
         Cells that it made, and that were there.
     failed : dict of task to reason
-        Tasks whose data could not be used; the others were run all the same.
+        Tasks whose data could not be used, or not by the methods named in the reason; the others were run all the same.
     """
 
     made: int
@@ -83,7 +95,8 @@ def run(
     a whole network is a step of its own (head2toe-ft and head2toe-ft+ are one, in which head2toe comes first again).
     Each cell is written when its step is done, so that an
     interrupted run loses one step at most; the same call goes on from there. A task whose data are missing, damaged or
-    of no use for a method does not keep the others from being run.
+    of no use for a method does not keep the others from being run, nor does a method that cannot learn from it the
+    other methods.
 
     Parameters
     ----------
@@ -148,9 +161,7 @@ def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     DataFormatError
         There is none, or one is damaged.
     """
-    cells = []
-    for path in sorted(Path(folder).glob(f"*/*/*-seed*{SUFFIX}")):
-        cells.append(_read(path))
+    cells = [cell for _, cell in _cells(Path(folder), f"*/*/*-seed*{SUFFIX}")]
     if not cells:
         raise DataFormatError(
             f"{os.fspath(folder)} has no cells: write some with head2toe vtab run --out {os.fspath(folder)}"
@@ -177,46 +188,77 @@ class _Step:
     options: dict[str, Any]
 
     def run(self, load: Load, missing: Sequence[tuple[str, int]]) -> Iterator[int]:
-        """Run the missing methods and seeds of a task; the numbers of cells written, step by step."""
+        """Run the missing methods and seeds of a task; the numbers of cells written, step by step.
+
+        Methods that cannot learn from its data are told by the DataError that ends it, when the others are done.
+        """
+        loaded, wanted = load(), set(missing)
+        prints = fingerprint(loaded.task)
+        self._check_data(loaded, prints)
+        failed: dict[str, str] = {}
+        for methods, seeds in _steps(missing):
+            for outcomes in self._compared(loaded, methods, seeds, failed):
+                # A method that another one starts from was run again; its cell is there, and stays.
+                new = [outcome for outcome in outcomes if (outcome.method, outcome.seed) in wanted]
+                for outcome in new:
+                    self._keep(loaded, prints, outcome.to_dict())
+                yield len(new)
+        if failed:
+            raise DataError("; ".join(dict.fromkeys(failed.values())))  # of the data as a whole all say the same
+
+    def _compared(
+        self, loaded: LoadedTask, methods: Sequence[str], seeds: Sequence[int], failed: dict[str, str]
+    ) -> Iterator[list[Any]]:
+        """The outcomes of methods that run together; where one of them cannot learn, of smaller and smaller parts.
+
+        Halves, not one by one: each call reads the rows of all test images again.
+        """
+        try:
+            done = [self._outcomes(loaded, methods, seeds)]
+        except _OF_A_METHOD as error:
+            done = []
+            if len(methods) == 1:
+                failed[methods[0]] = str(error)
+        yield from done
+        if done or len(methods) == 1:
+            return
+        half = len(methods) // 2
+        yield from self._compared(loaded, methods[:half], seeds, failed)
+        yield from self._compared(loaded, methods[half:], seeds, failed)
+
+    def _outcomes(self, loaded: LoadedTask, methods: Sequence[str], seeds: Sequence[int]) -> list[Any]:
         compare = self.compare
         if compare is None:
             from head2toe.benchmark.compare import compare
-        loaded, wanted = load(), set(missing)
-        self._check_data(loaded)
         steps = {} if self.settings.steps is None else {"steps": self.settings.steps}
-        for methods, seeds in _steps(missing):
-            outcomes = compare(
-                loaded.task,
-                self.settings.backbone,
-                methods,
-                seed=seeds,
-                image_size=self.settings.image_size,
-                progress=lambda done, total, text: self.told(f"{loaded.task.name}: {text}"),
-                **steps,
-                **self.options,
-            )
-            # A method that another one starts from was run again; its cell is there, and stays.
-            new = [outcome for outcome in outcomes if (outcome.method, outcome.seed) in wanted]
-            for outcome in new:
-                self._keep(loaded, outcome.to_dict())
-            yield len(new)
+        return compare(
+            loaded.task,
+            self.settings.backbone,
+            methods,
+            seed=seeds,
+            image_size=self.settings.image_size,
+            progress=lambda done, total, text: self.told(f"{loaded.task.name}: {text}"),
+            **steps,
+            **self.options,
+        )
 
-    def _check_data(self, loaded: LoadedTask) -> None:
+    def _check_data(self, loaded: LoadedTask, prints: dict[str, str]) -> None:
         """Refuse data that are not those of the cells of this task that are there."""
         task = loaded.task
-        wanted = {"group": task.group, **loaded.facts}
-        for path in sorted(cell_path(self.out, self.settings.backbone, task.name, "", 0).parent.glob(f"*{SUFFIX}")):
-            cell = _read(path)
-            found = {"group": cell["group"], **cell.get("data", wanted)}
+        wanted = {"group": task.group, **loaded.facts, **prints}
+        folder = cell_path(self.out, self.settings.backbone, task.name, "", 0).parent
+        for path, cell in _cells(folder, f"*{SUFFIX}"):
+            told = (cell.get("data") or loaded.facts, cell.get("fingerprint") or prints)  # older cells tell less
+            found = {"group": cell["group"], **told[0], **told[1]}
             if found != wanted:
                 other = ", ".join(f"{name} {found[name]}" for name in found if found[name] != wanted.get(name))
                 raise OutputExistsError(
                     f"{path} was made from other data ({other}): choose another --out or name, or delete it"
                 )
 
-    def _keep(self, loaded: LoadedTask, outcome: dict[str, Any]) -> None:
+    def _keep(self, loaded: LoadedTask, prints: dict[str, str], outcome: dict[str, Any]) -> None:
         task = loaded.task
-        cell = {**outcome, "task": task.name, "group": task.group}
+        cell = {**outcome, "task": task.name, "group": task.group, "fingerprint": prints}
         cell["settings"], cell["data"] = self.settings.to_dict(), dict(loaded.facts)
         _write(cell_path(self.out, self.settings.backbone, task.name, cell["method"], cell["seed"]), cell)
 
@@ -243,8 +285,8 @@ def _training(method: str) -> str:
 
 def _check_settings(out: Path, settings: Settings) -> None:
     """Refuse to add to cells that were made with other settings: the table would mix them in one row."""
-    for path in sorted((out / _plain(settings.backbone)).glob(f"*/*-seed*{SUFFIX}")):
-        found = _read(path).get("settings")
+    for path, cell in _cells(out / _plain(settings.backbone), f"*/*-seed*{SUFFIX}"):
+        found = cell.get("settings")
         if {"steps": None, **(found or {})} != settings.to_dict():  # older cells do not tell the steps
             raise OutputExistsError(
                 f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
@@ -265,16 +307,28 @@ def _is_described(value: Any) -> bool:
 
 _FITS = {  # what a table reads of a cell
     **dict.fromkeys(("accuracy", "balanced_accuracy", "cv_accuracy"), _is_share),
-    **dict.fromkeys(("preprocessing", "data"), _is_described),
+    **dict.fromkeys(("preprocessing", "data", "fingerprint"), _is_described),
     **dict.fromkeys(("task", "group", "method", "backbone"), lambda value: isinstance(value, str)),
     "seed": lambda value: isinstance(value, int),
 }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _cells(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The cells that are there, with their files; hidden ones are of a write that is under way, or was interrupted."""
+    for path in sorted(folder.glob(pattern)):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        cell = None if hidden else _read(path)
+        if cell is not None:
+            yield path, cell
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A cell; None where it has been deleted since it was found."""
     try:
         cell = json.loads(path.read_bytes())
         missing = {"task", "group", "method", "seed", "accuracy", "backbone"} - cell.keys()
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, AttributeError) as error:
         raise DataFormatError(f"{path} is no cell: delete it, and it is run again") from error
     if missing:

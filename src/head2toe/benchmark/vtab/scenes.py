@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.labels import clevr_count, clevr_distance, kitti_distance
 from head2toe.benchmark.vtab.photographs import lines
 from head2toe.benchmark.vtab.pool import Drawn, draw, file_part
-from head2toe.errors import DataFormatError
+from head2toe.errors import DataFormatError, one_line
 
 _CLEVR_SPLITS = {"train": "train", "validation": "val"}
 _KITTI_COLUMNS = 15
@@ -56,13 +57,12 @@ def read_kitti(folder: Path, definition: TaskDefinition) -> Drawn:
     Raises
     ------
     DataFormatError
-        A file is missing or of another form.
+        A file is missing or of another form, or has a vehicle whose distance is in no class.
     """
     pool = {}
     for name, numbers in kitti_splits(folder / "mapping").items():
         files = [f"{i:06d}.png" for i in numbers]
-        objects = [kitti_objects(folder / "training" / "label_2" / f"{i:06d}.txt") for i in numbers]
-        labels = [kitti_distance([one.kind for one in found], [one.z for one in found]) for found in objects]
+        labels = [_kitti_label(folder / "training" / "label_2" / f"{i:06d}.txt") for i in numbers]
         pool[name] = file_part(folder / "training" / "image_2", files, labels)
     return draw(definition, pool, str(folder))
 
@@ -83,6 +83,14 @@ def kitti_objects(path: Path) -> list[KittiObject]:
         if columns[0] != "DontCare":
             objects.append(KittiObject(columns[0], _number(path, columns[13])))
     return objects
+
+
+def _kitti_label(path: Path) -> int:
+    found = kitti_objects(path)
+    try:
+        return kitti_distance([one.kind for one in found], [one.z for one in found])
+    except DataFormatError as error:
+        raise DataFormatError(f"{path}: {error}; get the file again") from error
 
 
 def _number(path: Path, text: str) -> float:
@@ -136,11 +144,12 @@ def kitti_splits(mapping: Path) -> dict[str, list[int]]:
 def _scenes(path: Path, label: Callable[[list[dict[str, Any]]], int]) -> tuple[list[str], list[int]]:
     try:
         scenes = json.loads(path.read_bytes())["scenes"]
-        return [scene["image_filename"] for scene in scenes], [label(scene["objects"]) for scene in scenes]
+        # fspath refuses what is no name.
+        return [os.fspath(scene["image_filename"]) for scene in scenes], [label(scene["objects"]) for scene in scenes]
     except OSError as error:
         raise DataFormatError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataFormatError(f"{path} is no list of CLEVR's scenes: {error}") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise DataFormatError(f"{path} is no list of CLEVR's scenes: {one_line(error)}") from error
 
 
 def _count(objects: list[dict[str, Any]]) -> int:

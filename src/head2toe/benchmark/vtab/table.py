@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
@@ -12,9 +13,18 @@ from typing import Any
 from head2toe.benchmark.vtab.definitions import DEFINITIONS, GROUPS
 from head2toe.benchmark.vtab.pool import LISTED_ORDER, TFDS_ORDER
 from head2toe.benchmark.vtab.published import PUBLISHED, PublishedRow
+from head2toe.errors import DataFormatError
 
 _TITLES = {task.name: task.title for task in DEFINITIONS}
 _PLACES = {task.name: number for number, task in enumerate(DEFINITIONS)}
+# What must be the same where accuracies are compared.
+_SEEN = {
+    "order": "the choice of images",
+    "train": "the number of training images",
+    "test": "the number of test images",
+    "labels": "the labels",
+    "images": "the images",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Table:
         """A table in Markdown, with its notes."""
         header, *body = self.lines()
         marks = ["---"] * 2 + ["---:"] * (len(header) - 2)
-        text = [f"| {' | '.join(line)} |" for line in (header, marks, *body)]
+        text = [f"| {' | '.join(map(_escaped, line))} |" for line in (header, marks, *body)]
         return "\n".join([*text, "", *(f"- {note}" for note in self.notes)])
 
     def csv(self) -> str:
@@ -115,8 +125,17 @@ def vtab_table(cells: Iterable[Mapping[str, Any]], *, published: Sequence[Publis
     -------
     Table
         A row for each backbone and method, in the order in which they come; published ones last.
+
+    Raises
+    ------
+    DataFormatError
+        No cell has an accuracy; or cells of one task are of several groups, or those of one row of other data.
     """
     told = [cell for cell in cells if cell["accuracy"] is not None]
+    if not told:
+        raise DataFormatError("no cell has an accuracy (costs alone make no table): run a method that is judged too")
+    _check_groups(told)
+    _check_rows(told)
     groups = {str(cell["task"]): str(cell["group"]) for cell in told}
     tasks = sorted(groups, key=lambda task: (_place(groups[task]), _PLACES.get(task, len(_PLACES)), task))
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
@@ -126,6 +145,50 @@ def vtab_table(cells: Iterable[Mapping[str, Any]], *, published: Sequence[Publis
     rows += [row for one in published if (row := _published(one, groups)) is not None]
     ordered = {task: groups[task] for task in tasks}
     return Table(tuple(tasks), ordered, tuple(rows), tuple(_notes(told, rows, tasks)))
+
+
+def _check_groups(cells: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a task of several groups: it can count in one mean alone."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for cell in cells:
+        other = first.setdefault(cell["task"], cell)
+        if other["group"] != cell["group"]:
+            raise DataFormatError(
+                f"task {cell['task']} is of group {other['group']} in {_called(other)}, of {cell['group']} in "
+                f"{_called(cell)}: run one of them again with the group of the other, or under another name"
+            )
+
+
+def _check_rows(cells: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a median over other data."""
+    rows: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        rows.setdefault((cell["task"], cell["backbone"], cell["method"]), []).append(cell)
+    for (task, _, _), seeds in rows.items():
+        if differing := _differing(seeds):
+            raise DataFormatError(
+                f"task {task}: the seeds of {_called(seeds[0])} are of other data ({', '.join(differing)}): "
+                "delete the wrong cells, and they are run again"
+            )
+
+
+def _called(cell: Mapping[str, Any]) -> str:
+    return f"{cell['method']}, {cell['backbone']}"
+
+
+def _differing(cells: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is known of the data of all these cells and is not the same; older cells do not tell all of it."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for cell in cells:
+        data = {**(cell.get("data") or {}), **(cell.get("fingerprint") or {})}
+        if data.get("order") == LISTED_ORDER:  # the same images
+            data["order"] = TFDS_ORDER
+        for name in _SEEN:
+            if data.get(name) is not None:
+                within = str(data.get("layout")) if name == "images" else ""  # each layout has its own names of files
+                values.setdefault((name, within), set()).add(json.dumps(data[name], sort_keys=True))
+    differing = {name for (name, _), found in values.items() if len(found) > 1}
+    return [said for name, said in _SEEN.items() if name in differing]
 
 
 def _own(method: str, backbone: str, accuracies: Mapping[str, Sequence[float]], groups: Mapping[str, str]) -> Row:
@@ -160,7 +223,10 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
         notes.append(f"Not in this table, and not in any of its means: {', '.join(absent)}.")
     notes += dict.fromkeys(_input(cell) for cell in cells if cell.get("preprocessing"))
     for task in tasks:
-        notes += sorted({_note(cell) for cell in cells if cell["task"] == task} - {""})
+        of_task = [cell for cell in cells if cell["task"] == task]
+        notes += sorted({_note(cell) for cell in of_task} - {""})
+        if differing := _differing(of_task):
+            notes.append(f"{_TITLES.get(task, task)}: its rows are not comparable, they differ in {_and(differing)}.")
     for source in dict.fromkeys(row.source for row in rows if row.source):
         notes.append(f"{', '.join(row.name for row in rows if row.source == source)}: {source}.")
     return notes
@@ -184,6 +250,15 @@ def _note(cell: Mapping[str, Any]) -> str:
     if data.get("test", 0) != data.get("test_of", data.get("test", 0)):
         told.append(f"{data['test']:,} test images, not {data['test_of']:,}")
     return f"{_TITLES.get(cell['task'], cell['task'])}: {'; '.join(told)}." if told else ""
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def _escaped(text: str) -> str:
+    """A cell of a Markdown table: a bar or a line's end would begin another one."""
+    return " ".join(text.splitlines()).replace("|", "\\|")
 
 
 def _groups_in_order(groups: Iterable[str]) -> list[str]:
