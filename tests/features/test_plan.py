@@ -30,6 +30,12 @@ def test_blocks_fill_the_row_without_gaps():
     assert plan.bytes(10) == 10 * plan.d * 4
 
 
+@pytest.mark.parametrize("sizes", [[1.5], ["8"], [float("inf")], [8, None], 8])
+def test_target_sizes_are_whole_numbers(sizes):
+    with pytest.raises(ParameterError, match="whole numbers"):
+        Plan.build(LAYERS, sizes)
+
+
 def test_target_sizes_that_pool_alike_share_blocks():
     one, both = Plan.build(LAYERS, [16]), Plan.build(LAYERS, [16, 17, 64])
     assert both.blocks[: len(one.blocks)] == one.blocks

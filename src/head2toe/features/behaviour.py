@@ -56,19 +56,18 @@ def answers(backbone: Backbone) -> dict[str, Any] | None:
     """
     if not backbone.spec.startswith("module/"):
         return None
-    shape = noise_batch(backbone, _IMAGES).shape
-    first, second = (_moments(backbone, tuple(shape)) for _ in range(2))
-    return {
-        "shape": list(shape),
-        "moments": {name: value for name, value in first.items() if second.get(name) == value},
-    }
+    noise = _noise(backbone)
+    first, second = (_moments(backbone, noise) for _ in range(2))
+    constant = {name: value for name, value in first.items() if second.get(name) == value}
+    return {"shape": list(noise.shape), "moments": constant}
 
 
 def other_answer(backbone: Backbone, written: dict[str, Any]) -> str | None:
     """The first module that makes another thing of noise than `answers` once wrote down, or None."""
-    if list(noise_batch(backbone, _IMAGES).shape) != written["shape"]:
+    noise = _noise(backbone)
+    if list(noise.shape) != written["shape"]:
         return None  # images of another size
-    found = _moments(backbone, tuple(written["shape"]))
+    found = _moments(backbone, noise)
     for name, (mean, spread) in written["moments"].items():
         allowed = _ALIKE * (abs(mean) + spread) + 1e-6
         if name not in found or max(abs(found[name][0] - mean), abs(found[name][1] - spread)) > allowed:
@@ -76,18 +75,21 @@ def other_answer(backbone: Backbone, written: dict[str, Any]) -> str | None:
     return None
 
 
-def _moments(backbone: Backbone, shape: tuple[int, ...]) -> dict[str, list[float]]:
+def _noise(backbone: Backbone) -> Tensor:
+    """What the network is given: of images the same whatever a transform makes of pictures."""
+    made = noise_batch(backbone, _IMAGES)
+    return torch.rand(made.shape, generator=torch.Generator().manual_seed(0)) if made.is_floating_point() else made
+
+
+def _moments(backbone: Backbone, noise: Tensor) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
 
     def see(name: str, tensor: Tensor) -> None:
-        values = tensor.detach().double()
+        values = (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double()
         pair = [float(values.mean()), float(values.std(correction=0))] if values.numel() else [0.0, 0.0]
         if all(map(math.isfinite, pair)):
             found[name] = pair
 
-    noise = noise_batch(backbone, _IMAGES)
-    if noise.is_floating_point():  # whatever a transform makes of pictures
-        noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     _look(backbone, noise, see)
     return found
 
@@ -102,7 +104,7 @@ def _look(backbone: Backbone, noise: Tensor, see: Callable[[str, Tensor], None])
 
     outputs = [(name, "output") for name, _ in backbone.module.named_modules()]
     with watch(backbone.module, outputs, shown):
-        run(backbone.module, noise)
+        run(backbone.module, noise.clone())  # a network may write into its input
 
 
 def _pictures() -> list[Image.Image]:

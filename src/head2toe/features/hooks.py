@@ -173,6 +173,7 @@ def run(module: nn.Module, batch: Tensor) -> Any:
 
 @contextmanager
 def _held_buffers(module: nn.Module) -> Iterator[None]:
+    """Put back, at the end, what is written to buffers or in their place."""
     held = [
         (part, name, buffer, version(buffer), buffer.clone())
         for part in module.modules()

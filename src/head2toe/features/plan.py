@@ -244,10 +244,15 @@ def _linear_operation(layer: Layer) -> str:
 
 def _sizes(given: Iterable[int]) -> list[int]:
     """Each once."""
+    message = f"Target sizes are whole numbers of at least 1, not {given!r}."
     try:
-        return list(dict.fromkeys(int(size) for size in given))
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"Target sizes are whole numbers of at least 1, not {given!r}.") from error
+        listed = list(given)
+        sizes = [int(size) for size in listed]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ParameterError(message) from error
+    if sizes != listed:
+        raise ParameterError(message)
+    return list(dict.fromkeys(sizes))
 
 
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:
