@@ -9,19 +9,16 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from head2toe import features
 from head2toe.backbones import Backbone
-from head2toe.backbones.backbone import contents
 from head2toe.errors import DataError, ParameterError, WeightsMismatchError
+from head2toe.estimators.network_state import NetworkState
 from head2toe.features.costs import Costs, costs, within
 from head2toe.features.extractor import Batch
-from head2toe.features.hooks import version
 from head2toe.features.joint import join, part
 from head2toe.features.store import temporary_rows
 
-_WATCHED = 16  # numbers of each tensor that are looked at again before every prediction
 _TOGETHER = 128  # images that go through one network before the next network sees them
 
 
@@ -53,14 +50,14 @@ class Networks:
     """
 
     parts: tuple[Backbone, ...]
-    _versions: tuple[Any, ...] = field(init=False, repr=False, compare=False)
+    _state: NetworkState = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_versions", _versions(self.parts))
+        object.__setattr__(self, "_state", NetworkState.of(self.parts))
 
     def current(self) -> Networks:
         """These networks; others, whose weights are hashed anew, where one was written to since."""
-        unchanged = self._versions == _versions(self.parts)
+        unchanged = self._state.is_still(NetworkState.of(self.parts))
         return self if unchanged else Networks(tuple(replace(one) for one in self.parts))
 
     @property
@@ -135,23 +132,6 @@ class Networks:
 def _described(backbone: Backbone) -> dict[str, Any]:
     made = features.answers(backbone)
     return backbone.to_dict() if made is None else {**backbone.to_dict(), "answers": made}
-
-
-def _versions(parts: Sequence[Backbone]) -> tuple[Any, ...]:
-    """Which modules and tensors the networks hold, how often each was written to, and some of their numbers.
-
-    What is written through `tensor.data` is not counted by PyTorch.
-    """
-    modules = [module for one in parts for module in one.module.modules()]
-    tensors = [tensor for one in parts for tensor in (*one.module.parameters(), *one.module.buffers())]
-    numbers = b"".join(contents(_few(tensor)) for tensor in tensors)
-    return tuple(map(id, modules)), tuple((id(tensor), version(tensor)) for tensor in tensors), hash(numbers)
-
-
-def _few(tensor: Tensor) -> Tensor:
-    """Up to sixteen numbers, from the first on, evenly spaced."""
-    flat = tensor.detach().reshape(-1)
-    return flat[:: max(1, len(flat) // _WATCHED)][:_WATCHED]
 
 
 def refuse_missing_modules(specs: Any) -> None:
