@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,6 +193,17 @@ def test_the_linear_score_takes_labels_in_a_column_as_the_score_does():
 def test_data_that_cannot_be_learned_from(spoil, error, message):
     with pytest.raises(error, match=message):
         FeatureProbe(**QUICK).fit(*spoil(*problem()))
+
+
+def test_members_of_an_enum_of_strings_are_their_strings():
+    class Kind(str, Enum):  # noqa: UP042 - a StrEnum prints as its text, this one with its class
+        first, second, third = "cat", "caterpillar", "yak"
+
+    X, y = problem()
+    names = [list(Kind)[k] for k in np.unique(y, return_inverse=True)[1]]
+    probe = FeatureProbe(**QUICK).fit(X, names)
+    assert set(probe.classes_) <= {"cat", "caterpillar", "yak"}
+    np.testing.assert_array_equal(probe.predict(X), FeatureProbe(**QUICK).fit(X, [k.value for k in names]).predict(X))
 
 
 @pytest.mark.parametrize("kind", [int, bool])

@@ -335,6 +335,10 @@ def test_a_fold_that_tests_what_it_never_saw_is_told(digits):
         ([(np.ones(10, bool), np.arange(5))], "mask of shape"),
         ([(np.arange(40), np.arange(590, 601))], "to 600"),
         (GroupKFold(3), "takes no groups"),
+        ([5, 6], "cv"),
+        ([(0, 1)], "cv"),
+        (np.array(3), "cv"),
+        ([(np.zeros((4, 2), int), np.arange(5))], "shape"),
         (True, "cv is True"),
     ],
 )

@@ -11,6 +11,8 @@ from tiny import PREPROCESSING, QUICK, pictures, tiny_network
 
 from head2toe import AllLayerFeatures, Head2ToeClassifier
 from head2toe.errors import WeightsMismatchError
+from head2toe.estimators.networks import Networks
+from head2toe.features.hooks import run
 
 OPTIONS = {"preprocessing": PREPROCESSING, "cache": False, "dtype": "float32"}
 THREADS, CALLS = 4, 48
@@ -131,6 +133,52 @@ def test_a_buffer_that_the_network_writes_to_is_left_as_it_was(tmp_path, dtype, 
     for owned in (network, Counts()):
         again = Head2ToeClassifier.load(tmp_path / "probe", backbone=owned, **options)
         np.testing.assert_allclose(again.predict_proba(images), before, rtol=1e-4, atol=1e-5)
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = tiny_network()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.body(x)
+
+
+def test_threads_may_share_a_network_that_writes_to_its_buffers():
+    network = Counting()
+    probes, images = [fitted(network), fitted(network)], pictures(8, seed=1)[0]
+    alone = probes[0].predict_proba(images)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = [pool.submit(probes[i % 2].predict_proba, images) for i in range(CALLS)]
+        for answer in found:
+            np.testing.assert_allclose(answer.result(), alone, rtol=1e-4, atol=1e-5)
+    assert network.calls == 0
+
+
+def test_a_network_that_writes_to_its_buffers_is_checked_once(monkeypatch):
+    probe, images = fitted(Counting()), pictures(8, seed=1)[0]
+    probe.predict(images)
+    monkeypatch.setattr(Networks, "check", lambda *_: pytest.fail("checked again"))
+    probe.predict(images)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_cache_that_grows_with_the_input_is_left_to_the_network(persistent):
+    class Grows(torch.nn.Module):
+        length = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[1] > self.length:
+                self.length = x.shape[1]
+                self.register_buffer("table", torch.arange(self.length) + 1.0, persistent=persistent)
+            return x * self.table[: x.shape[1]]
+
+    network = Grows()
+    run(network, torch.ones(1, 4))
+    for length in (9, 9, 4):
+        torch.testing.assert_close(run(network, torch.ones(1, length)), torch.arange(length)[None] + 1.0)
 
 
 def test_a_network_compiled_in_place_is_watched_uncompiled_and_left_compiled():

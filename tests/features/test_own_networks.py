@@ -311,6 +311,19 @@ def test_a_volume_is_the_map_of_its_slices(own, pictures, last):
     np.testing.assert_allclose(made, volume.mean((2, 3, 4)), rtol=1e-4, atol=1e-5)
 
 
+def test_weights_of_branches_are_no_volume(own):
+    class Selects(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.choose = nn.Softmax(dim=1)
+
+        def middle(self, maps: Tensor) -> Tensor:
+            both = torch.stack([maps, maps.flip(2)], dim=1)
+            return (both * self.choose(both.mean((3, 4), keepdim=True))).sum(1)  # (B, 2, C, 1, 1), as in SKNet
+
+    assert "choose" not in {layer.module for layer in layers(own(Selects()))}
+
+
 def test_weights_that_are_no_numbers_are_told_before_anything_runs(own):
     network = Net()
     with torch.no_grad():

@@ -263,6 +263,8 @@ def test_history_tells_of_every_pass():
         ({"y": np.arange(80) % 3, "classes": 2}, ParameterError, "from 0 to 1, not 0 to 2"),
         ({"y": np.full(80, "a")}, DataFormatError, "y holds"),
         ({"y": np.arange(80) % 2, "classes": 2.5}, ParameterError, "whole number"),
+        ({"y": np.arange(80) % 2, "classes": np.nan}, ParameterError, "whole number"),
+        ({"X": np.zeros((0, 5)), "y": np.zeros(0, int)}, DataFormatError, "shape"),
         ({"ridge": np.inf}, ParameterError, "ridge"),
         ({"tolerance": np.nan}, ParameterError, "tolerance"),
         ({"max_iter": -1}, ParameterError, "max_iter"),
@@ -286,6 +288,11 @@ def test_lists_and_any_order_of_bytes_are_taken():
     expected = group_lasso(X, y, 0.05).objective
     assert group_lasso(X.tolist(), y.tolist(), 0.05).objective == pytest.approx(expected, rel=1e-9)
     assert group_lasso(X.astype(">f8"), y.astype(">i8"), 0.05).objective == pytest.approx(expected, rel=1e-9)
+    weight = np.ones(80, ">f8")
+    assert group_lasso(X, y.astype(np.uint64), 0.05, sample_weight=weight).objective == pytest.approx(
+        expected, rel=1e-9
+    )
+    assert group_lasso(X[::-1], y[::-1], 0.05).objective == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("options", [{"count": -1}, {"count": 0}, {"ratio": 0.0}, {"ratio": 2.0}])

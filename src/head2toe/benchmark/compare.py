@@ -119,8 +119,8 @@ def compare(
     """Train methods on a task's training images and judge each once on its test images.
 
     The frozen backbone sees the training images once for all methods and seeds that read rows, and the test images once
-    after all of them are trained; test rows are not stored. What can be known before any training is refused before it:
-    test images are decoded once more for that, since a damaged one would cost all that was trained.
+    after all of them are trained; test rows are not stored. Most of what can be known before any training is refused
+    before it: test images are decoded once more for that, since a damaged one would cost all that was trained.
 
     Parameters
     ----------
@@ -187,7 +187,8 @@ def compare(
     truth = as_labels([] if labels is None else labels).astype(str)
     # What cannot be learned from, or judged by, is refused before any long work.
     tell_classes(first.target.classes.astype(str), truth, task.name)
-    _check_split(first, chosen)
+    for one in seeds:
+        _check_split(replace(first, seed=one), chosen)
     if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged
         told(0, len(chosen), "whether the test images can be read")
         check_readable(task.test.images, options.get("workers"))

@@ -194,7 +194,7 @@ def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     try:
         splitter: Any = check_cv(given, y, classifier=True)
         parts = [(_row_numbers(train, n), _row_numbers(test, n)) for train, test in splitter.split(y[:, None], y)]
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         kind = TooFewImagesError if counted else ParameterError
         hint = "; fit takes no groups: pass pairs of training and test rows" if "'groups'" in str(error) else ""
         raise kind(f"cv: {one_line(error)}{hint}") from error
@@ -208,8 +208,8 @@ def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _row_numbers(rows: ArrayLike, n: int) -> np.ndarray:
     given = np.asarray(rows)
-    if given.size and given.dtype.kind not in "biu":
-        raise ParameterError(f"cv names rows by {given.dtype}: use row numbers or a mask")
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "biu"):
+        raise ParameterError(f"cv names rows by {given.dtype} of shape {given.shape}: use row numbers or a mask")
     if given.dtype == bool and given.shape != (n,):
         raise ParameterError(f"cv has a mask of shape {given.shape}: {n} rows need ({n},)")
     numbers = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
@@ -302,6 +302,9 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     labels = on_host(labels)
     try:
         array = np.asarray(labels)
+        if array.dtype.kind == "U" and any(type(label) not in (str, np.str_) for label in _listed(labels)):
+            # NumPy cuts a member of an Enum of strings to the length of its text, and prints the class with it.
+            array = np.asarray([str.__str__(one) if isinstance(one, str) else one for one in _listed(labels)])
         mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))
     except (TypeError, ValueError) as error:
         raise DataFormatError(f"labels are not one value an image: {error}") from error

@@ -1,8 +1,8 @@
-"""Whether a network is still what it was: its modules, its tensors and what is written in them."""
+"""Whether a network is still what it was: its modules, its weights and what is written in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any
@@ -12,16 +12,17 @@ from torch import Tensor
 
 from head2toe.backbones import Backbone
 from head2toe.backbones.backbone import contents
-from head2toe.features.hooks import version
+from head2toe.features.hooks import alone, kept_buffers, version
 
-_WATCHED = 16  # numbers of each tensor
+_WATCHED = 16  # numbers of each parameter
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkState:
-    """Which modules and tensors networks hold, how often each tensor was written to, and some numbers.
+    """Which modules and parameters networks hold, how often each parameter was written to, and some numbers.
 
-    The objects themselves, for another one may get the place in memory, and so the id, of one that is gone.
+    The objects themselves, for another one may get the place in memory, and so the id, of one that is gone. Of buffers
+    only what they hold: a pass may write to them, and they are put back after it.
     """
 
     held: tuple[Any, ...]
@@ -32,10 +33,9 @@ class NetworkState:
     def of(cls, parts: Sequence[Backbone]) -> NetworkState:
         """As they are now. Of modules of the user's own with numbers: writes through `tensor.data` are not counted."""
         modules = [module for one in parts for module in one.module.modules()]
-        tensors = [tensor for one in parts for tensor in _tensors(one)]
-        owned = [tensor for one in parts if one.spec.startswith("module/") for tensor in _tensors(one)]
-        numbers = b"".join(contents(_few(tensor)) for tensor in owned)
-        return cls((*modules, *tensors), tuple(version(tensor) for tensor in tensors), numbers)
+        weights = [weight for one in parts for weight in one.module.parameters()]
+        numbers = b"".join(bytes(number) for one in parts for number in _numbers(one))
+        return cls((*modules, *weights), tuple(version(weight) for weight in weights), numbers)
 
     def is_still(self, other: NetworkState) -> bool:
         """Whether nothing was replaced or written to."""
@@ -43,9 +43,11 @@ class NetworkState:
         return same and (self.versions, self.numbers) == (other.versions, other.numbers)
 
 
-def _tensors(backbone: Backbone) -> Iterator[Tensor]:
-    yield from backbone.module.parameters()
-    yield from backbone.module.buffers()
+def _numbers(backbone: Backbone) -> list[memoryview]:
+    with alone(backbone.module):  # not in the middle of a pass
+        found = [contents(buffer.clone()) for _, _, buffer in kept_buffers(backbone.module)]
+    owned = backbone.module.parameters() if backbone.spec.startswith("module/") else ()
+    return found + [contents(_few(weight)) for weight in owned]
 
 
 def _few(tensor: Tensor) -> Tensor:

@@ -45,7 +45,9 @@ def described(
     if len(shape) == 2:
         return Layer(label, name, where, call, "tokens", shape)
     if len(shape) == 4:  # of a volume: its slices are taken as one map, each below the one before
-        last = _distortion(shape[1:3], size)[0] < _distortion(shape[2:], size)[0]
+        last = _is_plane(shape[1:3], size) and not _is_plane(shape[2:], size)
+        if not last and not _is_plane(shape[2:], size):
+            return None
         channels, depth, rows, columns = (shape[3], *shape[:3]) if last else shape
         return Layer(label, name, where, call, "map", (channels, depth * rows, columns), channels_last=last)
     last = _is_channels_last(tensor, size, wider)
@@ -56,6 +58,11 @@ def described(
 def is_open(tensor: Tensor, size: tuple[int, int]) -> bool:
     """Whether a tensor's proportions do not tell its channels: both readings fit (C = H = W), or neither."""
     return tensor.ndim == 4 and min(tensor.shape) > 0 and _by_proportions(Shape(tensor.shape[1:]), size) is None
+
+
+def _is_plane(places: Shape, size: tuple[int, int]) -> bool:
+    """Whether two axes are rows and columns of the input, scaled alike."""
+    return math.prod(places) > 1 and _distortion(places, size)[1]
 
 
 def _is_channels_last(tensor: Tensor, size: tuple[int, int], wider: Shape | None) -> bool:

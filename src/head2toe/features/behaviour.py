@@ -51,8 +51,8 @@ def behaviour(backbone: Backbone) -> str | None:
 def answers(backbone: Backbone) -> dict[str, Any] | None:
     """What a user's own network makes of noise, in a few numbers that other machines get too, as JSON data.
 
-    Mean and standard deviation of every module's output; None of a network that is known by its name. Unlike
-    `behaviour` they hold for any transform.
+    Mean and standard deviation of every module's output, of each image; None of a network that is known by its name.
+    Unlike `behaviour` they hold for any transform.
     """
     if not backbone.spec.startswith("module/"):
         return None
@@ -68,27 +68,37 @@ def other_answer(backbone: Backbone, written: dict[str, Any]) -> str | None:
     if list(noise.shape) != written["shape"]:
         return None  # images of another size
     found = _moments(backbone, noise)
-    for name, (mean, spread) in written["moments"].items():
-        allowed = _ALIKE * (abs(mean) + spread) + 1e-6
-        if name not in found or max(abs(found[name][0] - mean), abs(found[name][1] - spread)) > allowed:
-            return name
-    return None
+    return next((name for name, pairs in written["moments"].items() if not _alike(found.get(name, []), pairs)), None)
+
+
+def _alike(found: list[list[float]], written: list[list[float]]) -> bool:
+    if len(found) != len(written):
+        return False
+    for (a, b), (mean, spread) in zip(found, written, strict=True):
+        if max(abs(a - mean), abs(b - spread)) > _ALIKE * (abs(mean) + spread) + 1e-6:
+            return False
+    return True
 
 
 def _noise(backbone: Backbone) -> Tensor:
-    """What the network is given: of images the same whatever a transform makes of pictures."""
+    """What the network is given: of images one from 0 to 1 and one from -3 to 3, whatever a transform would make."""
     made = noise_batch(backbone, _IMAGES)
-    return torch.rand(made.shape, generator=torch.Generator().manual_seed(0)) if made.is_floating_point() else made
+    if not made.is_floating_point():
+        return made
+    noise = torch.rand(made.shape, generator=torch.Generator().manual_seed(0))
+    noise[1] = 6 * noise[1] - 3
+    return noise
 
 
-def _moments(backbone: Backbone, noise: Tensor) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+def _moments(backbone: Backbone, noise: Tensor) -> dict[str, list[list[float]]]:
+    """Pairs of mean and deviation, one for each image where there is a row for each; none that is not finite."""
+    found: dict[str, list[list[float]]] = {}
 
     def see(name: str, tensor: Tensor) -> None:
         values = (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double()
-        pair = [float(values.mean()), float(values.std(correction=0))] if values.numel() else [0.0, 0.0]
-        if all(map(math.isfinite, pair)):
-            found[name] = pair
+        parts = values if values.ndim and len(values) == _IMAGES else [values]
+        pairs = [[float(part.mean()), float(part.std(correction=0))] for part in parts if part.numel()]
+        found[name] = [pair for pair in pairs if all(map(math.isfinite, pair))]
 
     _look(backbone, noise, see)
     return found

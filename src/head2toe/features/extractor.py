@@ -245,8 +245,8 @@ def extract(
         with store.use(request, plan.bytes(len(images))) as folder:
             try:
                 return _in_store(folder, request, backbone, images, plan, dtype, options)
-            except StoreFormatError as error:
-                log.warning("%s: it is in the cache, so the rows are made again", error)
+            except StoreFormatError:
+                log.warning("the rows that the cache has in %s are damaged: they are made again", folder)
                 shutil.rmtree(folder)
                 return _in_store(folder, request, backbone, images, plan, dtype, options)
     return _in_store(Path(store), request, backbone, images, plan, dtype, options)

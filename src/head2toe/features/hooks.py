@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ See = Callable[[str, str, int, Any], None]
 # What networks say of a format or a layout that they do not take.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 # What a dict-like output (Hugging Face's ModelOutput) is asked for, in this order.
+_GUARD, _SHARED = threading.Lock(), threading.RLock()
+_LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 _OUTPUT_KEYS = ("logits", "pooler_output", "image_embeds", "text_embeds", "last_hidden_state")
 
 
@@ -153,8 +156,24 @@ def run(module: nn.Module, batch: Tensor) -> Any:
     """Run the network without gradients (not in inference mode: what a network keeps must serve training later).
 
     It runs in eval mode and uncompiled, also where its owner has put it back into training mode or compiled it in
-    place since it was loaded; buffers that it writes to, such as a count of its calls, are put back.
+    place since it was loaded. What it writes to the buffers of its state dict, such as a count of its calls, is put
+    back. One thread at a time.
     """
+    with alone(module), torch.no_grad(), _set_up(module), _held_buffers(module):
+        return module(batch)
+
+
+def alone(module: nn.Module) -> Any:
+    """The lock that is held while a network runs here."""
+    with _GUARD:
+        try:
+            return _LOCKS.setdefault(module, threading.RLock())
+        except TypeError:  # a module with an equality of its own cannot be a key
+            return _SHARED
+
+
+@contextmanager
+def _set_up(module: nn.Module) -> Iterator[None]:
     training = [part for part in module.modules() if part.training]
     compiled = [(part, part._compiled_call_impl) for part in module.modules() if part._compiled_call_impl is not None]  # noqa: SLF001
     for part in training:
@@ -162,8 +181,7 @@ def run(module: nn.Module, batch: Tensor) -> Any:
     for part, _ in compiled:
         part._compiled_call_impl = None  # noqa: SLF001 - hooks inside a compiled pass break it
     try:
-        with torch.no_grad(), _held_buffers(module):
-            return module(batch)
+        yield
     finally:
         for part in training:
             part.training = True
@@ -173,20 +191,29 @@ def run(module: nn.Module, batch: Tensor) -> Any:
 
 @contextmanager
 def _held_buffers(module: nn.Module) -> Iterator[None]:
-    """Put back, at the end, what is written to buffers or in their place."""
-    held = [
-        (part, name, buffer, version(buffer), buffer.clone())
-        for part in module.modules()
-        for name, buffer in part._buffers.items()  # noqa: SLF001
-        if buffer is not None
-    ]
+    """Put back what is written to buffers of the state dict, or in their place.
+
+    One that has grown is left: the network keeps what it has made for longer inputs, and knows how much.
+    """
+    held = [(part, name, buffer, version(buffer), buffer.clone()) for part, name, buffer in kept_buffers(module)]
     try:
         yield
     finally:
         for part, name, buffer, written, before in held:
+            now = part._buffers.get(name)  # noqa: SLF001
+            if now is None or now.shape != before.shape or now.dtype != before.dtype:
+                continue
             if version(buffer) != written:
                 buffer.copy_(before)
             part._buffers[name] = buffer  # noqa: SLF001
+
+
+def kept_buffers(module: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    """The buffers of the state dict: the part that each belongs to, its name there, and itself."""
+    for part in module.modules():
+        for name, buffer in part._buffers.items():  # noqa: SLF001
+            if buffer is not None and name not in part._non_persistent_buffers_set:  # noqa: SLF001
+                yield part, name, buffer
 
 
 def version(tensor: Tensor) -> int:

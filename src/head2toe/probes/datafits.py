@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from numbers import Integral
 
 import torch
 
@@ -30,8 +31,8 @@ def class_numbers(y: torch.Tensor, classes: int | None) -> tuple[torch.Tensor, i
     numbers = y.long()
     if y.ndim != 1 or not bool((numbers == y).all()):
         raise ParameterError("y must have one whole number a sample, its class: see numpy.unique(return_inverse=True)")
-    if classes is not None and classes != int(classes):
-        raise ParameterError(f"classes is {classes}: use a whole number, or None")
+    if classes is not None and not isinstance(classes, Integral):
+        raise ParameterError(f"classes is {classes!r}: use a whole number, or None")
     count = int(numbers.max()) + 1 if classes is None else int(classes)
     if int(numbers.min()) < 0 or int(numbers.max()) >= count:
         raise ParameterError(f"y must have class numbers from 0 to {count - 1}, not {numbers.min()} to {numbers.max()}")
@@ -83,7 +84,8 @@ class Multinomial:
         """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps.
 
         Where logits are large, softmaxes are saturated and the loss is nearly a polyhedron, on which Newton's method
-        gets stuck. The minimiser at ten times the temperature, found the same way, then shows where to begin.
+        gets stuck. The minimiser at ten times the temperature, found the same way, then shows where to begin. With many
+        classes and logits of a thousand it may still end a little above the least value.
         """
         Z = Z.double()
         prior = (self.p64 * self.target64).sum(dim=1)

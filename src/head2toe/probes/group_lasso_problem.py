@@ -62,23 +62,22 @@ def problem_of(
 ) -> Problem:
     """Check the arguments of `group_lasso`, which says what they are and what is raised."""
     X, y = _numbers("X", X), _numbers("y", y)
-    if X.ndim != 2:
+    if X.ndim != 2 or not X.shape[0]:
         raise DataFormatError(f"X has shape {tuple(X.shape)}: the group lasso needs a matrix (n, d)")
     if dtype not in (None, torch.float32, torch.float64):
         raise ParameterError(f"dtype is {dtype!r}: use torch.float32, torch.float64 or None")
     n, d = X.shape
     dtype = dtype or (torch.float64 if str(X.dtype).endswith("float64") else torch.float32)
     design = Design(X, dtype)
-    weight = torch.ones(n) if sample_weight is None else torch.as_tensor(sample_weight).cpu()
+    weight = torch.ones(n) if sample_weight is None else torch.as_tensor(_numbers("sample_weight", sample_weight)).cpu()
     if weight.shape != (n,) or not bool((weight >= 0).all()) or not 0 < float(weight.sum()) < np.inf:
         raise ParameterError(f"sample_weight must be {n} finite numbers, none negative, not all zero")
-    groups = (
-        torch.ones(d, dtype=torch.float64) if group_weights is None else torch.as_tensor(group_weights).double().cpu()
-    )
+    groups = torch.ones(d) if group_weights is None else torch.as_tensor(_numbers("group_weights", group_weights)).cpu()
+    groups = groups.double()
     if groups.shape != (d,) or not bool((groups > 0).all()):
         raise ParameterError(f"group_weights must be {d} positive numbers")
     if not 0 <= ridge < np.inf:
-        raise ParameterError(f"ridge is {ridge}: use a number that is not negative")
+        raise ParameterError(f"ridge is {ridge}: use a finite number that is not negative")
     share = (weight.double() / weight.double().sum()).to(design.device)
     target = torch.as_tensor(y).to(design.device)
     if len(target) != n:
@@ -97,7 +96,10 @@ def _numbers(name: str, given: np.ndarray | torch.Tensor) -> np.ndarray | torch.
     array = given if isinstance(given, np.ndarray) else np.asarray(given)
     if array.dtype.kind not in "fiub":
         raise DataFormatError(f"{name} holds {array.dtype}: the group lasso needs numbers")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    array = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    # torch knows neither negative strides nor large unsigned numbers.
+    array = array.copy() if any(stride < 0 for stride in array.strides) else array
+    return array.astype(np.int64) if array.dtype.kind == "u" and array.itemsize > 1 else array
 
 
 def _datafit(

@@ -93,10 +93,9 @@ def run(
 
     Probes of the frozen backbone's rows run together, all seeds at once, because they share the rows; each training of
     a whole network is a step of its own (head2toe-ft and head2toe-ft+ are one, in which head2toe comes first again).
-    Each cell is written when its step is done, so that an
-    interrupted run loses one step at most; the same call goes on from there. A task whose data are missing, damaged or
-    of no use for a method does not keep the others from being run, nor does a method that cannot learn from it the
-    other methods.
+    Each cell is written when its step is done, so that an interrupted run loses one step at most; the same call goes on
+    from there. A task whose data are missing or damaged does not keep the others from being run, nor does a method that
+    cannot learn from it the other methods.
 
     Parameters
     ----------
@@ -251,7 +250,7 @@ class _Step:
             told = (cell.get("data") or loaded.facts, cell.get("fingerprint") or prints)  # older cells tell less
             found = {"group": cell["group"], **told[0], **told[1]}
             if found != wanted:
-                other = ", ".join(f"{name} {found[name]}" for name in found if found[name] != wanted.get(name))
+                other = ", ".join(f"{n} {found.get(n)}" for n in {**wanted, **found} if found.get(n) != wanted.get(n))
                 raise OutputExistsError(
                     f"{path} was made from other data ({other}): choose another --out or name, or delete it"
                 )
