@@ -18,6 +18,7 @@ from head2toe.probes.working_set import WorkingSet
 
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
+_FAR = 0.1  # a gap that float32's rounding does not leave
 _FIRST = 128  # rows let in at first
 _GROWTH = 1.0  # later, this many times the rows that are active
 _INNER = 0.3  # the reduced problem is solved to this share of the gap
@@ -226,7 +227,7 @@ def _solve(
     if not tolerance > 0 or max_iter < 1:
         raise ParameterError(f"tolerance is {tolerance}, max_iter {max_iter}: use a positive number, and at least 1")
     result = _solve_from(problem, strength, tolerance, max_iter, start)
-    if start is None or result.status != "stalled":
+    if start is None or result.status != "stalled" or result.gap < _FAR:
         return result
     # Where the start is so sure of every class that no gradient is left, such as one of other units, none is better.
     cold = _solve_from(problem, strength, tolerance, max_iter, None)
