@@ -121,3 +121,13 @@ def test_how_the_search_grows() -> None:
         f"with the default columns it took {min(ours):.2f} to {max(ours):.2f} of the time, with the paper's target "
         f"sizes 512, 2048 and 8192 {min(papers):.2f} to {max(papers):.2f} ("
     ) in " ".join(page.split())
+
+
+def test_what_is_expected_of_noise() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "how-the-probe-works.md").read_text(encoding="utf-8")
+    noise = records.read("noise")
+    estimated = sum(one["estimated"] for one in noise["draws"]) / len(noise["draws"])
+    assert (
+        f"{estimated:.1f} % on 100 rows of noise, where chance is {noise['chance']:.0f} "
+        f"(`python -m benchmarks noise`, mean of {len(noise['draws'])} draws)"
+    ) in " ".join(page.split())

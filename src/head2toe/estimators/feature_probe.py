@@ -249,7 +249,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             if value is not None and not (
                 several and len(value) and all(is_number(v) and 0 < v < _LARGEST for v in value)
             ):
-                raise ParameterError(f"{name} is {value!r}: use one or more numbers from 0 to {_LARGEST:g}, or None")
+                wanted = f"one or more positive numbers below {_LARGEST:g}, or None"
+                raise ParameterError(f"{name} is {value!r}: use {wanted}")
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
         if self.most_features is not None and not (is_whole(self.most_features) and self.most_features >= 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from head2toe.errors import (
 from head2toe.estimators.checks import is_number, is_whole
 from head2toe.estimators.host import on_host
 from head2toe.features import LabelledImages, Skipped
+from head2toe.features.dataset_table import advice
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class Target:
         try:
             classes, y = np.unique(values, return_inverse=True)
         except TypeError as error:
-            kinds = sorted({type(label).__name__ for label in values})
-            raise DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind") from error
+            raise _of_several_kinds(values) from error
         check_classification_targets(values)
         _check_text(classes)
         return Target(classes, y.astype(np.int64))
@@ -136,11 +136,10 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
     brought = getattr(images, "labels", None)
     if brought is None and isinstance(images, Dataset):
         brought = _labels_of_dataset(images)
-    if brought is None and hasattr(images, "column_names"):  # a table of Hugging Face's datasets
-        names = ", ".join(getattr(images, "column_names"))  # noqa: B009 - no type has it
-        raise MissingLabelError(f"a table with the columns {names}: pass two of them, table['image'], table['label']")
     if brought is None:
-        raise MissingLabelError("there are no labels: pass them after the images, or a dataset of (image, label) pairs")
+        table = advice(images)
+        how = "pass them after the images, or a dataset of (image, label) pairs"
+        raise MissingLabelError(f"there are no labels in {table}" if table else f"there are no labels: {how}")
     return brought
 
 
@@ -302,25 +301,33 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     labels = on_host(labels)
     try:
         array = np.asarray(labels)
-        if array.dtype.kind == "U" and any(type(label) not in (str, np.str_) for label in _listed(labels)):
-            # NumPy cuts a member of an Enum of strings to the length of its text, and prints the class with it.
-            array = np.asarray([str.__str__(one) if isinstance(one, str) else one for one in _listed(labels)])
-        mixed = array.dtype.kind in "US" and not all(isinstance(label, str | bytes) for label in _listed(labels))
+        # NumPy prints None, NaN, numbers and members of an Enum into strings: look at what was given.
+        text = array.dtype.kind in "US" and array.ndim == 1
+        given = _listed(labels) if text else array.ravel() if array.dtype.kind in "fOMm" else ()
     except (TypeError, ValueError) as error:
         raise DataFormatError(f"labels are not one value an image: {error}") from error
     if array.ndim == 0:
         raise DataFormatError("labels are a single value: pass one label an image")
-    # numpy prints None and NaN into strings: look at what was given.
-    given = _listed(labels) if mixed and array.ndim == 1 else array.ravel() if array.dtype.kind in "fOMm" else ()
     missing = [i for i, label in enumerate(given) if _is_missing(label)]
     if missing:
         raise MissingLabelError(f"{len(missing)} of {len(array)} labels are None or NaN, the first at {missing[0]}")
-    kinds = sorted({type(label).__name__ for label in given})
-    if mixed and len(kinds) > 1:
-        raise DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind")
-    # A column of a table may hold numbers as objects.
-    numbers = np.asarray(array.tolist()) if array.dtype.kind == "O" and len(kinds) == 1 else array
-    return numbers if numbers.dtype.kind in "biu" and numbers.shape == array.shape else array
+    if text and not all(isinstance(label, str | bytes) for label in given):
+        raise _of_several_kinds(given)
+    if array.dtype.kind == "U":
+        return np.asarray([str.__str__(one) if isinstance(one, str) else one for one in given]) if text else array
+    return _as_numbers(array) if array.dtype.kind == "O" else array
+
+
+def _as_numbers(objects: np.ndarray) -> np.ndarray:
+    """Whole numbers or booleans that a column of a table holds as objects; all else as it is."""
+    alike = len({type(label) for label in objects.ravel()}) == 1
+    numbers = np.asarray(objects.tolist()) if alike else objects
+    return numbers if numbers.dtype.kind in "biu" and numbers.shape == objects.shape else objects
+
+
+def _of_several_kinds(labels: Iterable[Any]) -> DataFormatError:
+    kinds = sorted({type(label).__name__ for label in labels})
+    return DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind")
 
 
 def _is_missing(label: Any) -> bool:

@@ -20,9 +20,10 @@ See = Callable[[str, str, int, Any], None]
 # What networks say of a format or a layout that they do not take.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 # What a dict-like output (Hugging Face's ModelOutput) is asked for, in this order.
+_OUTPUT_KEYS = ("logits", "pooler_output", "image_embeds", "text_embeds", "last_hidden_state")
+# A lock for each network, made under the guard; one is shared by those that cannot be a key.
 _GUARD, _SHARED = threading.Lock(), threading.RLock()
 _LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
-_OUTPUT_KEYS = ("logits", "pooler_output", "image_embeds", "text_embeds", "last_hidden_state")
 
 
 def first_tensor(value: Any, count: int | None = None) -> Tensor | None:

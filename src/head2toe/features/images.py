@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
+from head2toe.features.dataset_table import advice
 from head2toe.features.decoding import decode, is_tensor, picture, values_of
 from head2toe.features.lock import Lock
 
@@ -84,9 +85,7 @@ def as_images(obj: Any) -> Images:
         raise DataFormatError(
             'images are a table of several columns: pass the one with the files, such as table["path"]'
         )
-    if _is_table_of_datasets(obj):
-        raise DataFormatError(_column_of(obj))
-    raise DataFormatError(f"images are a {type(obj).__name__}: pass {_TAKEN}")
+    raise DataFormatError(f"images are {advice(obj) or f'a {type(obj).__name__}: pass {_TAKEN}'}")
 
 
 class ItemImages:
@@ -248,24 +247,6 @@ def _pixel_identity(item: Any) -> str:
 def _is_dataset(obj: Any) -> bool:
     data = sys.modules.get("torch.utils.data")
     return data is not None and isinstance(obj, data.Dataset)
-
-
-def _is_table_of_datasets(obj: Any) -> bool:
-    """Whether it is a table of Hugging Face's datasets, or a dict of them; those that stream have no column to pass."""
-    kind = type(obj)
-    return kind.__module__.partition(".")[0] == "datasets" and kind.__name__ in ("Dataset", "DatasetDict")
-
-
-def _column_of(table: Any) -> str:
-    """The message for a table of Hugging Face's datasets, with the names of its own columns."""
-    split = f'["{next(iter(table))}"]' if isinstance(table, dict) and table else ""
-    features = getattr(next(iter(table.values())) if split else table, "features", None) or {}
-    kinds = {type(feature).__name__: column for column, feature in reversed(features.items())}
-    image, label = kinds.get("Image", "image"), kinds.get("ClassLabel", "label")
-    return (
-        f"images are a datasets.{type(table).__name__}, a table ds of several columns: "
-        f'pass the one of images, ds{split}["{image}"], and the labels as ds{split}["{label}"]'
-    )
 
 
 def _in_unit_range(tensor: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from head2toe.errors import DataFormatError
+from head2toe.features.dataset_table import advice
 
 _TAKEN = "a list (or a column) of strings"
 # Names of files of other kinds: a list of these is a list of paths, not of sentences.
@@ -70,7 +71,7 @@ def as_texts(obj: Any) -> Texts:
         items = items.tolist()
     if isinstance(items, Sequence) and not isinstance(items, bytes):
         return Texts(list(items))
-    raise DataFormatError(f"texts are a {type(obj).__name__}: a backbone of texts takes {_TAKEN}")
+    raise DataFormatError(f"texts are {advice(obj) or f'a {type(obj).__name__}: a backbone of texts takes {_TAKEN}'}")
 
 
 def _is_file_name(text: str) -> bool:
