@@ -288,3 +288,30 @@ def test_a_damaged_rounded_head_says_so(place, classes, damage, monkeypatch):
 def test_no_folder():
     with pytest.raises(ProbeFormatError, match="not a probe folder"):
         load_probe("nowhere/at/all")
+
+
+def test_whoever_may_read_one_file_may_read_the_other(place):
+    save_probe(place, probe())
+    modes = {(place / name).stat().st_mode for name in ("probe.json", "probe.safetensors")}
+    assert len(modes) == 1
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user to whom a file can be closed")
+def test_a_file_that_may_not_be_read_is_not_said_to_be_missing(place):
+    save_probe(place, probe())
+    (place / "probe.safetensors").chmod(0)
+    with pytest.raises(PermissionError, match=r"probe\.safetensors"):
+        load_probe(place)
+
+
+@pytest.mark.parametrize(("labels", "kept"), [(["a longer name", "bee", "fly"], True), ([1, 2, 3], False)])
+def test_a_class_that_was_renamed_keeps_its_whole_name(place, labels, kept):
+    save_probe(place, probe())
+    description = json.loads((place / "probe.json").read_text())
+    description["classes"]["labels"] = labels
+    (place / "probe.json").write_text(json.dumps(description))
+    if kept:
+        assert load_probe(place).classes.tolist() == labels
+        return
+    with pytest.raises(ProbeFormatError, match="its classes are not labels of the dtype <U3"):
+        load_probe(place)

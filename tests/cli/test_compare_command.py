@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,6 +62,14 @@ def test_the_training_images_are_no_test_images_by_another_way(run, backbone, da
     assert done.code == 2 and "training and test images would be the same" in done.err[0]
     done = run("compare", data / "train", "--test", data / "train", "--backbone", backbone)
     assert done.code == 2 and "training and test images would be the same" in done.err[0]
+
+
+def test_training_images_among_the_test_images_are_told(run, backbone, data, tmp_path):
+    names = sorted((data / "train").rglob("*.png"))[:1] + sorted((data / "test").rglob("*.png"))
+    rows = [f"{os.path.relpath(name, tmp_path)},{name.parent.name}" for name in names]
+    (tmp_path / "test.csv").write_text("\n".join(["path,label", *rows]))
+    done = run("compare", data, "--split", "train", "--test", tmp_path / "test.csv", "--backbone", backbone, *QUICK)
+    assert done.code == 0 and f"1 of {len(names)} test images are training images too" in done.err[0]
 
 
 def test_the_only_split_is_not_both_parts_where_it_is_named_once(run, backbone, data, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 
 import pytest
 
 from cli.conftest import FAST, QUICK_SEARCH
+from head2toe.features import Cache
 
 PROGRAM = "import sys; from head2toe.cli import main; sys.exit(main())"
 
@@ -51,3 +53,43 @@ def test_the_librarys_log_is_left_as_it_was(run):
     before = [logging.getLogger(name).level for name in names]
     assert run("cache", "--progress").code == 0
     assert [logging.getLogger(name).level for name in names] == before
+
+
+@pytest.mark.parametrize(("data", "out"), [("", "answers.csv"), ("pictures", "")])
+def test_an_empty_path_is_not_the_folder_one_is_in(run, probe, folder, monkeypatch, data, out):
+    monkeypatch.chdir(folder.parent)
+    told = run("predict", probe, data, "--out", out)
+    assert told.code == 2 and "an empty path" in told.err[0]
+
+
+def test_a_pipe_is_no_file_to_replace(run, probe, folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for options in ((), ("--overwrite",)):
+        told = run("predict", probe, folder, "--out", tmp_path / "pipe", *options)
+        assert told.code == 2 and "is a device or a pipe" in told.err[0]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_other_things_in_its_folder_do_not_make_a_probe_larger(fit, folder, tmp_path):
+    first = fit(folder, tmp_path / "probe", "--json")
+    (tmp_path / "probe" / "notes.txt").write_text("x" * 10_000)
+    (tmp_path / "probe" / "gone").symlink_to(tmp_path / "nowhere")
+    again = fit(folder, tmp_path / "probe", "--overwrite", "--json")
+    assert again.code == 0 and abs(again.json["bytes"] - first.json["bytes"]) < 100
+
+
+def test_a_folder_around_the_classes_folder_is_told(fit, folder, tmp_path):
+    (tmp_path / "unpacked").mkdir()
+    folder.rename(tmp_path / "unpacked" / "pictures")
+    told = fit(tmp_path / "unpacked", tmp_path / "probe")
+    assert told.code == 2 and told.err[-1].endswith(f"try {tmp_path / 'unpacked' / 'pictures'}")
+
+
+def test_a_cache_that_is_not_ones_own(run, fit, folder, tmp_path, monkeypatch):
+    assert fit(folder, tmp_path / "probe").code == 0
+    monkeypatch.setattr(Cache, "_delete", lambda *_: False)
+    assert "; 1 are in use, or not yours to delete" in run("cache", "--clear").out
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "features" not in str(path) and access(path, mode))
+    told = fit(folder, tmp_path / "probe", "--overwrite")
+    assert told.code == 2 and "no cache can be kept in" in told.err[-1] and "--no-cache" in told.err[-1]

@@ -185,3 +185,18 @@ def test_damaged_exif_is_ignored(tmp_path):
     path = tmp_path / "odd.jpg"
     path.write_bytes(buffer.getvalue())
     assert pixels(path).shape == (12, 16, 3)
+
+
+def test_damaged_pixels_are_no_black_picture(tmp_path):
+    """Pillow complains of them once, and hands out black where it is asked again."""
+    path = saved(tmp_path, Image.fromarray(gradient()), "holiday.png")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 10] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImageError, match=r"holiday\.png: broken data"):
+        as_images([path])[0]
+    opened = as_images([Image.open(path)])
+    assert opened.identity(0).startswith("unreadable")
+    for _ in range(2):
+        with pytest.raises(UnreadableImageError, match="image 0: broken data"):
+            opened[0]

@@ -242,3 +242,10 @@ def test_images_of_a_zip_can_be_pickled(tmp_path):
         file.write(tmp_path / "a.png", "cat/a.png")
     again = pickle.loads(pickle.dumps(read_data(tmp_path / "a.zip")))
     assert np.asarray(again[0]).tolist() == np.full((4, 4, 3), (7, 8, 9)).tolist()
+
+
+def test_a_file_is_the_same_image_by_another_way(tmp_path):
+    path = saved(tmp_path, Image.fromarray(gradient()), "a.png")
+    (tmp_path / "tables").mkdir()
+    images = as_images([path, tmp_path / "tables" / ".." / "a.png"])
+    assert images.identity(0) == images.identity(1)

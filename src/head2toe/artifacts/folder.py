@@ -50,6 +50,7 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
         beside.mkdir(parents=True)
         (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
         save_file(probe.tensors(), beside / TENSORS, metadata={"format": "pt"})
+        (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)  # safetensors lets the owner alone read
         _put(beside, target)
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
@@ -102,7 +103,8 @@ def load_probe(folder: str | Path) -> SavedProbe:
         raise ProbeFormatError(f"{folder} is not a probe folder: it has no {DESCRIPTION} and {TENSORS}")
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        return SavedProbe.of(description, load_file(path / TENSORS))
+        with (path / TENSORS).open("rb"):  # safetensors says of a file that may not be read that there is none
+            return SavedProbe.of(description, load_file(path / TENSORS))
     except ProbeFormatError as error:
         raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
     except KeyError as error:

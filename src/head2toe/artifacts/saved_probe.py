@@ -114,7 +114,7 @@ class SavedProbe:
         _check_schema(description)
         plan = Plan.from_dict(description["plan"])
         _check_plan(plan)
-        classes = np.array(description["classes"]["labels"], dtype=np.dtype(description["classes"]["dtype"]))
+        classes = _classes(**description["classes"])
         heads = {name: _head(tensors, name, len(classes), plan.d) for name in _HEADS}
         if len(np.unique(classes)) < len(classes):
             raise ProbeFormatError("two of its classes are the same")
@@ -123,6 +123,15 @@ class SavedProbe:
             _checked(network, _NETWORK)
         costs = _checked({"costs": {}, **description}, {"costs": dict})["costs"]  # older probes have none
         return SavedProbe(classes=classes, plan=plan, costs=costs, version=description["version"], **heads, **fields)
+
+
+def _classes(dtype: str, labels: list[Any]) -> np.ndarray:
+    kind = np.dtype(dtype)
+    # Whoever renames a class in the file may give it a longer name.
+    classes = np.array(labels, np.promote_types(kind, np.array(labels).dtype) if kind.kind == "U" else kind)
+    if classes.ndim != 1 or classes.tolist() != labels:
+        raise ProbeFormatError(f"its classes are not labels of the dtype {dtype}")
+    return classes
 
 
 def _check_schema(description: Any) -> None:

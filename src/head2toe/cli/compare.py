@@ -116,6 +116,8 @@ def _check_apart(task: Task) -> None:
     known, asked = ({part.images.identity(i) for i in range(len(part))} for part in (task.train, task.test))
     if asked <= known:
         raise ParameterError("all test images are among the training images: name others by --test or --test-split")
+    if shared := len(asked & known):
+        click.echo(f"{shared} of {len(asked)} test images are training images too: accuracy is flattered", err=True)
 
 
 def _text(outcomes: list[Outcome]) -> str:

@@ -127,6 +127,7 @@ def fit(
         **running(device, dtype, batch_size),
     )
     images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
+    _check_classes(data, images)
     others = _unlabelled(unlabelled, unlabelled_split, classifier.takes)
     with resuming(possible=not no_cache):
         classifier.fit(images, unlabelled=others)
@@ -135,6 +136,17 @@ def fit(
     warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others))
     result = _result(classifier, len(images), folder, time.perf_counter() - start)
     emit(result, _text(result), as_json=as_json)
+
+
+def _check_classes(data: Path, images: LabelledImages) -> None:
+    """Refuse a folder around the one that holds the classes, as unpacking leaves it."""
+    from head2toe.errors import OneClassError
+    from head2toe.features.files import is_there
+
+    only, *others = set(images.labels or ())
+    folder = data / only
+    if not others and data.is_dir() and is_there(folder) and any(path.is_dir() for path in folder.glob("*")):
+        raise OneClassError(f"all labels are {only!r}: a probe needs 2 classes, each a folder; try {folder}")
 
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
@@ -149,9 +161,11 @@ def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledIma
 
 
 def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float) -> dict[str, Any]:
+    from head2toe.artifacts.folder import DESCRIPTION, TENSORS
+
     return {
         "probe": str(folder),
-        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "bytes": sum((folder / name).stat().st_size for name in (DESCRIPTION, TENSORS)),
         "n": n - len(classifier.skipped_),
         "classes": [str(name) for name in classifier.classes_],
         "cv_accuracy": classifier.cv_accuracy_,

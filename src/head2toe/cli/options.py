@@ -28,6 +28,8 @@ class UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, with the home folder in it."""
+        if not value:  # a variable of the shell that is not set; Path would take it as the folder one is in
+            self.fail("an empty path.", param, ctx)
         return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - Path's raises where there is none
 
 

@@ -93,6 +93,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
     ------
     OutputExistsError, ParameterError
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OutputExistsError(f"{path} is a device or a pipe, not a file: choose a file, or standard output")
     if path.is_dir() or (path.exists() and not overwrite):
         raise OutputExistsError(f"{path} is there already: choose another file, or --overwrite it")
     folder = path.absolute().parent

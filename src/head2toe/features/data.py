@@ -88,7 +88,8 @@ class LabelledImages:
         MissingLabelError
         """
         if self.labels is None:
-            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
+            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label; "
+            none += "its labels may be in a column of another name (label= or --label)"
             raise MissingLabelError(self.lacking or none)
         return self
 
@@ -109,8 +110,8 @@ def read_data(
           `split`;
         - a zip of either; a folder or zip with a `labels.csv` at its top, or with a single CSV that has a column of
           files, is read by that;
-        - an `.npz` with `images`, uint8 (n, h, w) or (n, h, w, 3), and perhaps `labels`, (n,); with splits the names
-          are `train_images`, `train_labels`, or `train_label_NAME` for each of several labels.
+        - an `.npz` with `images`, uint8 (n, h, w) or (n, h, w, 3), and perhaps `labels`, (n,) or (n, 1); with splits
+          the names are `train_images`, `train_labels`, or `train_label_NAME` for each of several labels.
     split
         Which split; needed where there are several.
     label
@@ -338,8 +339,9 @@ def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> t
 
 def _as_text(values: np.ndarray, place: str) -> tuple[list[str] | None, str]:
     """The labels, and what to say where some are missing: NaN, or empty."""
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values  # MedMNIST's are a column
     if values.ndim != 1:
-        raise DataFormatError(f"labels have shape {values.shape}: one an image, (n,), is needed")
+        raise DataFormatError(f"{place}: labels have shape {values.shape}: one an image, (n,), is needed")
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
     if len(missing) and values.dtype.kind in "fSU":
         return None, f"{place}: {len(missing)} labels are empty or NaN, the first at {missing[0]}"

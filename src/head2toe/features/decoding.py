@@ -23,6 +23,7 @@ _TURNS = {  # EXIF's orientation, and what sets it right; Pillow's way would als
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_DAMAGED = "head2toe: damaged"  # a key of a picture's `info`
 _TAKEN = "a path, a PIL image, a uint8 array (h, w[, 3]) or a tensor (3, h, w), uint8 or float in [0, 1]"
 
 
@@ -49,7 +50,7 @@ def decode(data: bytes, name: str) -> Image.Image:
         raise UnreadableImageError(f"{name}: the file is empty")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return to_rgb(_upright(image))
+            return to_rgb(_upright(load(image)))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
@@ -70,7 +71,7 @@ def picture(item: Any, name: str) -> Image.Image:
         if not all(item.size):
             raise DataFormatError(f"{name} has {item.width} x {item.height} pixels: there is nothing to see")
         try:
-            return to_rgb(_upright(item))
+            return to_rgb(_upright(load(item)))
         except MemoryError:
             raise
         except Exception as error:  # it may be a file that has not been decoded yet
@@ -80,6 +81,26 @@ def picture(item: Any, name: str) -> Image.Image:
     if isinstance(item, np.ndarray):
         return to_rgb(_from_array(item, name))
     raise DataFormatError(f"{name} is a {type(item).__name__}: an image is {_TAKEN}")
+
+
+def load(image: Image.Image) -> Image.Image:
+    """The same picture, its pixels read.
+
+    Of a file with damaged data Pillow complains once; asked again, it hands out what it had by then, the rest black.
+
+    Raises
+    ------
+    OSError, ...
+        Whatever Pillow raises, each time.
+    """
+    if _DAMAGED in image.info:
+        raise OSError(image.info[_DAMAGED])
+    try:
+        image.load()
+    except OSError as error:
+        image.info[_DAMAGED] = one_line(error)
+        raise
+    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -102,8 +102,7 @@ def find_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ParameterError(f"device {device!r} is not usable here ({reason}): try 'auto'") from error
+        raise ParameterError(f"device {device!r} is not usable here ({one_line(error)}): try 'auto'") from error
     return found
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import posixpath
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from head2toe.features.decoding import decode
 from head2toe.features.images import Images, ItemImages
 from head2toe.features.lock import Lock
 from head2toe.features.recordings import SUFFIX, Recordings
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     {
@@ -76,7 +79,7 @@ class Folder:
         self.place = str(path)
 
     def images_below(self) -> list[str]:
-        return sorted(filter(self._is_read, self._walk()))
+        return sorted(filter(self._is_read, self._walk(_tell_unlisted)))
 
     def others_below(self) -> list[str]:
         return sorted(name for name in self._walk() if not self._is_read(name) and not _has_hidden(name))
@@ -107,13 +110,18 @@ class Folder:
     def _is_read(self, name: str) -> bool:
         return is_image(name)
 
-    def _walk(self) -> Iterator[str]:
+    def _walk(self, onerror: Callable[[OSError], None] | None = None) -> Iterator[str]:
         """All files; links to folders are followed, but not to one that the way down has come through."""
-        for folder, below, files in os.walk(self._root, followlinks=True):
+        for folder, below, files in os.walk(self._root, onerror=onerror, followlinks=True):
             within = Path(folder).relative_to(self._root)
             above = {(self._root / part).resolve() for part in (within, *within.parents)}
             below[:] = [name for name in below if not _is_hidden(name) and (Path(folder) / name).resolve() not in above]
             yield from ((within / name).as_posix() for name in files)
+
+
+def _tell_unlisted(error: OSError) -> None:
+    """A folder that cannot be listed may be a class."""
+    log.warning("%s cannot be listed (%s): what lies in it is left out", error.filename, str(error.strerror).lower())
 
 
 class SoundFolder(Folder):
@@ -146,7 +154,7 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise DataFormatError(f"{path} is no zip file, or a damaged one: {error}") from error
-        self._members = {posixpath.normpath(info.filename): info for info in self._zip.infolist() if not info.is_dir()}
+        self._members = {_inside_of(info): info for info in self._zip.infolist() if not info.is_dir()}
         if any(info.flag_bits & 1 for info in self._members.values()):
             raise DataFormatError(f"{path} is encrypted: unpack it and pass the folder")
         self._top = self._only_folder()
@@ -168,7 +176,7 @@ class Archive:
         return self.read(name)
 
     def resolve(self, table: str, name: str) -> str | None:
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
+        path = _relative(posixpath.join(posixpath.dirname(table), name))
         return path if path in self._members else None
 
     def images(self, files: list[str], names: list[str]) -> Images:
@@ -217,6 +225,15 @@ class Archive:
     def _inside(self) -> list[str]:
         names = [name.removeprefix(self._top) for name in self._members if name.startswith(self._top)]
         return [name for name in names if not _has_hidden(name)]
+
+
+def _inside_of(info: zipfile.ZipInfo) -> str:
+    """A member's path; some programs on Windows write backslashes into it, and others a root."""
+    return _relative(info.filename.replace("\\", "/") if info.create_system == 0 else info.filename)
+
+
+def _relative(path: str) -> str:
+    return posixpath.normpath(f"/{path}").lstrip("/")
 
 
 class ZippedImages:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 from head2toe.features.dataset_table import advice
-from head2toe.features.decoding import decode, is_tensor, picture, values_of
+from head2toe.features.decoding import decode, is_tensor, load, picture, values_of
 from head2toe.features.lock import Lock
 
 _TAKEN = (
@@ -193,7 +193,7 @@ class DatasetImages:
             item = self._dataset[i]
             item = item[0] if isinstance(item, tuple | list) else item
             if isinstance(item, Image.Image):
-                item.load()  # Pillow reads the file only now, which the dataset's other items may share
+                load(item)  # Pillow reads the file only now, which the dataset's other items may share
         except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
             raise UnreadableImageError(f"image {i}: {one_line(error)}") from error
         return item
@@ -220,9 +220,9 @@ def _name(item: Any, i: int) -> str:
 
 def file_identity(path: str | os.PathLike[str]) -> str:
     """Path, size and time of change."""
-    place = Path(path).absolute()
+    place = os.path.abspath(path)  # noqa: PTH100 - without "..", by which a CSV names the files of a folder beside it
     try:
-        found = place.stat()
+        found = Path(path).stat()
     except OSError:
         return f"{place} missing"
     return f"{place} {found.st_size} {found.st_mtime_ns}"
@@ -231,7 +231,7 @@ def file_identity(path: str | os.PathLike[str]) -> str:
 def _pixel_identity(item: Any) -> str:
     if isinstance(item, Image.Image):
         try:
-            item.load()
+            load(item)
         except Exception as error:  # noqa: BLE001 - see `decode`; reading it again tells the user
             return f"unreadable {error}"
         if item.palette is not None or item.info.get("transparency") is not None:
