@@ -241,6 +241,7 @@ def test_recordings_of_any_rate_and_form(loaded, tmp_path):
         tone[::4],
         torch.from_numpy(tone[::4].copy()),
         (tone, 4 * RATE),
+        [tone.tolist(), 4 * RATE],  # as JSON holds a pair
         {"array": tone, "sampling_rate": 4 * RATE},
         tmp_path / "stereo.wav",
         str(tmp_path / "float.wav"),
@@ -251,9 +252,9 @@ def test_recordings_of_any_rate_and_form(loaded, tmp_path):
     assert {(part.shape, part.dtype) for part in taken} == {((RATE,), np.dtype(np.float32))}
     assert abs(taken[0].mean()) < 1e-3 and abs(taken[0].std() - 1) < 1e-3  # as its feature extractor scales
     np.testing.assert_array_equal(taken[0], taken[1])
-    for part in taken[2:6]:
+    for part in taken[2:7]:
         assert np.abs(part - taken[0]).max() < 0.02
-    assert np.abs(taken[6] - taken[0]).max() < 0.06  # of 8 bits
+    assert np.abs(taken[7] - taken[0]).max() < 0.06  # of 8 bits
     assert len(backbone.preprocessing.image(as_inputs([(tone, RATE)], "recordings")[0])) == 4 * RATE
 
 

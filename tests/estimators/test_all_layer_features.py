@@ -6,14 +6,15 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from tiny import pictures
+from tiny import PREPROCESSING, pictures, tiny_network, write_local_dir
 
 from head2toe import AllLayerFeatures, FeatureProbe, backbones
-from head2toe.errors import LayerPatternError, UnreadableImageError
+from head2toe.errors import LayerPatternError, ParameterError, UnreadableImageError, WeightsMismatchError
 
 QUICK = {"target_sizes": (64, 256), "cache": False, "dtype": "float32", "batch_size": 16}
 
@@ -86,3 +87,31 @@ def test_not_fitted(local_dir):
 def test_a_pattern_that_matches_nothing(local_dir):
     with pytest.raises(LayerPatternError):
         AllLayerFeatures(local_dir, layers="no.such.*").fit()
+
+
+def test_an_unpickled_transformer_refuses_other_weights(tmp_path):
+    """A pipeline would go on to predict from rows of a network that its probe has never seen."""
+    images, labels = pictures()
+    spec = write_local_dir(tmp_path / "net", seed=0)
+    probe = FeatureProbe(fractions=(1.0,), strengths=(0.01,), cv=2)
+    pickled = pickle.dumps(make_pipeline(AllLayerFeatures(spec, **QUICK), probe).fit(images, labels))
+    assert pickle.loads(pickled).predict(images).shape == (30,)
+    write_local_dir(tmp_path / "net", seed=1)
+    with pytest.raises(WeightsMismatchError, match="fit again"):
+        pickle.loads(pickled).predict(images)
+
+
+def test_weights_that_changed_since_fit_are_seen():
+    module, images = tiny_network(), pictures(4)[0]
+    features = AllLayerFeatures(module, preprocessing=PREPROCESSING, **QUICK).fit()
+    features.transform(images)
+    with torch.no_grad():
+        module.conv1[0].weight.mul_(2)
+    with pytest.raises(WeightsMismatchError, match="fit again"):
+        features.transform(images)
+    assert features.fit().transform(images).shape[0] == 4
+
+
+def test_backbones_of_several_kinds_are_refused_before_one_is_loaded(local_dir, no_loading):
+    with pytest.raises(ParameterError, match="backbones of images and texts cannot share"):
+        AllLayerFeatures([local_dir, "hf-text/nowhere"]).fit()

@@ -21,7 +21,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
-from head2toe.estimators import FeatureProbe
+from head2toe.estimators import FeatureProbe, training_set
 from head2toe.probes import Block, Columns
 
 QUICK = {"fractions": (0.5, 1.0), "strengths": (0.01,)}
@@ -318,3 +318,27 @@ def test_labels_of_several_kinds_and_of_no_weight_are_refused():
 def test_no_unlabelled_rows_are_none():
     X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2
     assert FeatureProbe().fit(X, y, unlabelled=X[:0]).choice_["unlabelled"] == 0
+
+
+def test_many_rows_are_told_of(monkeypatch, caplog):
+    X, y = problem()
+    FeatureProbe(**QUICK).fit(X, y)
+    assert not caplog.records
+    monkeypatch.setattr(training_set, "MANY", 40)
+    FeatureProbe(**QUICK).fit(X, y)
+    (told,) = caplog.messages
+    assert "60 rows" in told and "some 20 of them" in told
+
+
+def test_a_weight_of_a_class_that_is_not_there_is_named():
+    X, y = problem()
+    with pytest.raises(ParameterError, match=r"class_weight: .*; it names 'yak', which no label is"):
+        FeatureProbe(class_weight={"cat": 2, "yak": 1}).fit(X, y)
+
+
+def test_strings_of_numpys_newer_kind_are_strings():
+    X, y = problem()
+    newer = y.astype(np.dtypes.StringDType())
+    np.testing.assert_array_equal(
+        FeatureProbe(**QUICK).fit(X, newer).predict(X), FeatureProbe(**QUICK).fit(X, y).predict(X)
+    )

@@ -83,6 +83,12 @@ def test_what_is_no_backbone_is_told_in_few_words(spec):
     assert len(str(caught.value)) < 120
 
 
+def test_a_backbone_that_is_loaded_already_says_what_to_pass():
+    loaded = backbones.load(tiny_network(), preprocessing=PREPROCESSING)
+    with pytest.raises(UnknownBackboneError, match=r"loaded already.*\.module with preprocessing="):
+        AllLayerFeatures(loaded).fit()
+
+
 def test_a_picture_without_pixels_is_no_image():
     images = as_images([Image.new("RGB", (0, 5))])
     with pytest.raises(DataFormatError, match="0 x 5 pixels"):

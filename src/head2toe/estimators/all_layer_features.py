@@ -46,6 +46,8 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         What the d columns hold.
     columns_ : head2toe.probes.Columns
         The same for `FeatureProbe(columns=...)`.
+    backbone_ : dict
+        What the rows are made with: specification, revision, hash of the weights, preprocessing.
     """
 
     def __init__(
@@ -84,10 +86,11 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self._networks = self._load_networks()
         self.plan_, _ = self._lay_out(self._networks)
         self.columns_ = columns_of(self.plan_)
+        self.backbone_ = self._networks.described()
         return self
 
     def transform(self, images: Any) -> np.ndarray:
-        """The rows of n images, float32 (n, d).
+        """The rows of n images, float32 (n, d); read-only where they are in a cache.
 
         Parameters
         ----------
@@ -100,11 +103,11 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         ------
         UnreadableImageError
             An image cannot be decoded: every image must have its row.
+        WeightsMismatchError
+            The backbone's weights are not those that `fit` found: what was fitted to its rows would not know these.
         """
         check_is_fitted(self)
-        if getattr(self, "_networks", None) is None:
-            self._networks = self._load_networks()
-        found = self._networks.extract(
+        found = self._verified_networks().extract(
             self._inputs(images),
             self.plan_,
             store=self._cache(),

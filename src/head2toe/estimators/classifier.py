@@ -19,7 +19,7 @@ from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, pro
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
 from head2toe.estimators.labels import labels_of
-from head2toe.estimators.networks import Networks, Streaming, refuse_missing_modules
+from head2toe.estimators.networks import Networks, Streaming
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
@@ -290,7 +290,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         ----------
         folder : path
         backbone, preprocessing
-            Where the backbone is to be had now; needed for a module of your own.
+            Where the backbone is to be had now, and how images become its input; needed for a module and for a callable
+            of your own.
         **options
             Other parameters to set, such as `device`.
 
@@ -380,19 +381,3 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             return self.dtype
         on_cpu = find_device(self.device).type == "cpu"
         return "auto" if "float16" in self.dtype_.split(",") and on_cpu else self.dtype_
-
-    def _verified_networks(self) -> Networks:
-        """The networks, loaded if need be, with the weights that the probe was made with.
-
-        Raises
-        ------
-        WeightsMismatchError
-        """
-        known = getattr(self, "_networks", None)
-        if known is None:
-            refuse_missing_modules(self.backbone)
-        networks = self._load_networks() if known is None else known.current()
-        if networks is not known:
-            networks.check(self.backbone_)
-            self._networks, self._extractor = networks, None
-        return networks

@@ -28,6 +28,7 @@ from head2toe.estimators.checks import (
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
+from head2toe.estimators.training_set import tell_of_many
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import (
@@ -167,7 +168,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array of shape (n, d)
-            Read in column chunks: a float32 memmap may be larger than memory.
+            Read in column chunks: a float32 memmap may be larger than memory. Time grows with the cube of n, for few
+            columns too, and memory with its square: thousands of rows take minutes, tens of thousands are too many.
         y : array of shape (n,)
             Strings, whole numbers or booleans.
         sample_weight : array of shape (n,), optional
@@ -188,6 +190,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         settings = self.settings()
         rows, labels = self._validated(X, y if y is None else as_labels(y))
         target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
+        if self.columns is None:  # of images the classifier has told before, when they had not passed the network yet
+            tell_of_many(len(rows), "rows")
         columns = self._columns(rows.shape[1])
         check_varies(rows, columns)
         check_views(settings.views, columns)

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
 from head2toe.errors import ParameterError
-from head2toe.estimators.networks import JointCosts, Networks
+from head2toe.estimators.networks import JointCosts, Networks, refuse_missing_modules, refuse_missing_transforms
 from head2toe.features.joint import networks_of
 from head2toe.probes import Block, Columns
 
@@ -41,6 +41,7 @@ class FrozenNetworkEstimator(BaseEstimator):
     dtype: str
     batch_size: int | str
     verbose: bool
+    backbone_: dict[str, Any]
 
     def __getstate__(self) -> dict[str, Any]:
         state: Any = super().__getstate__()
@@ -61,10 +62,7 @@ class FrozenNetworkEstimator(BaseEstimator):
         ParameterError
             Backbones of several kinds.
         """
-        kinds = list(dict.fromkeys(backbones.takes(spec) for spec in _listed(self.backbone)))
-        if len(kinds) > 1:
-            raise ParameterError(f"backbones of {' and '.join(kinds)} cannot share a probe: name those of one kind")
-        return kinds[0]
+        return _kind_of(_listed(self.backbone))
 
     def _inputs(self, obj: Any) -> Any:
         """A sequence of what the backbones take."""
@@ -73,6 +71,8 @@ class FrozenNetworkEstimator(BaseEstimator):
     def _load_networks(self) -> Networks:
         """Load the backbone, or each of several; weights and preprocessing of several are lists beside theirs."""
         specs = _listed(self.backbone)
+        _kind_of(specs)
+        refuse_missing_modules(specs)
         weights, own = (_each(name, getattr(self, name), len(specs)) for name in ("weights", "preprocessing"))
         return Networks(
             tuple(
@@ -80,6 +80,23 @@ class FrozenNetworkEstimator(BaseEstimator):
                 for spec, file, made in zip(specs, weights, own, strict=True)
             )
         )
+
+    def _verified_networks(self) -> Networks:
+        """The networks, loaded if need be, with the weights that were there at `fit`.
+
+        Raises
+        ------
+        WeightsMismatchError
+        PreprocessingError
+            The images passed a transform of the user's own at `fit`, and it is not here.
+        """
+        known = getattr(self, "_networks", None)
+        networks = self._load_networks() if known is None else known.current()
+        if networks is not known:
+            networks.check(self.backbone_)
+            refuse_missing_transforms(self.backbone_, _each("preprocessing", self.preprocessing, len(networks.parts)))
+            self._networks, self._extractor = networks, None
+        return networks
 
     def _lay_out(self, networks: Networks, budget: float | None = None) -> tuple[features.Plan, JointCosts]:
         """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
@@ -120,6 +137,13 @@ def _listed(backbone: Any) -> list[Any]:
     if not backbone:
         raise ParameterError("backbone is an empty list: name at least one")
     return list(backbone)
+
+
+def _kind_of(specs: list[Any]) -> str:
+    kinds = list(dict.fromkeys(backbones.takes(spec) for spec in specs))
+    if len(kinds) > 1:
+        raise ParameterError(f"backbones of {' and '.join(kinds)} cannot share a probe: name those of one kind")
+    return kinds[0]
 
 
 def _each(name: str, value: Any, count: int) -> list[Any]:

@@ -98,7 +98,7 @@ def _check_text(classes: np.ndarray) -> None:
         try:
             str(label).encode()
         except UnicodeEncodeError as error:
-            raise DataFormatError(f"the label {label!r} is no text in UTF-8: rename it") from error
+            raise DataFormatError(f"the label {str(label)!r} is no text in UTF-8: rename it") from error
 
 
 def check_remaining(labels: np.ndarray, kept: np.ndarray, folds: int, skipped: Sequence[Skipped]) -> None:
@@ -258,7 +258,10 @@ def row_weights(
     try:
         factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
     except ValueError as error:
-        raise ParameterError(f"class_weight: {one_line(error)}") from error
+        named = class_weight if isinstance(class_weight, Mapping) else ()
+        strange = [label for label in named if label not in set(target.classes)]
+        hint = f"; it names {strange[0]!r}, which no label is" if strange else ""
+        raise ParameterError(f"class_weight: {one_line(error)}{hint}") from error
     return _of_finite_sum(sample_weight * factors[target.y])
 
 
@@ -301,6 +304,7 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     labels = on_host(labels)
     try:
         array = np.asarray(labels)
+        array = array.astype(object) if array.dtype.kind == "T" else array  # strings of NumPy's newer kind
         # NumPy prints None, NaN, numbers and members of an Enum into strings: look at what was given.
         text = array.dtype.kind in "US" and array.ndim == 1
         given = _listed(labels) if text else array.ravel() if array.dtype.kind in "fOMm" else ()

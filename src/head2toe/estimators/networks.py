@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from head2toe import features
 from head2toe.backbones import Backbone
-from head2toe.errors import DataError, ParameterError, WeightsMismatchError
+from head2toe.errors import DataError, ParameterError, PreprocessingError, WeightsMismatchError
 from head2toe.estimators.network_state import NetworkState
 from head2toe.features.costs import Costs, costs, within
 from head2toe.features.extractor import Batch
@@ -134,18 +134,33 @@ def _described(backbone: Backbone) -> dict[str, Any]:
     return backbone.to_dict() if made is None else {**backbone.to_dict(), "answers": made}
 
 
-def refuse_missing_modules(specs: Any) -> None:
+def refuse_missing_modules(specs: Sequence[Any]) -> None:
     """Refuse what only names a module of the user's own.
 
     Raises
     ------
     ParameterError
     """
-    for spec in specs if isinstance(specs, list | tuple) else [specs]:
+    for spec in specs:
         if isinstance(spec, str) and spec.startswith("module/"):
             raise ParameterError(
                 f"the probe was made with your own module {spec.removeprefix('module/')}: "
                 "pass it to load(folder, backbone=, preprocessing=)"
+            )
+
+
+def refuse_missing_transforms(made_with: dict[str, Any], given: Sequence[Any]) -> None:
+    """Refuse to turn images into numbers in the checkpoint's way where a transform of the user's own did it.
+
+    Raises
+    ------
+    PreprocessingError
+    """
+    for written, transform in zip(made_with.get("parts", [made_with]), given, strict=True):
+        if transform is None and "transform" in written["preprocessing"]:
+            raise PreprocessingError(
+                f"the probe was made with your own transform for {written['spec']}, and its file cannot hold it: "
+                "pass it to load(folder, preprocessing=)"
             )
 
 

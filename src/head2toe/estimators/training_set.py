@@ -18,7 +18,7 @@ from head2toe.features.chained import Chained
 
 log = logging.getLogger(__name__)
 
-MANY = 4000  # images; the search works in matrices with a row and a column an image
+MANY = 4000  # images or rows; the search works in matrices with a row and a column for each of them
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,7 @@ class TrainingSet:
             raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
         counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
         Target.of(target.classes[target.y[counting]]).check(folds)
-        if counting.sum() > MANY:
-            log.warning(
-                "%d images: the time of the search grows with the cube of their number, and its memory with the "
-                "square; draw some %d of them at random if that is too long",
-                counting.sum(),
-                MANY // 2,
-            )
+        tell_of_many(int(counting.sum()), "images")
         everything = pictures if unlabelled is None else Chained(pictures, inputs(unlabelled))
         return TrainingSet(everything, target.classes[target.y], weight)
 
@@ -139,3 +133,15 @@ def _numbers(weights: ArrayLike) -> np.ndarray:
 def _tell(skipped: int, total: int, what: str, where: str) -> None:
     if skipped:
         log.warning("%d of %d %s cannot be read and are left out: see %s", skipped, total, what, where)
+
+
+def tell_of_many(n: int, what: str) -> None:
+    """Warn of so many images (or rows) that the search will take long."""
+    if n > MANY:
+        log.warning(
+            "%d %s: the time of the search grows with the cube of their number, and its memory with the square; "
+            "draw some %d of them at random if that is too long",
+            n,
+            what,
+            MANY // 2,
+        )
