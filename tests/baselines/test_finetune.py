@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from head2toe import backbones
@@ -14,7 +15,8 @@ from head2toe.baselines import FineTuned, finetune, tuning
 from head2toe.baselines.augmentation import augmented
 from head2toe.baselines.finetune import draw_weights_anew
 from head2toe.baselines.training import Schedule, _shuffled, train
-from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
+from head2toe.errors import ClassTooSmallError, DataFormatError, MissingLabelError, OneClassError, ParameterError
+from head2toe.features import LabelledImages, as_images
 
 SIZE, CHANNELS = 12, 6
 
@@ -293,6 +295,15 @@ def test_a_parameter_without_initialisation_is_refused():
         ({"steps": 0}, ["a", "b"] * 3, ParameterError),
         ({"learning_rates": ()}, ["a", "b"] * 3, ParameterError),
         ({"learning_rates": (0.1, -1)}, ["a", "b"] * 3, ParameterError),
+        ({"learning_rates": 0.1}, ["a", "b"] * 3, ParameterError),
+        ({"learning_rates": (np.nan,)}, ["a", "b"] * 3, ParameterError),
+        ({"steps": 1.5}, ["a", "b"] * 3, ParameterError),
+        ({"batch_size": "8"}, ["a", "b"] * 3, ParameterError),
+        ({"random_state": -1}, ["a", "b"] * 3, ParameterError),
+        ({}, None, MissingLabelError),
+        ({}, ["a", None] * 3, MissingLabelError),
+        ({}, [0.0, 1.0, np.nan] * 2, MissingLabelError),
+        ({}, ["a", 1] * 3, DataFormatError),
         ({"device": "nowhere"}, ["a", "b"] * 3, ParameterError),
     ],
 )
@@ -300,3 +311,19 @@ def test_mistakes_have_their_own_errors(backbone, parameters, labels, error):
     with pytest.raises(error) as caught:
         FineTuned(**parameters).fit(left_or_right(6)[0], labels)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_may_come_with_the_images(backbone):
+    images, labels = left_or_right(24)
+    own = LabelledImages(as_images(images), list(labels), [""] * len(labels))
+    options = {"steps": 2, "learning_rates": (0.1,), "batch_size": 8}
+    first, second = FineTuned(**options).fit(own), FineTuned(**options).fit(images, labels)
+    np.testing.assert_array_equal(first.predict_proba(images), second.predict_proba(images))
+
+
+def test_without_training_there_is_no_answer_and_without_images_an_empty_one(backbone):
+    images, labels = left_or_right(24)
+    with pytest.raises(NotFittedError):
+        FineTuned().predict(images)
+    model = FineTuned(steps=1, learning_rates=(0.1,)).fit(images, labels)
+    assert model.predict(images[:0]).shape == (0,) and model.predict_proba(images[:0]).shape == (0, 2)

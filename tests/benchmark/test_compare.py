@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.benchmark.tables import accuracy_rows, cost_rows
 from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import LabelledImages, Layer, Plan, as_images, layers
+from head2toe.probes.columns import Block, Columns
 
 N = 210  # from 200 on, the search makes one round of folds instead of three
 FROZEN = ("linear", "knn", "last4", "all-l2", "all-l1", "all-gl", "head2toe-equal", "head2toe", "head2toe-reference")
@@ -135,6 +138,22 @@ def test_the_official_schedule_has_steps_and_batches_of_its_own(task, monkeypatc
     assert official.device == short.device and (official.device == "cpu" or torch.cuda.is_available())
 
 
+def test_a_search_among_what_was_chosen_has_the_views_in_their_own_order(task, monkeypatch):
+    """A set of names is in another order in every process, and ties go to the first view."""
+    from head2toe.benchmark.methods import networks
+
+    names = [str(size) for size in range(9)]
+    columns = Columns((Block("a", "mean", 0, 4),), {**dict.fromkeys(names, (0,)), "linear": (0,)}, commensurable=False)
+    row = {"head": "discriminant", "fraction": 1.0, "layer_weights": "equal"}
+    probe = SimpleNamespace(
+        columns_=columns, most_features=None, choice_={"averaged": [{**row, "view": name} for name in names[:0:-1]]}
+    )
+    searched = []
+    monkeypatch.setattr(networks, "FeatureProbe", lambda own, **options: searched.append(own) or MagicMock())
+    networks._refitted(MagicMock(), probe)
+    assert list(searched[0].views) == [*names[1:], "linear"] and not searched[0].commensurable
+
+
 @pytest.mark.usefixtures("classified")
 def test_lora_trains_few_weights(task):
     pytest.importorskip("peft")
@@ -225,6 +244,13 @@ def test_rows_hold_the_last_blocks_and_standardised_views(task):
         torch.testing.assert_close(z.std(1, correction=0)[varying], torch.ones(int(varying.sum())), atol=1e-3, rtol=0)
 
 
+def test_target_sizes_may_be_an_array_and_the_papers_views_ascend(task):
+    backbone = backbones.load(tiny_network(), preprocessing=PREPROCESSING)
+    for sizes in (np.array([32, 16]), (32, 16, 32)):
+        with extracted(backbone, task.train.images, sizes, progress=False, dtype="float32") as rows:
+            assert rows.paper_views == ("16", "32") and set(rows.own) >= {"16", "32"}
+
+
 def layer(name, kind="map", prefix=0):
     shape = {"map": (4, 2, 2), "tokens": (5, 4), "vector": (4,)}[kind]
     return Layer(name, name, "output", 0, kind, shape, prefix=prefix)
@@ -251,6 +277,8 @@ def test_last_blocks_are_named_by_numbers(names, expected):
 def test_last_blocks_of_a_transformer_give_their_class_tokens():
     blocks = [layer(f"blocks.{i}", "tokens", prefix=1) for i in range(6)]
     assert last_blocks(blocks) == [(f"blocks.{i}", "cls") for i in (2, 3, 4, 5)]
+    registers = [replace(block, class_token=False) for block in blocks]
+    assert last_blocks(registers) == [(f"blocks.{i}", "mean") for i in (2, 3, 4, 5)]
 
 
 def outcome(task, group, method, accuracy, seed=0, **costs):

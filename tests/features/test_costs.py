@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 
+from head2toe.benchmark.costs import counted
 from head2toe.errors import ParameterError
 from head2toe.features import layers
 from head2toe.features.costs import costs, within
+from head2toe.features.flops import counter
 
 
 def test_flops_are_those_of_the_formulas(small):
@@ -43,3 +48,17 @@ def test_a_budget_that_reaches_nothing_says_what_the_first_layer_takes(small):
     found = layers(small)
     with pytest.raises(ParameterError, match=r"the first takes 0\.1"):
         within(found, costs(small, found), 0.01)
+
+
+def test_attention_counts_whichever_operator_computes_it():
+    """On a CPU it has an operator of its own; the plain one is made of products that are counted anyway."""
+    q = torch.randn(2, 3, 9, 4, requires_grad=True)
+    totals = {}
+    for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH):
+        with sdpa_kernel(backend), counter() as counting, torch.no_grad():
+            scaled_dot_product_attention(q, q, q)
+        totals[backend] = counting.get_total_flops()
+    assert set(totals.values()) == {2 * 2 * (2 * 3 * 9 * 9 * 4)}
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION), counted() as spent:
+        scaled_dot_product_attention(q, q, q).sum().backward()
+    assert spent.total >= 3 * totals[SDPBackend.MATH]  # two gradients of each product, if not the product once more

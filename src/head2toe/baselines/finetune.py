@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from head2toe import backbones
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
+from head2toe.estimators.checks import is_number, is_whole
+from head2toe.estimators.labels import Target, labels_of
 from head2toe.features import as_images
 from head2toe.features.dtype import find_device
+from head2toe.features.flops import counter
 
 Progress = Callable[[int, int, str], None]
 HELD_OUT = 0.2  # of the training images, to choose the learning rate
@@ -102,25 +105,26 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.device = device
         self.progress = progress
 
-    def fit(self, images: Any, labels: Any, *, split: tuple[np.ndarray, np.ndarray] | None = None) -> FineTuned:
+    def fit(self, images: Any, labels: Any = None, *, split: tuple[np.ndarray, np.ndarray] | None = None) -> FineTuned:
         """Choose the learning rate, then train on all images.
 
         Parameters
         ----------
         images : n images in any form that `head2toe.features.as_images` takes
-        labels : sequence (n,) of str or int
+        labels : sequence (n,) of str, int or bool, optional
+            Not needed where the images bring their own.
         split : two int64 arrays, optional
             Numbers of the images to train on and of those held out, where the learning rate is chosen; a stratified
             fifth is held out by default.
 
         Raises
         ------
-        ParameterError, DataFormatError, OneClassError, ClassTooSmallError, PreprocessingError
+        ParameterError, DataFormatError, MissingLabelError, OneClassError, ClassTooSmallError, PreprocessingError
         """
         start = time.perf_counter()
         self._check()
-        self.classes_: np.ndarray
-        self.classes_, numbers = np.unique(np.asarray(labels), return_inverse=True)
+        target = Target.of(labels_of(images, labels))
+        self.classes_, numbers = target.classes, target.y
         if len(self.classes_) < 2:
             raise OneClassError(f"all {len(numbers)} labels are the same: training needs two classes")
         pictures = as_images(images)
@@ -149,18 +153,26 @@ class FineTuned(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Probabilities, float32 (n, c), in the order of `classes_`."""
-        pixels = Pixels.of(as_images(images), self.preprocessing_)
+        check_is_fitted(self, "network_")
+        pictures = as_images(images)
+        if not len(pictures):
+            return np.empty((0, len(self.classes_)), np.float32)
+        pixels = Pixels.of(pictures, self.preprocessing_)
         return logits_of(self.network_, pixels, pixels.x).softmax(1).numpy()
 
     def predict(self, images: Any) -> np.ndarray:
         """The most probable class of each image, (n,)."""
-        return self.classes_[self.predict_proba(images).argmax(1)]
+        numbers = self.predict_proba(images).argmax(1)  # first: it tells where nothing is fitted
+        return self.classes_[numbers]
 
     def _check(self) -> None:
-        if self.steps < 1 or self.batch_size < 2:
-            raise ParameterError(f"steps = {self.steps}, batch_size = {self.batch_size}: use at least 1 and 2")
-        if not self.learning_rates or min(self.learning_rates) <= 0:
-            raise ParameterError(f"learning_rates = {self.learning_rates}: give one or more numbers above 0")
+        for name, least in (("steps", 1), ("batch_size", 2), ("random_state", 0)):
+            value = getattr(self, name)
+            if not is_whole(value) or value < least:
+                raise ParameterError(f"{name} is {value!r}: use a whole number of at least {least}")
+        rates = tuple(self.learning_rates) if isinstance(self.learning_rates, Iterable) else ()
+        if not rates or not all(is_number(rate) and 0 < rate < np.inf for rate in rates):
+            raise ParameterError(f"learning_rates is {self.learning_rates!r}: give one or more numbers above 0")
         if self.keep_statistics and not self.pretrained:
             raise ParameterError("keep_statistics without pretrained weights: there are no statistics to keep")
 
@@ -198,9 +210,9 @@ class FineTuned(ClassifierMixin, BaseEstimator):
 
     def _forward_flops(self, pixels: Pixels) -> int:
         one = pixels.batch(pixels.x[:1]).to(device_of(self.network_))
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with counter() as counting, torch.no_grad():
             self.network_.eval()(one)
-        return counter.get_total_flops()
+        return counting.get_total_flops()
 
 
 def replace_head(network: nn.Module, name: str, c: int) -> None:

@@ -185,13 +185,7 @@ def compare(
     )
     labels = task.test.with_labels().labels
     truth = as_labels([] if labels is None else labels).astype(str)
-    # What cannot be learned from, or judged by, is refused before any long work.
-    tell_classes(first.target.classes.astype(str), truth, task.name)
-    for one in seeds:
-        _check_split(replace(first, seed=one), chosen)
-    if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged
-        told(0, len(chosen), "whether the test images can be read")
-        check_readable(task.test.images, options.get("workers"))
+    _check_task(first, seeds, chosen, truth, options.get("workers"))
     with ExitStack() as stack:
         if any(method.reads_rows for method in chosen):
             told(0, len(chosen), "rows of the training images")
@@ -231,6 +225,18 @@ def _check_parameters(steps: Any, options: Mapping[str, Any]) -> None:
     workers = options.get("workers")
     if workers is not None and (not is_whole(workers) or workers < 0):
         raise ParameterError(f"workers is {workers!r}: use a number of threads, or None")
+
+
+def _check_task(
+    first: Cell, seeds: Sequence[int], chosen: list[Method], truth: np.ndarray, workers: int | None
+) -> None:
+    """Refuse what cannot be learned from, or judged by, before any long work."""
+    tell_classes(first.target.classes.astype(str), truth, first.task.name)
+    for one in seeds:
+        _check_split(replace(first, seed=one), chosen)
+    if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged
+        first.progress(0, len(chosen), "whether the test images can be read")
+        check_readable(first.task.test.images, workers)
 
 
 def _check_split(cell: Cell, chosen: list[Method]) -> None:

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+
+from head2toe.features.flops import FORMULAS
 
 aten = torch.ops.aten
 
@@ -134,8 +135,8 @@ def _convolution_backward(grad: torch.Tensor, x: torch.Tensor, weight: torch.Ten
 # Golub and Van Loan, Matrix Computations, 4th edition: Cholesky n^3 / 3 (4.2.5), eigenvectors of a symmetric matrix by
 # tridiagonalisation 9 n^3 (8.3.5).
 _FORMULAS: dict[Any, Callable[..., int]] = {
-    **flop_registry,
-    aten.addmm_: flop_registry[aten.addmm],
+    **FORMULAS,
+    aten.addmm_: FORMULAS[aten.addmm],
     aten.convolution_backward: _convolution_backward,
     aten.mv: _matrix_vector,
     aten.linalg_cholesky_ex: _square(1 / 3),

@@ -76,19 +76,21 @@ class Rows:
         return self._standardised[view]
 
 
-def layout(backbone: Backbone, target_sizes: Sequence[int] | None = None) -> tuple[features.Plan, tuple[str, ...]]:
-    """The plan of a comparison, and the views among which the classifier itself would choose.
+def layout(
+    backbone: Backbone, target_sizes: Sequence[int] | None = None
+) -> tuple[features.Plan, tuple[str, ...], tuple[str, ...]]:
+    """The plan of a comparison, the views among which the classifier itself would choose, and the paper's, ascending.
 
     Without target sizes, the classifier's own and `PAPER_SIZES`.
     """
     classifier, found = Head2ToeClassifier(), features.layers(backbone)
-    plan = features.Plan.build(found, target_sizes or classifier.target_sizes, statistics=classifier.statistics)
+    own_sizes, sizes = (classifier.target_sizes, PAPER_SIZES) if target_sizes is None else (target_sizes, target_sizes)
+    plan = features.Plan.build(found, own_sizes, statistics=classifier.statistics)
     own = tuple(name for name in plan.views if name != LINEAR_VIEW)
-    sizes = PAPER_SIZES if target_sizes is None else target_sizes
     paper = features.Plan.build(found, sizes)
     wanted = {str(size): [paper.blocks[i] for i in paper.views[str(size)]] for size in sizes}
     plan = plan.with_views({name: [(b.layer, b.operation) for b in blocks] for name, blocks in wanted.items()})
-    return plan.with_views({LAST_BLOCKS: last_blocks(found)}), own
+    return plan.with_views({LAST_BLOCKS: last_blocks(found)}), own, tuple(sorted(wanted, key=int))
 
 
 def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[str, str]]:
@@ -105,8 +107,13 @@ def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[
             outputs[found[1]] = layer  # in order of execution: the last one stays
     ordered = sorted(outputs.values(), key=[*layers].index)
     chosen = (ordered if len(ordered) >= count else spatial or [*layers])[-count:]
-    pooled = {"vector": "identity", "map": "mean", "tokens": "mean"}
-    return [(layer.name, "cls" if layer.kind == "tokens" and layer.prefix else pooled[layer.kind]) for layer in chosen]
+    return [(layer.name, _operation(layer)) for layer in chosen]
+
+
+def _operation(layer: features.Layer) -> str:
+    if layer.kind == "vector":
+        return "identity"
+    return "cls" if layer.prefix and layer.class_token else "mean"  # a prefix may be registers alone
 
 
 @contextmanager
@@ -120,11 +127,10 @@ def extracted(
     UnreadableImageError
         Methods can only be compared on the same images: each must be readable.
     """
-    plan, own = layout(backbone, target_sizes)
+    plan, own, paper = layout(backbone, target_sizes)
     with place_for(plan.bytes(len(images))) as store:
         start = time.perf_counter()
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start
         total = costs(backbone, plan.layers).total
-        paper = tuple(str(size) for size in sorted(set(target_sizes or PAPER_SIZES)))
         yield Rows(found.rows, plan, own, paper, seconds, total, found.dtype)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.flop_counter import FlopCounterMode
-
 from head2toe.errors import ParameterError
+from head2toe.features.flops import counter
 from head2toe.features.hooks import run, watch
 from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Costs:
-    """FLOPs of one image's forward pass, 2 a multiply-add, as `torch.utils.flop_counter` counts them.
+    """FLOPs of one image's forward pass, 2 a multiply-add, by the formulas of `torch.utils.flop_counter`.
 
     Matrix products, convolutions and attention count; norms, activations and pooling, which are few, do not.
 
@@ -52,17 +51,17 @@ def costs(backbone: Backbone, layers: Sequence[Layer]) -> Costs:
     """
     names = {layer.key: layer.name for layer in layers}
     until: dict[str, int] = {}
-    counter = FlopCounterMode(display=False)
+    counting = counter()
 
     def see(module: str, where: str, call: int, _value: Any) -> None:
         name = names.get((module, where, call))
         if name is not None:
-            until[name] = int(counter.get_total_flops())
+            until[name] = int(counting.get_total_flops())
 
     batch = noise_batch(backbone, 1)
-    with watch(backbone.module, {layer.key[:2] for layer in layers}, see), counter:
+    with watch(backbone.module, {layer.key[:2] for layer in layers}, see), counting:
         run(backbone.module, batch)
-    return Costs(int(counter.get_total_flops()), until)
+    return Costs(int(counting.get_total_flops()), until)
 
 
 def within(layers: Sequence[Layer], spent: Costs, budget: float) -> tuple[Layer, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from head2toe.probes.standardised import Standardised
 
+_AT_ONCE = 64  # features between two looks at the rows
+_TINY, _HUGE = float(torch.finfo(torch.float32).tiny), float(torch.finfo(torch.bfloat16).max)
 MANY_CLASSES = 32  # from here on a coefficient takes three bits, else eight: they are nearly all that the head takes
 
 
@@ -76,15 +80,50 @@ def compensated(
     for part in torch.argsort(coef.abs().amax(dim=0), descending=True, stable=True).split(rows.step):
         ascending, order = part.sort()
         tile = rows.tile(indices[ascending.numpy()])
-        energy = tile.square().sum(dim=1) + damping
-        for feature, place in zip(part.tolist(), order.argsort().tolist(), strict=True):
-            z, own = tile[place], scale[feature, None]
-            wanted = coef[:, feature] + z @ owed / energy[place]
-            unit, says = nearest(wanted[:, None], own, most)
-            units[feature], whole[:, feature] = unit, says[:, 0]
-            if bool(unit.isfinite()):
-                owed.addr_(z, coef[:, feature] - says[:, 0] * (own / unit))
+        for some, places in zip(part.split(_AT_ONCE), order.argsort().split(_AT_ONCE), strict=True):
+            z = tile[places]
+            units[some], whole[:, some], change = _in_turn(coef[:, some], scale[some], most, z @ z.T, z @ owed, damping)
+            owed += z.T @ change
     return units, whole
+
+
+def _in_turn(
+    coef: torch.Tensor, scale: torch.Tensor, most: int, gram: torch.Tensor, debts: torch.Tensor, damping: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Round k features one after the other, without their n rows.
+
+    Parameters
+    ----------
+    coef, scale : float32 Tensors (c, k), (k,)
+    gram : float32 Tensor (k, k)
+        Their inner products over the rows.
+    debts : float32 Tensor (k, c)
+        Their inner products with what the logits are owed; brought up to date in place.
+
+    Returns
+    -------
+    unit (k,), whole (c, k), and by how much each coefficient was made smaller (k, c).
+    """
+    wanted, products, debts_of = coef.T.numpy(), gram.numpy(), debts.numpy()
+    units, whole, change = np.full(len(scale), np.inf, np.float32), np.zeros_like(wanted), np.zeros_like(wanted)
+    for k, own in enumerate(scale.tolist()):
+        says = wanted[k] + debts_of[k] / (products[k, k] + damping)
+        largest = float(np.abs(says).max())
+        unit = _shortened(own * most / largest) if largest > 0 else np.inf
+        if not _TINY <= unit < np.inf:
+            continue
+        units[k], whole[k] = unit, np.rint(says * np.float32(unit / own)).clip(-most, most)
+        change[k] = wanted[k] - whole[k] * np.float32(own / unit)
+        debts_of += products[k][:, None] * change[k]
+    return torch.from_numpy(units), torch.from_numpy(whole.T), torch.from_numpy(change)
+
+
+def _shortened(number: float) -> float:
+    """To bfloat16's eight bits; larger than any float32 is infinite."""
+    if not number < _HUGE:
+        return np.inf
+    fraction, power = math.frexp(number)
+    return math.ldexp(round(fraction * 256) / 256, power)
 
 
 def _mean_energy(rows: Standardised, indices: np.ndarray) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from head2toe.benchmark.experiments import NAMES, find
+from head2toe.benchmark.experiments import NAMES, find, style
 from head2toe.benchmark.experiments.running import run_experiment
-from head2toe.errors import ParameterError
+from head2toe.errors import MissingDependencyError, ParameterError
 
 TASKS = ("affinity", "other-task")  # need two tasks
 
@@ -78,3 +78,14 @@ def test_one_backbone_or_size_is_too_few(laboratory, tmp_path):
     settings = replace(laboratory.settings, target_sizes=(16,))
     with pytest.raises(ParameterError, match="--target-size"):
         run_experiment("several-sizes", replace(laboratory, settings=settings), tmp_path)
+
+
+def test_a_figure_that_cannot_be_drawn_is_told_before_anything_is_measured(laboratory, tmp_path, monkeypatch):
+    def lacking():
+        raise MissingDependencyError("figures need matplotlib")
+
+    monkeypatch.setattr(style, "load", lacking)
+    told = []
+    with pytest.raises(MissingDependencyError):
+        run_experiment("offset", replace(laboratory, progress=told.append, memory={}), tmp_path)
+    assert not told and not list(tmp_path.iterdir())

@@ -112,6 +112,18 @@ def test_scorers_tell_who_beats_the_group_lasso_and_who_is_worse_than_chance() -
     assert "behind f_classif." in text and "do not come last; below them: variance (-10.0 points)." in text
 
 
+def test_scorers_that_are_level_are_neither_first_nor_last() -> None:
+    rows = [
+        {"task": "a", "scorer": scorer, "fraction": 0.1, "chosen": True, "accuracy": 70}
+        for scorer in ("group lasso", "random", "chi2")
+    ]
+    text = told("scorers", rows)
+    assert text.startswith(
+        "Unlike in the paper, the group lasso comes first of 3, but not alone: level with it are random"
+    )
+    assert "Random scores come last, but level with group lasso, chi2." in text
+
+
 def test_fraction_compares_all_features_the_chosen_and_the_probe() -> None:
     curve = {(0.01, True): 60, (0.1, False): 75, (1.0, False): 50}
     rows = [
@@ -159,6 +171,8 @@ def test_other_task_counts_pairs() -> None:
     assert text.startswith("As in the paper, features selected on another task do worse than own ones: -2.5 points")
     swapped = [{**row, "accuracy": 100 - row["accuracy"]} for row in rows]
     assert "Unlike in the paper, features selected on another task do not do worse" in told("other-task", swapped)
+    level = [{**row, "accuracy": 50} for row in rows]
+    assert "do not do worse than own ones: +0.0 points on average." in told("other-task", level)
 
 
 def test_target_size_names_the_best_of_all_and_of_each() -> None:

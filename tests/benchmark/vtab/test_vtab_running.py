@@ -364,6 +364,8 @@ def test_what_the_backbone_is_shown_is_said_once():
     shown = {"size": [64, 32], "mean": [0.5], "interpolation": "bicubic"}
     notes = vtab_table([{**cell, "preprocessing": shown} for cell in cells(THREE)]).notes
     assert notes.count("Input of embedded: size 64 x 32, mean 0.5, interpolation bicubic.") == 1
+    coloured = [{**cell, "preprocessing": {"mean": [0.5, 0.25, 0.4]}} for cell in cells(THREE)]
+    assert "Input of embedded: mean 0.5 / 0.25 / 0.4." in vtab_table(coloured).notes
 
 
 def test_own_tasks_have_their_own_group_and_no_published_row():

@@ -73,11 +73,11 @@ def findings(rows: Rows) -> list[str]:
     own = [row for row in rows if row["task"] == row["selected_on"]]
     other = [row for row in rows if row["task"] != row["selected_on"]]
     wins = sum(row["accuracy"] <= where(own, task=row["task"])[0]["accuracy"] for row in other)
-    loss = mean(own) - mean(other)
+    change = mean(other) - mean(own)
     return [
         (
-            f"{as_in_paper(loss > 0)}, features selected on another task {'do' if loss > 0 else 'do not do'} worse "
-            f"than own ones: {-loss:+.1f} points on average."
+            f"{as_in_paper(change < 0)}, features selected on another task {'do' if change < 0 else 'do not do'} worse "
+            f"than own ones: {change:+.1f} points on average."
         ),
         (
             f"Mean accuracy with {100 * FRACTION:g} % of the features, selected on the task itself {mean(own):.1f}, on "

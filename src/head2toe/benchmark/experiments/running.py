@@ -49,8 +49,11 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
         Unknown name, or too few tasks or backbones for this experiment.
     MissingLabelError, DataFormatError
         A task without labels, or none of whose test labels is a training label.
+    MissingDependencyError
+        matplotlib is not installed.
     """
     chosen = find(name)
+    style.load()  # a figure that cannot be drawn is told now, not when all is measured
     for task in laboratory.tasks:
         train, test = (np.asarray(part.with_labels().labels) for part in (task.train, task.test))
         tell_classes(train, test, task.name)

@@ -87,15 +87,17 @@ def findings(rows: Rows) -> list[str]:
 
 
 def _of_group_lasso(means: dict[str, float]) -> str:
-    """Whether the paper's scores come first, and else how far behind."""
-    ranked = sorted(means, key=lambda name: -means[name])
-    place = ranked.index(GROUP_LASSO) + 1
+    """Whether the paper's scores come first, alone, and else how far behind."""
+    first = max(means, key=means.__getitem__)
+    place = 1 + sum(other > means[GROUP_LASSO] for other in means.values())
     if place == 1:
-        return f"{as_in_paper(True)}, the {GROUP_LASSO} comes first of {len(ranked)}."
-    behind = means[ranked[0]] - means[GROUP_LASSO]
+        level = _level(means, GROUP_LASSO)
+        shared = f", but not alone: level with it are {level}" if level else ""
+        return f"{as_in_paper(not level)}, the {GROUP_LASSO} comes first of {len(means)}{shared}."
+    behind = means[first] - means[GROUP_LASSO]
     return (
-        f"{as_in_paper(False)}, the {GROUP_LASSO} does not come first: it is number {place} of {len(ranked)}, "
-        f"{behind:.1f} points behind {ranked[0]}."
+        f"{as_in_paper(False)}, the {GROUP_LASSO} does not come first: it is number {place} of {len(means)}, "
+        f"{behind:.1f} points behind {first}."
     )
 
 
@@ -104,10 +106,18 @@ def _of_chance(means: dict[str, float]) -> list[str]:
     if RANDOM not in means:
         return []
     worse = [name for name in means if means[name] < means[RANDOM]]
+    level = _level(means, RANDOM)
+    if not worse and level:
+        return [f"Random scores come last, but level with {level}."]
     if not worse:
         return ["Random scores come last, as they should."]
     told = ", ".join(f"{name} ({means[name] - means[RANDOM]:+.1f} points)" for name in worse)
     return [f"Random scores do not come last; below them: {told}."]
+
+
+def _level(means: dict[str, float], name: str) -> str:
+    """The others with the same mean."""
+    return ", ".join(other for other in means if other != name and means[other] == means[name])
 
 
 def _firsts(rows: Rows) -> str:

@@ -21,7 +21,7 @@ from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.errors import ParameterError
 from head2toe.features.dtype import find_device
-from head2toe.probes import LinearHead
+from head2toe.probes import LINEAR_VIEW, LinearHead
 from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 from head2toe.probes.standardised import Standardised
 
@@ -210,10 +210,11 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
     """
     averaged, rows, columns = probe.choice_["averaged"], cell.split.train, probe.columns_
     views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
-    own = type(columns)(columns.blocks, {name: columns.views[name] for name in (*views, "linear")})
+    # In their own order, not in that of a set of names, which is another in every process.
+    few = {name: blocks for name, blocks in columns.views.items() if name in {*views, LINEAR_VIEW}}
     screening = set() if DISCRIMINANT in kinds else {LEAST_SQUARES}
     again = FeatureProbe(
-        own,
+        replace(columns, views=few),
         min_class_size=1,
         fractions=sorted(fractions),
         layer_weights=sorted(ways),

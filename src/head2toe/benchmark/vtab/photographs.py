@@ -162,7 +162,8 @@ def _sun_part(folder: Path, keys: list[str], classes: list[str]) -> Part:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    """The classes; a hidden folder, such as a notebook leaves, would be one too many."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _images(folder: Path) -> list[str]:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
@@ -26,11 +28,13 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
+from head2toe.estimators.checks import is_whole
 from head2toe.whole_files import write_text
 
 Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
 SUFFIX = ".json"
+_DECIDING = ("augment", "target_sizes")  # options of `compare` that make other figures of the same method
 # What a method may say of data that others learn from; `compare` names it.
 _OF_A_METHOD = (ClassTooSmallError, ConstantFeaturesError, TooFewImagesError)
 
@@ -46,7 +50,7 @@ class Settings:
     image_size : int or None
         Side of the network's input in pixels; None: the checkpoint's.
     test_limit : int or None
-        At most so many test images a task.
+        At most so many test images a task, as the loaders were told: it is written down here, and limits nothing.
     steps : int or None
         Gradient steps of one training of a network; None: those of `compare`.
     """
@@ -112,23 +116,23 @@ def run(
     compare : callable, optional
         By default `head2toe.benchmark.compare.compare`.
     **options
-        Of `compare`: dtype, device, ...
+        Of `compare`: dtype, device, ...; `augment` and `target_sizes` count as settings.
 
     Raises
     ------
     ParameterError
         No task, no seed or an unknown method.
     OutputExistsError
-        `out` has cells of this backbone made with other settings.
+        `out` has cells of this backbone made with other settings, or cells of a task made from other data.
     Head2ToeError
         What the backbone or a method raise.
     """
     names = [method.name for method in named(methods)]
     chosen = list(tasks)
-    if not chosen or seeds < 1:
+    if not chosen or not is_whole(seeds) or seeds < 1:
         raise ParameterError("nothing to run: at least one task and one seed are needed")
     folder, told = Path(out), progress or (lambda done, total, text: None)
-    _check_settings(folder, settings)
+    _check_settings(folder, settings, options)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
@@ -258,7 +262,7 @@ class _Step:
     def _keep(self, loaded: LoadedTask, prints: dict[str, str], outcome: dict[str, Any]) -> None:
         task = loaded.task
         cell = {**outcome, "task": task.name, "group": task.group, "fingerprint": prints}
-        cell["settings"], cell["data"] = self.settings.to_dict(), dict(loaded.facts)
+        cell["settings"], cell["data"] = _described(self.settings, self.options), dict(loaded.facts)
         _write(cell_path(self.out, self.settings.backbone, task.name, cell["method"], cell["seed"]), cell)
 
 
@@ -282,11 +286,19 @@ def _training(method: str) -> str:
     return next((one for one in STARTS_FROM.get(method, ()) if METHODS[one].trains_network), method)
 
 
-def _check_settings(out: Path, settings: Settings) -> None:
+def _described(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as JSON, with the options that decide what a method gives; those that are not given are left out."""
+    given = {name: options[name] for name in _DECIDING if options.get(name) is not None}
+    found = {name: np.asarray(value).tolist() for name, value in given.items() if value is not False}
+    return {**settings.to_dict(), **found}
+
+
+def _check_settings(out: Path, settings: Settings, options: Mapping[str, Any]) -> None:
     """Refuse to add to cells that were made with other settings: the table would mix them in one row."""
+    wanted = _described(settings, options)
     for path, cell in _cells(out / _plain(settings.backbone), f"*/*-seed*{SUFFIX}"):
         found = cell.get("settings")
-        if {"steps": None, **(found or {})} != settings.to_dict():  # older cells do not tell the steps
+        if {"steps": None, **(found or {})} != wanted:  # older cells do not tell the steps
             raise OutputExistsError(
                 f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
             )

@@ -234,12 +234,14 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
 
 def _input(cell: Mapping[str, Any]) -> str:
     """What the backbone is shown: published figures differ in it."""
-    told = ", ".join(f"{name} {_plain(value)}" for name, value in cell["preprocessing"].items())
+    told = ", ".join(f"{name} {_plain(name, value)}" for name, value in cell["preprocessing"].items())
     return f"Input of {cell['backbone']}: {told}."
 
 
-def _plain(value: Any) -> str:
-    return " x ".join(f"{one:g}" for one in value) if isinstance(value, list) else str(value)
+def _plain(name: str, value: Any) -> str:
+    """Sides are multiplied, a mean or a deviation of each channel is not."""
+    between = " x " if name == "size" else " / "
+    return between.join(f"{one:g}" for one in value) if isinstance(value, list) else str(value)
 
 
 def _note(cell: Mapping[str, Any]) -> str:
