@@ -101,3 +101,18 @@ def test_what_is_taught_other_targets_solves_for_them(problem: tuple[torch.Tenso
     torch.testing.assert_close(taught.solve(0.3).intercept, fresh.solve(0.3).intercept)
     torch.testing.assert_close(taught.leave_one_out(0.3), fresh.leave_one_out(0.3))
     assert torch.equal(ridge.solve(0.3).alpha, before.alpha)
+
+
+def test_few_features_need_few_eigenvectors(problem: tuple[torch.Tensor, ...]) -> None:
+    """Of a kernel whose rank is known all is as with every eigenvector, also what lies outside its range."""
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features[:, :3] @ features[:, :3].T, everything, everything, weight, 3)
+    all_of_them, few = (KernelRidge(kernel.train, targets, weight, rank) for rank in (None, kernel.rank))
+    assert few.vectors.shape[1] < all_of_them.vectors.shape[1] == N
+    for strength in (1e-4, 0.3, 30.0):
+        torch.testing.assert_close(few.solve(strength).alpha, all_of_them.solve(strength).alpha)
+        torch.testing.assert_close(few.leave_one_out(strength), all_of_them.leave_one_out(strength))
+    assert few.best_strength((1e-4, 0.3, 30.0)) == all_of_them.best_strength((1e-4, 0.3, 30.0))
+    taught = few.taught(targets.flip(0))
+    torch.testing.assert_close(taught.solve(0.3).alpha, all_of_them.taught(targets.flip(0)).solve(0.3).alpha)

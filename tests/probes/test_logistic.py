@@ -83,3 +83,13 @@ def test_a_path_stays_near_the_optimum(classes: int) -> None:
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
         ours = float(loss + strength / 2 * (solution.alpha * (kernel @ solution.alpha)).sum())
         assert ours == pytest.approx(_optimum(X, y, classes, strength), rel=1e-2)
+
+
+def test_few_features_need_few_eigenvectors() -> None:
+    rng = np.random.default_rng(0)
+    X, y = torch.from_numpy(rng.normal(size=(60, 4))), torch.from_numpy(rng.integers(0, 3, 60))
+    weight = torch.ones(60, dtype=torch.float64)
+    kernel = (X - X.mean(dim=0)) @ (X - X.mean(dim=0)).T / 4
+    every, few = (KernelLogistic(kernel, y, 3, weight, rank).solve(1e-3, 1e-7, 1000) for rank in (None, 4))
+    torch.testing.assert_close(kernel @ few.alpha, kernel @ every.alpha, rtol=0, atol=1e-3)
+    torch.testing.assert_close(few.intercept, every.intercept, rtol=0, atol=1e-4)

@@ -58,7 +58,7 @@ class ClosedForms:
 
     def __init__(self, kernel: FoldKernel, labels: Labels) -> None:
         self.kernel, self.labels = kernel, labels
-        self.ridge = KernelRidge(kernel.train, labels.targets, labels.weight)
+        self.ridge = KernelRidge(kernel.train, labels.targets, labels.weight, kernel.rank)
 
     def solve(self, head: str, strength: float, lesson: torch.Tensor | None = None) -> DualSolution:
         """One head; a distilled one needs a lesson, float64 (m, c): what it is to say of the training rows."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+_BEYOND = 8  # random products more than the rank, so that none of it is missed
+_LOW_RANK = 0.5  # of the rows: above it nothing is saved
 _ROUNDING = 1e-6  # of a Gram matrix's mean diagonal: its float32 entries are no more exact
 LINE = 16  # float32 numbers in a line of the processor's cache
 
@@ -25,11 +27,14 @@ class FoldKernel:
         Inner products of the held-out rows with the training rows, centred on the same mean.
     unit : float
         The mean diagonal before scaling: kernel in feature units = `unit` x `train`.
+    rank : int or None
+        How many features it is made of, where that is known: no more eigenvalues differ from zero, but for rounding.
     """
 
     train: torch.Tensor
     held_out: torch.Tensor
     unit: float
+    rank: int | None = None
 
 
 def centred(gram: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
@@ -38,7 +43,9 @@ def centred(gram: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
     return gram - mean[:, None] - mean[None, :] + p @ mean
 
 
-def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: torch.Tensor) -> FoldKernel:
+def centre(
+    gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: torch.Tensor, rank: int | None = None
+) -> FoldKernel:
     """Centre a Gram matrix on the weighted mean of its training rows.
 
     With m = sum_i p_i phi_i, p the normalised weights of the training rows:
@@ -51,6 +58,8 @@ def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: 
         Row numbers; `held_out` may be empty.
     weight : Tensor (m,) float64
         Positive weights of the training rows.
+    rank : int, optional
+        How many features made the Gram matrix.
     """
     rows = torch.from_numpy(train)
     inner = gram[rows][:, rows].double()
@@ -62,8 +71,30 @@ def centre(gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, weight: 
     inner = centred(inner, p)
     unit = float(inner.diagonal().mean())
     if unit <= _ROUNDING * largest:  # the training rows are alike, but for the rounding of their products
-        return FoldKernel(torch.zeros_like(inner), torch.zeros_like(cross), 1.0)
-    return FoldKernel(inner / unit, cross / unit, unit)
+        return FoldKernel(torch.zeros_like(inner), torch.zeros_like(cross), 1.0, rank)
+    return FoldKernel(inner / unit, cross / unit, unit, rank)
+
+
+def spectrum(kernel: torch.Tensor, rank: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues (r,), none negative, and eigenvectors (m, r) of a kernel (m, m): all, or those of a low rank.
+
+    Of few features the range is found first, by random products with the kernel; for a rank that is exact this loses
+    nothing (Halko, Martinsson and Tropp 2011).
+
+    Parameters
+    ----------
+    kernel : Tensor (m, m) float64
+    rank : int, optional
+        At most so many eigenvalues differ from zero, but for rounding.
+    """
+    m = len(kernel)
+    if rank is None or rank + _BEYOND > _LOW_RANK * m:
+        values, vectors = torch.linalg.eigh(kernel)
+        return values.clamp_min(0), vectors
+    drawn = torch.randn(m, rank + _BEYOND, generator=torch.Generator().manual_seed(0), dtype=kernel.dtype)
+    basis = torch.linalg.qr(kernel @ drawn).Q
+    values, turn = torch.linalg.eigh(basis.T @ kernel @ basis)
+    return values.clamp_min(0), basis @ turn
 
 
 def widened(matrix: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import torch
 
+from head2toe.probes.kernels import spectrum
+
 
 def indicators(y: torch.Tensor, classes: int) -> torch.Tensor:
     """One-hot rows, float64 (n, c)."""
@@ -57,18 +59,28 @@ class KernelRidge:
     kernel : Tensor (m, m) float64, centred with `weight`, mean diagonal one
     targets : Tensor (m, c) float64
     weight : Tensor (m,) float64, mean one
+    rank : int, optional
+        That of the kernel, at most; then r eigenvectors stand for all (`kernels.spectrum`).
     """
 
-    def __init__(self, kernel: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> None:
+    def __init__(
+        self, kernel: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, rank: int | None = None
+    ) -> None:
         self.weight, self.root = weight, weight.sqrt()
-        values, self.vectors = torch.linalg.eigh(self.root[:, None] * kernel * self.root)
-        self.values = values.clamp_min(0)
+        self.values, self.vectors = spectrum(self.root[:, None] * kernel * self.root, rank)
         self.aim(targets)
 
     @cached_property
     def squared(self) -> torch.Tensor:
-        """Squares of the eigenvectors' entries, (m, m)."""
+        """Squares of the eigenvectors' entries, (m, r)."""
         return self.vectors.square()
+
+    @cached_property
+    def beyond(self) -> torch.Tensor:
+        """Of each row's unit vector the squared part outside the range of the eigenvectors, (m,)."""
+        if len(self.values) == len(self.vectors):
+            return torch.zeros(len(self.vectors), dtype=self.vectors.dtype)
+        return (1 - self.squared.sum(dim=1)).clamp_min(0)
 
     def aim(self, targets: torch.Tensor) -> None:
         """Take other targets (m, c); the eigendecomposition stays."""
@@ -76,6 +88,9 @@ class KernelRidge:
         self.intercept = (self.weight / self.weight.sum()) @ targets
         self.residual = self.root[:, None] * (targets - self.intercept)
         self.rotated = self.vectors.T @ self.residual
+        self.rest = None  # of the residual, where eigenvalues are zero
+        if len(self.values) < len(self.vectors):
+            self.rest = self.residual - self.vectors @ self.rotated
         self._paths: dict[tuple[float, ...], list[DualSolution]] = {}
 
     def taught(self, targets: torch.Tensor) -> KernelRidge:
@@ -90,6 +105,8 @@ class KernelRidge:
             ridge = self.values[:, None] + torch.tensor(strengths, dtype=torch.float64)
             shrunk = self.rotated[:, None] / ridge[:, :, None]
             weighted = (self.vectors @ shrunk.flatten(1)).unflatten(1, shrunk.shape[1:])
+            if self.rest is not None:
+                weighted += self.rest[:, None] / torch.tensor(strengths, dtype=torch.float64)[:, None]
             alphas = (self.root[:, None, None] * weighted).unbind(1)
             self._paths[strengths] = [DualSolution(alpha, self.intercept) for alpha in alphas]
         return self._paths[strengths]
@@ -113,7 +130,7 @@ class KernelRidge:
             The minimiser at this strength, where it is known.
         """
         alpha = (solution or self.solve(strength)).alpha
-        free = self.squared @ (strength / (self.values + strength)) - self.weight / self.weight.sum()
+        free = self.squared @ (strength / (self.values + strength)) + self.beyond - self.weight / self.weight.sum()
         return strength * alpha / (self.weight * free.clamp_min(1e-12))[:, None]
 
     def left_out_outputs(self, strength: float, solution: DualSolution | None = None) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from head2toe.probes.kernels import widened
+from head2toe.probes.kernels import spectrum, widened
 from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
@@ -26,10 +26,14 @@ class KernelLogistic:
     y : Tensor (m,) int64
     classes : int
     weight : Tensor (m,) float64, mean one
+    rank : int, optional
+        That of the kernel, at most.
     """
 
-    def __init__(self, kernel: torch.Tensor, y: torch.Tensor, classes: int, weight: torch.Tensor) -> None:
-        values, vectors = torch.linalg.eigh(kernel)
+    def __init__(
+        self, kernel: torch.Tensor, y: torch.Tensor, classes: int, weight: torch.Tensor, rank: int | None = None
+    ) -> None:
+        values, vectors = spectrum(kernel, rank)
         kept = values > RANK * values[-1].clamp_min(1e-300)
         self.values, self.vectors = values[kept], vectors[:, kept]
         self.scores = (self.vectors * self.values.sqrt()).float()

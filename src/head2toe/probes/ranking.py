@@ -54,7 +54,7 @@ def group_lasso_scores(
     """
     importance, penalty, kernel = np.ones(len(indices)), None, gram
     for turn in range(ROUNDS):
-        dual, strength = _ridge(kernel, train, targets, weight, strengths, penalty, rows.n)
+        dual, strength = _ridge(kernel, train, targets, weight, strengths, penalty, len(indices))
         importance = importance * rows.project(indices, dual).norm(dim=1).double().numpy()
         if penalty is None:
             penalty = strength * float(importance.mean())
@@ -73,21 +73,21 @@ def _ridge(
     weight: torch.Tensor,
     strengths: tuple[float, ...],
     penalty: float | None,
-    n: int,
+    rank: int,
 ) -> tuple[torch.Tensor, float]:
     """Dual coefficients on all n rows and the strength used, both in the units of the kernel.
 
     The strength is `penalty`, or where that is None the best of `strengths` by leave-one-out.
     """
-    kernel = centre(gram, train, train[:0], weight)
+    kernel = centre(gram, train, train[:0], weight, rank)
     if penalty is None:
-        ridge = KernelRidge(kernel.train, targets, weight)
+        ridge = KernelRidge(kernel.train, targets, weight, rank)
         strength = ridge.best_strength(strengths)
         solution = ridge.solve(strength)
     else:
         strength = penalty / kernel.unit
         solution = ridge_path(kernel.train, targets, weight, (strength,))[0]
-    return spread(solution, train, weight, n) / kernel.unit, strength * kernel.unit
+    return spread(solution, train, weight, len(gram)) / kernel.unit, strength * kernel.unit
 
 
 def spread(solution: DualSolution, train: np.ndarray, weight: torch.Tensor, n: int) -> torch.Tensor:
@@ -103,7 +103,12 @@ def spread(solution: DualSolution, train: np.ndarray, weight: torch.Tensor, n: i
 
 def top(scores: np.ndarray, fraction: float) -> np.ndarray:
     """Positions of the ``ceil(fraction * d)`` largest scores, ascending; ties go to the earlier column."""
-    return largest(scores, max(1, int(np.ceil(fraction * len(scores)))))
+    return largest(scores, number_of(fraction, len(scores)))
+
+
+def number_of(fraction: float, width: int) -> int:
+    """How many of so many features a fraction keeps."""
+    return max(1, int(np.ceil(fraction * width)))
 
 
 def largest(scores: np.ndarray, count: int) -> np.ndarray:

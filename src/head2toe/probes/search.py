@@ -22,7 +22,7 @@ from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.memory import trim
 from head2toe.probes.paired import effective_images
 from head2toe.probes.race import going_on, most_ways
-from head2toe.probes.ranking import top
+from head2toe.probes.ranking import number_of, top
 from head2toe.probes.selection import Ranking, Selector
 from head2toe.probes.self_training import Student, sample
 from head2toe.probes.settings import (
@@ -149,7 +149,7 @@ class _Search:
         ways = self._ways()
         for f, fold in enumerate(self.folds):
             if self._fits(LINEAR):
-                penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold)
+                penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold, LINEAR)
                 self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
             later = len(self.folds) - f - 1
             for v, (view, way) in enumerate(ways):
@@ -193,12 +193,13 @@ class _Search:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
         ranking, known = self._ranking(Features(view, way, 1.0), number), self.labels.of(fold.train)
-        heads = ClosedForms(self._kernel(self.selector.gram(view, ranking, 1.0), fold), known)
+        heads = ClosedForms(self._kernel(self.selector.gram(view, ranking, 1.0), fold, Features(view, way, 1.0)), known)
         lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
             self._try_closed_form(Features(view, way, 1.0), heads, fold)
         for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
-            features, heads = Features(view, way, fraction), ClosedForms(self._kernel(gram, fold), known)
+            features = Features(view, way, fraction)
+            heads = ClosedForms(self._kernel(gram, fold, features), known)
             self._try_closed_form(features, heads, fold, lesson)
             self.kept_grams.put(features, number, gram)
 
@@ -248,8 +249,8 @@ class _Search:
         gram = self.kept_grams.get(features, number)
         if gram is None:
             gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)
-        kernel, known = self._kernel(gram, fold), self.labels.of(fold.train)
-        path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
+        kernel, known = self._kernel(gram, fold, features), self.labels.of(fold.train)
+        path = KernelLogistic(kernel.train, known.y, self.classes, known.weight, kernel.rank)
         for strength in self.strengths:
             self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
 
@@ -277,11 +278,11 @@ class _Search:
     def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
         kept = self._kept(teacher.features, ranking)
         gram = joined.gram(kept.indices, kept.importance)
-        kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train])
+        kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train], len(kept.indices))
         solution = self._solve(teacher, kernel, ranking, fold)
         logits = kernel.held_out @ solution.alpha + solution.intercept
         soft = torch.softmax(self.standings.scale(teacher) * logits, dim=1)
-        return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft)
+        return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft, len(kept.indices))
 
     def _ranking(self, features: Features, number: int | None) -> Ranking:
         """As found on a fold's training rows, or on all rows (None); of the linear view all features are as good."""
@@ -300,8 +301,9 @@ class _Search:
         places = top(ranking.scores, features.fraction)
         return Kept(indices[places], None if importance is None else importance[places])
 
-    def _kernel(self, gram: torch.Tensor, fold: Fold) -> FoldKernel:
-        return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train])
+    def _kernel(self, gram: torch.Tensor, fold: Fold, features: Features) -> FoldKernel:
+        count = number_of(features.fraction, self.columns.width(features.view))
+        return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train], count)
 
     def _record(self, candidate: Candidate, kernel: FoldKernel, solution: DualSolution, fold: Fold) -> None:
         self.standings.add(candidate, fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
@@ -349,7 +351,7 @@ class _Search:
             solution, unit = student.solve(candidate.strength), student.kernel.unit
             rows, train, weight = self.joined, student.rows, student.labels.weight
         else:
-            kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole)
+            kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole, features)
             solution, unit = self._solve(candidate, kernel, ranking, self.whole), kernel.unit
             rows, train, weight = self.rows, self.everything, self.labels.weight
         return head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
@@ -358,10 +360,11 @@ class _Search:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
         known = self.labels.of(fold.train)
         if candidate.head == CROSS_ENTROPY:
-            path = KernelLogistic(kernel.train, known.y, self.classes, known.weight)
+            path = KernelLogistic(kernel.train, known.y, self.classes, known.weight, kernel.rank)
             return path.down_to(candidate.strength, self.strengths)
         lesson = None
         if candidate.head == DISTILLED:
-            whole = self._kernel(self.selector.gram(candidate.features.view, ranking, 1.0), fold)
+            everything = replace(candidate.features, fraction=1.0)
+            whole = self._kernel(self.selector.gram(everything.view, ranking, 1.0), fold, everything)
             lesson = ClosedForms(whole, known).lesson()
         return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)

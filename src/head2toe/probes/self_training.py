@@ -31,6 +31,8 @@ class Student:
         Those of `train` alone are used.
     soft : Tensor (u, c) float64
         What the teacher, fitted on `train`, says of the unlabelled rows: class probabilities.
+    rank : int, optional
+        How many features were chosen.
 
     Attributes
     ----------
@@ -48,10 +50,11 @@ class Student:
         unlabelled: np.ndarray,
         labels: Labels,
         soft: torch.Tensor,
+        rank: int | None = None,
     ) -> None:
         self.rows = np.concatenate([train, unlabelled])
         self.labels = labels.of(train).with_soft(soft)
-        self.kernel = centre(gram, self.rows, held_out, self.labels.weight)
+        self.kernel = centre(gram, self.rows, held_out, self.labels.weight, rank)
         self._heads = ClosedForms(self.kernel, self.labels)
 
     def solve(self, strength: float) -> DualSolution:

@@ -13,6 +13,7 @@ from head2toe.probes.closed_forms import Labels
 from head2toe.probes.columns import Columns
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
+from head2toe.probes.ranking import number_of
 from head2toe.probes.settings import LINEAR, Candidate, Features
 
 
@@ -158,7 +159,7 @@ class Standings:
 
     def _features(self, candidate: Candidate) -> int:
         features = candidate.features
-        return max(1, int(np.ceil(features.fraction * self.columns.width(features.view))))
+        return number_of(features.fraction, self.columns.width(features.view))
 
     def _ranked(self, candidates: Iterable[Candidate]) -> list[tuple[Candidate, dict]]:
         rows = [(candidate, self.row(candidate)) for candidate in candidates]
