@@ -296,6 +296,15 @@ def test_whoever_may_read_one_file_may_read_the_other(place):
     assert len(modes) == 1
 
 
+def test_a_file_system_without_modes_keeps_a_probe_too(place, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    save_probe(place, probe())
+    assert_equal(load_probe(place), probe())
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user to whom a file can be closed")
 def test_a_file_that_may_not_be_read_is_not_said_to_be_missing(place):
     save_probe(place, probe())

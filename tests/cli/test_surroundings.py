@@ -88,7 +88,7 @@ def test_a_folder_around_the_classes_folder_is_told(fit, folder, tmp_path):
 def test_a_cache_that_is_not_ones_own(run, fit, folder, tmp_path, monkeypatch):
     assert fit(folder, tmp_path / "probe").code == 0
     monkeypatch.setattr(Cache, "_delete", lambda *_: False)
-    assert "; 1 are in use, or not yours to delete" in run("cache", "--clear").out
+    assert "; left, in use or not yours to delete: 1" in run("cache", "--clear").out
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: "features" not in str(path) and access(path, mode))
     told = fit(folder, tmp_path / "probe", "--overwrite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,16 @@ def test_of_several_backbones_the_one_with_a_transform_is_named(local_dir, tmp_p
         Head2ToeClassifier.load(folder, backbone=given).predict(images)
     again = Head2ToeClassifier.load(folder, backbone=given, preprocessing=[None, dark])
     np.testing.assert_array_equal(again.predict(images), both.predict(images))
+
+
+def test_of_several_backbones_those_that_are_not_given_keep_what_was_saved(local_dir, tmp_path):
+    images, labels = pictures()
+    odd = replace(PREPROCESSING, mean=(0.9, 0.1, 0.5), std=(0.1, 0.3, 2.0))
+    given = [local_dir, tiny_network(1)]
+    both = Head2ToeClassifier(given, preprocessing=[odd, dark], **QUICK).fit(images, labels)
+    folder = both.save(tmp_path / "probe")
+    again = Head2ToeClassifier.load(folder, backbone=given, preprocessing=[None, dark])
+    np.testing.assert_array_equal(again.predict_proba(images), both.predict_proba(images))
 
 
 def test_a_pickle_keeps_the_transform(fitted, local_dir):

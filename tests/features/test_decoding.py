@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from drawn import gradient, pixels, saved
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from head2toe.errors import UnreadableImageError
 from head2toe.features import as_images
@@ -185,6 +185,26 @@ def test_damaged_exif_is_ignored(tmp_path):
     path = tmp_path / "odd.jpg"
     path.write_bytes(buffer.getvalue())
     assert pixels(path).shape == (12, 16, 3)
+
+
+def test_a_truncated_picture_may_be_read_once_pillow_is_told_to(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(np.tile(gradient(), (8, 8, 1))), "cut.jpg")
+    path.write_bytes(path.read_bytes()[:-20])
+    with Image.open(path) as opened:
+        with pytest.raises(UnreadableImageError, match="truncated"):
+            as_images([opened])[0]
+        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        assert as_images([opened])[0].size == opened.size
+
+
+def test_a_turned_tiff_is_turned_once(tmp_path):
+    """Pillow itself turns one while it reads the pixels."""
+    exif = Image.Exif()
+    exif[274] = 6  # orientation
+    turned = gradient()
+    Image.fromarray(turned).save(tmp_path / "a.tif", exif=exif)
+    found = np.asarray(as_images([tmp_path / "a.tif"])[0])
+    np.testing.assert_array_equal(found, np.rot90(turned, -1))
 
 
 def test_damaged_pixels_are_no_black_picture(tmp_path):

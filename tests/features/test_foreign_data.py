@@ -35,6 +35,19 @@ def test_a_zip_with_a_root_or_with_backslashes(folder, above, separator):
     assert data.labels == ["cat", "dog"] and data[1].size == (4, 3)
 
 
+def test_a_zip_of_windows_with_folders_and_a_table(folder):
+    """Members that are folders, or nothing at all, are no files; its table may write paths as the members are."""
+    with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
+        for name in ("\\", ".\\", ".", "..", "cat\\", "dog\\", "cat\\a.png", "dog\\b.png", "labels.csv"):
+            member = zipfile.ZipInfo()
+            member.filename, member.create_system = name, 0
+            table = b"path,label\ncat\\a.png,tom\ndog\\b.png,rex\n"
+            picture = (folder / name.replace("\\", "/")).read_bytes() if name.endswith(".png") else b""
+            archive.writestr(member, table if name == "labels.csv" else picture)
+    data = read_data(folder.with_suffix(".zip"))
+    assert data.labels == ["tom", "rex"] and data[1].size == (4, 3)
+
+
 def test_labels_in_a_column(tmp_path):
     """So does MedMNIST keep them."""
     np.savez(tmp_path / "a.npz", train_images=PIXELS, train_labels=np.array([[2], [0], [2]], np.uint8))

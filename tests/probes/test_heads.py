@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save
 
 from head2toe import FeatureProbe
+from head2toe.probes import rounding
 from head2toe.probes.heads import LEAST_BYTES, LinearHead, features_within
 from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, compensated
 from head2toe.probes.standardised import Standardised
@@ -115,6 +116,11 @@ def test_features_make_good_what_others_lost_by_rounding() -> None:
         exact, near, made_good = (h.logits(kept) for h in (head, head.rounded(), head.rounded(rows)))
         assert (made_good - exact).std() < (near - exact).std() / 2
     assert_equal(head.rounded(rows).rounded(), head.rounded(rows))
+
+
+def test_units_are_numbers_of_bfloat16() -> None:
+    numbers = torch.logspace(-37, 38, 2001).tolist()
+    assert [rounding._shortened(one) for one in numbers] == torch.tensor(numbers).bfloat16().double().tolist()
 
 
 def test_a_feature_that_is_nearly_silent_pays_no_debts() -> None:

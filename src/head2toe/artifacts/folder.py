@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -50,7 +51,8 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
         beside.mkdir(parents=True)
         (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
         save_file(probe.tensors(), beside / TENSORS, metadata={"format": "pt"})
-        (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)  # safetensors lets the owner alone read
+        with suppress(OSError):  # safetensors lets the owner alone read; not every file system knows modes
+            (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)
         _put(beside, target)
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
@@ -97,6 +99,8 @@ def load_probe(folder: str | Path) -> SavedProbe:
     ------
     ProbeFormatError
         There is no probe, it is damaged, or a newer head2toe wrote it.
+    OSError
+        A file may not be read.
     """
     path = Path(folder).expanduser()
     if not (path / DESCRIPTION).is_file() or not (path / TENSORS).is_file():

@@ -114,7 +114,7 @@ class SavedProbe:
         _check_schema(description)
         plan = Plan.from_dict(description["plan"])
         _check_plan(plan)
-        classes = _classes(**description["classes"])
+        classes = _classes(description["classes"]["dtype"], description["classes"]["labels"])
         heads = {name: _head(tensors, name, len(classes), plan.d) for name in _HEADS}
         if len(np.unique(classes)) < len(classes):
             raise ProbeFormatError("two of its classes are the same")

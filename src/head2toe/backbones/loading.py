@@ -118,8 +118,7 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
     from head2toe.backbones.torchvision_zoo import load_torchvision
 
     if isinstance(spec, Backbone):
-        how = "or pass its .module with preprocessing= its .preprocessing"
-        raise UnknownBackboneError(f"{spec.spec} is loaded already: pass what it was loaded from, {how}")
+        raise UnknownBackboneError(f"{spec.spec} is loaded already: pass what it was loaded from, its name or module")
     if not isinstance(spec, str):
         raise UnknownBackboneError(f"a {type(spec).__name__} is no backbone: pass a name or a torch.nn.Module")
     family, _, name = spec.partition("/")

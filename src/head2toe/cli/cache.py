@@ -49,7 +49,7 @@ def cache(
     lines = [f"{kept.folder}: {len(stores)} stores, {used / 1e9:.2f} of {kept.limit / 1e9:.0f} GB"]
     if clear:
         freed = sum(entry.bytes for entry in deleted)
-        kept_back = f"; {len(stores)} are in use, or not yours to delete" if stores else ""
+        kept_back = f"; left, in use or not yours to delete: {len(stores)}" if stores else ""
         lines.append(f"deleted {len(deleted)} stores, {freed / 1e9:.2f} GB{kept_back}")
     if stores:
         rows = [("last used", "images", "MB", "backbone", "")]

@@ -113,11 +113,12 @@ def _check_apart(task: Task) -> None:
     """Refuse test images that are all training images: a file has one split, whether it is named or not."""
     from head2toe.errors import ParameterError
 
-    known, asked = ({part.images.identity(i) for i in range(len(part))} for part in (task.train, task.test))
-    if asked <= known:
+    known = {task.train.images.identity(i) for i in range(len(task.train))}
+    shared = sum(task.test.images.identity(i) in known for i in range(len(task.test)))
+    if shared == len(task.test):
         raise ParameterError("all test images are among the training images: name others by --test or --test-split")
-    if shared := len(asked & known):
-        click.echo(f"{shared} of {len(asked)} test images are training images too: accuracy is flattered", err=True)
+    if shared:
+        click.echo(f"{shared} of {len(task.test)} test images are training images too: accuracy is flattered", err=True)
 
 
 def _text(outcomes: list[Outcome]) -> str:

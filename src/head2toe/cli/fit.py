@@ -145,8 +145,14 @@ def _check_classes(data: Path, images: LabelledImages) -> None:
 
     only, *others = set(images.labels or ())
     folder = data / only
-    if not others and data.is_dir() and is_there(folder) and any(path.is_dir() for path in folder.glob("*")):
+    if not others and data.is_dir() and is_there(folder) and _has_folders(folder):
         raise OneClassError(f"all labels are {only!r}: a probe needs 2 classes, each a folder; try {folder}")
+
+
+def _has_folders(folder: Path) -> bool:
+    from head2toe.features.files import is_hidden
+
+    return any(path.is_dir() and not is_hidden(path.name) for path in folder.iterdir())
 
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:

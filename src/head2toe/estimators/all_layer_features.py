@@ -106,7 +106,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         WeightsMismatchError
             The backbone's weights are not those that `fit` found: what was fitted to its rows would not know these.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "backbone_")
         found = self._verified_networks().extract(
             self._inputs(images),
             self.plan_,

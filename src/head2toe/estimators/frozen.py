@@ -91,10 +91,12 @@ class FrozenNetworkEstimator(BaseEstimator):
             The images passed a transform of the user's own at `fit`, and it is not here.
         """
         known = getattr(self, "_networks", None)
+        if known is None:
+            own = _each("preprocessing", self.preprocessing, len(_listed(self.backbone)))
+            refuse_missing_transforms(self.backbone_, own)
         networks = self._load_networks() if known is None else known.current()
         if networks is not known:
             networks.check(self.backbone_)
-            refuse_missing_transforms(self.backbone_, _each("preprocessing", self.preprocessing, len(networks.parts)))
             self._networks, self._extractor = networks, None
         return networks
 

@@ -159,8 +159,8 @@ def refuse_missing_transforms(made_with: dict[str, Any], given: Sequence[Any]) -
     for written, transform in zip(made_with.get("parts", [made_with]), given, strict=True):
         if transform is None and "transform" in written["preprocessing"]:
             raise PreprocessingError(
-                f"the probe was made with your own transform for {written['spec']}, and its file cannot hold it: "
-                "pass it to load(folder, preprocessing=)"
+                f"images passed your own transform for {written['spec']} at fit, and no file can hold it: pass it as "
+                "preprocessing=, of a saved probe to load(folder, preprocessing=)"
             )
 
 

@@ -73,10 +73,13 @@ def _from_saved(
     if backbone is not None:
         written.pop("weights", None)  # they belong to the old place
     described = saved.backbone.get("parts")
-    if preprocessing is None:
-        preprocessing = (
-            _preprocessing(saved.backbone) if described is None else [_preprocessing(one) for one in described]
-        )
+    if preprocessing is None and described is None:
+        preprocessing = _preprocessing(saved.backbone)
+    if described is not None and (preprocessing is None or isinstance(preprocessing, list | tuple)):
+        given = preprocessing or [None] * len(described)
+        refuse_another_number(len(described), len(given))
+        # Of those that are not given the probe has its own.
+        preprocessing = [_preprocessing(own) if one is None else one for own, one in zip(described, given, strict=True)]
     if backbone is None:
         backbone = pinned(saved.backbone) if described is None else [pinned(one) for one in described]
     refuse_another_number(len(described or [0]), len(backbone) if isinstance(backbone, list | tuple) else 1)

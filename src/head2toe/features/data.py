@@ -88,8 +88,7 @@ class LabelledImages:
         MissingLabelError
         """
         if self.labels is None:
-            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label; "
-            none += "its labels may be in a column of another name (label= or --label)"
+            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
             raise MissingLabelError(self.lacking or none)
         return self
 
@@ -256,11 +255,14 @@ def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
 
 
 def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[str] | None, str]:
-    """The labels if all are there, and what to say if only some are."""
+    """The labels if all are there, and what to say if some or all are not."""
     lacking = missing_labels(rows, place)
     if lacking and asked_for is not None:
         raise MissingLabelError(lacking)
-    return None if lacking else [row.label for row in rows if row.label is not None] or None, lacking
+    labels = [row.label for row in rows if row.label is not None]
+    if not labels:
+        lacking = f"{place} has no labels: add a column label, or name a column of another name (label= or --label)"
+    return None if lacking else labels, lacking
 
 
 def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:

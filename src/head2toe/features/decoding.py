@@ -98,7 +98,8 @@ def load(image: Image.Image) -> Image.Image:
     try:
         image.load()
     except OSError as error:
-        image.info[_DAMAGED] = one_line(error)
+        if not getattr(image, "tile", None):  # nothing is left that it would read, and complain of, again
+            image.info[_DAMAGED] = one_line(error)
         raise
     return image
 

@@ -115,7 +115,7 @@ class Folder:
         for folder, below, files in os.walk(self._root, onerror=onerror, followlinks=True):
             within = Path(folder).relative_to(self._root)
             above = {(self._root / part).resolve() for part in (within, *within.parents)}
-            below[:] = [name for name in below if not _is_hidden(name) and (Path(folder) / name).resolve() not in above]
+            below[:] = [name for name in below if not is_hidden(name) and (Path(folder) / name).resolve() not in above]
             yield from ((within / name).as_posix() for name in files)
 
 
@@ -154,7 +154,8 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise DataFormatError(f"{path} is no zip file, or a damaged one: {error}") from error
-        self._members = {_inside_of(info): info for info in self._zip.infolist() if not info.is_dir()}
+        members = ((_inside_of(info), info) for info in self._zip.infolist())
+        self._members = {name: info for name, info in members if name and not name.endswith("/")}
         if any(info.flag_bits & 1 for info in self._members.values()):
             raise DataFormatError(f"{path} is encrypted: unpack it and pass the folder")
         self._top = self._only_folder()
@@ -176,8 +177,11 @@ class Archive:
         return self.read(name)
 
     def resolve(self, table: str, name: str) -> str | None:
-        path = _relative(posixpath.join(posixpath.dirname(table), name))
-        return path if path in self._members else None
+        for spelled in (name, name.replace("\\", "/")):  # as programs on Windows may write it
+            path = _relative(posixpath.join(posixpath.dirname(table), spelled))
+            if path in self._members:
+                return path
+        return None
 
     def images(self, files: list[str], names: list[str]) -> Images:
         return ZippedImages(self, files, names)
@@ -228,8 +232,9 @@ class Archive:
 
 
 def _inside_of(info: zipfile.ZipInfo) -> str:
-    """A member's path; some programs on Windows write backslashes into it, and others a root."""
-    return _relative(info.filename.replace("\\", "/") if info.create_system == 0 else info.filename)
+    """A member's path; some programs on Windows write backslashes into it, and others a root. A folder ends in "/"."""
+    name = info.filename.replace("\\", "/") if info.create_system == 0 else info.filename
+    return _relative(name) + ("/" if name.endswith("/") else "")
 
 
 def _relative(path: str) -> str:
@@ -270,12 +275,12 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
-def _is_hidden(part: str) -> bool:
+def is_hidden(part: str) -> bool:
     return part.startswith(".") or part == "__MACOSX"
 
 
 def _has_hidden(name: str) -> bool:
-    return any(_is_hidden(part) for part in PurePosixPath(name).parts)
+    return any(is_hidden(part) for part in PurePosixPath(name).parts)
 
 
 def is_there(path: Path) -> bool:

@@ -220,7 +220,7 @@ def _name(item: Any, i: int) -> str:
 
 def file_identity(path: str | os.PathLike[str]) -> str:
     """Path, size and time of change."""
-    place = os.path.abspath(path)  # noqa: PTH100 - without "..", by which a CSV names the files of a folder beside it
+    place = os.path.abspath(path)  # noqa: PTH100 - a CSV may name files by way of ".."
     try:
         found = Path(path).stat()
     except OSError:

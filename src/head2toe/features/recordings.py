@@ -159,8 +159,9 @@ def _apart(given: Any) -> tuple[Any, Any]:
         return given["array"], given["sampling_rate"]
     if hasattr(given, "get_all_samples"):  # the decoder that newer versions of `datasets` put there
         return given["array"], given["sampling_rate"]
-    pair = isinstance(given, tuple) or (isinstance(given, list) and [np.ndim(one) for one in given] == [1, 0])
-    return (given[0], given[1]) if pair and len(given) == 2 else (given, None)
+    if isinstance(given, tuple | list) and len(given) == 2 and (isinstance(given, tuple) or not np.isscalar(given[0])):
+        return given[0], given[1]
+    return given, None
 
 
 def _mixed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:

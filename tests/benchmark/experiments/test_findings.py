@@ -124,6 +124,17 @@ def test_scorers_that_are_level_are_neither_first_nor_last() -> None:
     assert "Random scores come last, but level with group lasso, chi2." in text
 
 
+def test_the_order_of_the_tasks_breaks_no_tie() -> None:
+    """Sums of the same fractions in another order differ in their last digit."""
+    accuracies = {"group lasso": (70.1, 80.2, 60.3), "random": (60.3, 70.1, 80.2)}
+    rows = [
+        {"task": str(task), "scorer": scorer, "fraction": 0.1, "chosen": True, "accuracy": accuracy}
+        for scorer, those in accuracies.items()
+        for task, accuracy in enumerate(those)
+    ]
+    assert "not alone: level with it are random" in told("scorers", rows)
+
+
 def test_fraction_compares_all_features_the_chosen_and_the_probe() -> None:
     curve = {(0.01, True): 60, (0.1, False): 75, (1.0, False): 50}
     rows = [

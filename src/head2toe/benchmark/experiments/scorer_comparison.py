@@ -71,8 +71,8 @@ def _ranking(ax: Axes, rows: Rows) -> None:
 
 
 def chosen_means(rows: Rows) -> dict[str, float]:
-    """Mean accuracy over the tasks of each scorer, at its own fraction by cross-validation."""
-    return {name: mean(where(rows, scorer=name, chosen=True)) for name in values(rows, "scorer")}
+    """Mean accuracy over the tasks of each scorer, at its own fraction by cross-validation; ties without rounding."""
+    return {name: round(mean(where(rows, scorer=name, chosen=True)), 6) for name in values(rows, "scorer")}
 
 
 def findings(rows: Rows) -> list[str]:

@@ -34,7 +34,6 @@ from head2toe.whole_files import write_text
 Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
 SUFFIX = ".json"
-_DECIDING = ("augment", "target_sizes")  # options of `compare` that make other figures of the same method
 # What a method may say of data that others learn from; `compare` names it.
 _OF_A_METHOD = (ClassTooSmallError, ConstantFeaturesError, TooFewImagesError)
 
@@ -116,7 +115,7 @@ def run(
     compare : callable, optional
         By default `head2toe.benchmark.compare.compare`.
     **options
-        Of `compare`: dtype, device, ...; `augment` and `target_sizes` count as settings.
+        Of `compare`: dtype, device, ...; `augment` and `target_sizes` count as settings, the others are not compared.
 
     Raises
     ------
@@ -287,10 +286,10 @@ def _training(method: str) -> str:
 
 
 def _described(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as JSON, with the options that decide what a method gives; those that are not given are left out."""
-    given = {name: options[name] for name in _DECIDING if options.get(name) is not None}
-    found = {name: np.asarray(value).tolist() for name, value in given.items() if value is not False}
-    return {**settings.to_dict(), **found}
+    """The settings as JSON, with options of `compare` that make other figures of a method, where they are given."""
+    sizes = options.get("target_sizes")
+    found = {} if sizes is None else {"target_sizes": sorted(int(size) for size in np.unique(list(sizes)))}
+    return {**settings.to_dict(), **found, **({"augment": True} if options.get("augment") else {})}
 
 
 def _check_settings(out: Path, settings: Settings, options: Mapping[str, Any]) -> None:
