@@ -261,6 +261,7 @@ def test_affinity_tells_a_fall_from_a_rise(sign: int, verdict: str) -> None:
 
 
 def test_stability_averages_overlap_and_tells_what_averaging_brings() -> None:
+    """Of two draws the deviation is estimated: 4 / sqrt(2), not the half of 4."""
     from head2toe.benchmark.experiments.stability import AVERAGED, ONE_DRAW, WHOLE
 
     rows = [
@@ -272,7 +273,7 @@ def test_stability_averages_overlap_and_tells_what_averaging_brings() -> None:
         for selection, accuracy in ((AVERAGED, 61), (WHOLE, 60))
     ]
     text = told("stability", rows)
-    assert "0.25 (F = 10 %)" in text and "standard deviation of 2.0" in text and "by +1.0 points" in text
+    assert "0.25 (F = 10 %)" in text and "standard deviation of 2.8" in text and "by +1.0 points" in text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,11 @@ def mean(rows: Rows, column: str = "accuracy") -> float:
     if not rows:
         raise ValueError(f"no rows to average {column} over")
     return sum(row[column] for row in rows) / len(rows)
+
+
+def deviation(rows: Rows, column: str = "accuracy") -> float:
+    """Standard deviation of a column, estimated from these few draws; zero of a single one."""
+    return statistics.stdev(row[column] for row in rows) if len(rows) > 1 else 0.0
 
 
 def mean_by(rows: Rows, by: str, column: str = "accuracy") -> dict[Any, float]:

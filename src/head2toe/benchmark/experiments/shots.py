@@ -8,7 +8,7 @@ import numpy as np
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of, best
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviation, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.errors import ClassTooSmallError
 
@@ -75,8 +75,8 @@ def _panel(ax: Axes, rows: Rows) -> None:
     shots = values(rows, "shots")
     for i, method in enumerate(values(rows, "method")):
         mine = where(rows, method=method)
-        found = [[row["accuracy"] for row in where(mine, shots=k)] for k in shots]
-        middle, spread = np.array([np.mean(one) for one in found]), np.array([np.std(one) for one in found])
+        draws = [where(mine, shots=k) for k in shots]
+        middle, spread = np.array([mean(one) for one in draws]), np.array([deviation(one) for one in draws])
         ax.plot(shots, middle, color=style.COLOURS[i], marker=style.MARKERS[i], label=method)
         ax.fill_between(shots, middle - spread, middle + spread, color=style.COLOURS[i], alpha=0.15, linewidth=0)
     style.plain_log(ax, shots)

@@ -9,7 +9,7 @@ import numpy as np
 
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of
-from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
+from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviation, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.scorers import Question, group_lasso
@@ -117,7 +117,7 @@ def findings(rows: Rows) -> list[str]:
         f"{mean(where(drawn, fraction=f), 'overlap'):.2f} (F = {100 * f:g} %)" for f in values(drawn, "fraction")
     )
     spread = [
-        float(np.std([row["accuracy"] for row in where(rows, selection=ONE_DRAW, task=task, fraction=f)]))
+        deviation(where(rows, selection=ONE_DRAW, task=task, fraction=f))
         for task in values(rows, "task")
         for f in values(drawn, "fraction")
     ]
