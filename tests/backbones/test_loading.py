@@ -97,6 +97,11 @@ def test_local_folder_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
         load(f"timm/local-dir:{tmp_path}")
 
 
+def test_a_folder_alone_names_the_families_that_read_it(folder: Path) -> None:
+    with pytest.raises(UnknownBackboneError, match=f"is a folder: use 'timm/local-dir:{folder}' or 'hf/{folder}'"):
+        load(str(folder))
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"architecture": null}', '{"architectures": ["ViTModel"]}'])
 def test_local_folder_without_an_architecture(text: str, folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "model.safetensors", tmp_path)

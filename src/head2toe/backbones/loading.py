@@ -136,6 +136,8 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
         return load_audio(name)
     if spec == "embedded":
         return load_embedded(resize)
+    if len(Path(spec).parts) > 1 and Path(spec).is_dir():
+        raise UnknownBackboneError(f"backbone {spec!r} is a folder: use 'timm/local-dir:{spec}' or 'hf/{spec}'")
     raise UnknownBackboneError(
         f"unknown backbone {spec!r}: use 'embedded', 'timm/{spec}', 'hf/{spec}', 'torchvision/{spec}', "
         f"'hf-text/{spec}', 'hf-audio/{spec}' or a torch.nn.Module"
