@@ -74,6 +74,13 @@ def test_methods_on_rows_beat_chance(found, name):
     assert "validation" in one.choice
 
 
+def test_a_search_of_few_images_tells_its_repeats(found):
+    few = run(Task("squares", "structured", labelled(60, 0), labelled(60, 1)), ("linear", "head2toe-equal"))
+    assert few["head2toe-equal"].choice["validation"] == "3 x 5 folds"
+    ones = few["linear"], found["head2toe-equal"], found["head2toe"]
+    assert {one.choice["validation"] for one in ones} == {"5 folds"}
+
+
 def test_the_official_grid_is_extrapolated_in_proportion_to_the_features(found):
     """Two rates, two lambdas, five folds, 500 and 5000 steps; at 512, 8192 and 24576 numbers a layer."""
     choice = found["head2toe-reference"].choice
