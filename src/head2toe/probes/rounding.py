@@ -104,17 +104,17 @@ def _in_turn(
     -------
     unit (k,), whole (c, k), and by how much each coefficient was made smaller (k, c).
     """
-    wanted, products, debts_of = coef.T.numpy(), gram.numpy(), debts.numpy()
+    wanted, products, owed = coef.T.numpy(), gram.numpy(), debts.numpy()
     units, whole, change = np.full(len(scale), np.inf, np.float32), np.zeros_like(wanted), np.zeros_like(wanted)
     for k, own in enumerate(scale.tolist()):
-        says = wanted[k] + debts_of[k] / (products[k, k] + damping)
+        says = wanted[k] + owed[k] / (products[k, k] + damping)
         largest = float(np.abs(says).max())
         unit = _shortened(own * most / largest) if largest > 0 else np.inf
         if not _TINY <= unit < np.inf:
             continue
         units[k], whole[k] = unit, np.rint(says * np.float32(unit / own)).clip(-most, most)
         change[k] = wanted[k] - whole[k] * np.float32(own / unit)
-        debts_of += products[k][:, None] * change[k]
+        owed += products[k][:, None] * change[k]
     return torch.from_numpy(units), torch.from_numpy(whole.T), torch.from_numpy(change)
 
 

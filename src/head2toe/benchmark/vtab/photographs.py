@@ -17,6 +17,7 @@ import numpy as np
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw, file_part
 from head2toe.errors import DataFormatError, one_line
+from head2toe.features.files import is_hidden
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif")
 _PETS_COLUMNS = 4
@@ -163,7 +164,7 @@ def _sun_part(folder: Path, keys: list[str], classes: list[str]) -> Part:
 
 def _folders(folder: Path) -> list[str]:
     """The classes; a hidden folder, such as a notebook leaves, would be one too many."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _images(folder: Path) -> list[str]:

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
 from head2toe.benchmark.vtab.fingerprint import fingerprint
@@ -288,7 +286,7 @@ def _training(method: str) -> str:
 def _described(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as JSON, with options of `compare` that make other figures of a method, where they are given."""
     sizes = options.get("target_sizes")
-    found = {} if sizes is None else {"target_sizes": sorted(int(size) for size in np.unique(list(sizes)))}
+    found = {} if sizes is None else {"target_sizes": sorted({int(size) for size in sizes})}
     return {**settings.to_dict(), **found, **({"augment": True} if options.get("augment") else {})}
 
 
