@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from head2toe.probes.datafits import Multinomial
+from head2toe.probes.group_lasso.datafits import Multinomial
 
 
 def balanced(n: int, classes: int) -> Multinomial:

@@ -219,7 +219,7 @@ def test_a_memmap_a_tensor_and_any_memory_order_give_the_same(tmp_path):
 
 
 def test_chunks_cover_every_column(monkeypatch):
-    from head2toe.probes import design
+    from head2toe.probes.group_lasso import design
 
     X, y = problem()
     expected = lambda_max(X, y)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from head2toe.probes.preconditioner import Dense, Diagonal, worth_it
+from head2toe.probes.group_lasso.preconditioner import Dense, Diagonal, worth_it
 
 
 class System:

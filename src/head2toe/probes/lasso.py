@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from head2toe.probes.datafits import Multinomial
+from head2toe.probes.group_lasso.datafits import Multinomial
 
 _FIRST, _GROWTH = 256, 2  # columns let in at first; later, at most this many times those in use
 _INNER = 0.3  # the reduced problem is solved to this share of the gap

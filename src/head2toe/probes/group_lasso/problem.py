@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from head2toe.errors import DataFormatError, NotFiniteError, ParameterError
-from head2toe.probes.datafits import Datafit, Multinomial, Squared, class_numbers
-from head2toe.probes.design import Design
-from head2toe.probes.working_set import WorkingSet
+from head2toe.probes.group_lasso.datafits import Datafit, Multinomial, Squared, class_numbers
+from head2toe.probes.group_lasso.design import Design
+from head2toe.probes.group_lasso.working_set import WorkingSet
 
 Loss = Literal["multinomial", "squared"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from head2toe.errors import ParameterError
-from head2toe.probes import active_newton
-from head2toe.probes.group_lasso_problem import Loss, Problem, problem_of
-from head2toe.probes.penalty import GroupPenalty, dual_value
-from head2toe.probes.working_set import WorkingSet
+from head2toe.probes.group_lasso import active_newton
+from head2toe.probes.group_lasso.penalty import GroupPenalty, dual_value
+from head2toe.probes.group_lasso.problem import Loss, Problem, problem_of
+from head2toe.probes.group_lasso.working_set import WorkingSet
 
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's

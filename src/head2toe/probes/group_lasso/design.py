@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from head2toe.probes.penalty import column_norms
+from head2toe.probes.group_lasso.penalty import column_norms
 
 CHUNK_BYTES = 64 * 2**20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from head2toe.probes.datafits import Datafit
+from head2toe.probes.group_lasso.datafits import Datafit
 
 
 class WorkingSet:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import torch
 
-from head2toe.probes.penalty import GroupPenalty, column_norms, dual_value
-from head2toe.probes.preconditioner import Dense, Diagonal, worth_it
-from head2toe.probes.working_set import WorkingSet
+from head2toe.probes.group_lasso.penalty import GroupPenalty, column_norms, dual_value
+from head2toe.probes.group_lasso.preconditioner import Dense, Diagonal, worth_it
+from head2toe.probes.group_lasso.working_set import WorkingSet
 
 _HALVINGS = 12
 _DAMPING = 1e-3  # Levenberg's term at first, as a share of each row's own curvature
