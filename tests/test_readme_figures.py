@@ -97,6 +97,14 @@ def test_few_and_unlabelled_images(name: str, method: str, rival: str) -> None:
     )
 
 
+def test_what_groups_tell() -> None:
+    crops = records.read("groups")["rsscn7"]
+    told(
+        f"it then expects {crops['groups']['expected']:.1f} %, without {crops['alone']['expected']:.0f} %, "
+        f"where crops of new ones give {crops['groups']['new']:.1f} % (RSSCN7;"
+    )
+
+
 def test_what_extraction_costs() -> None:
     record = json.loads((records.FOLDER / "extraction.json").read_text(encoding="utf-8"))
     ratio = record["pooling"]["ratio"]

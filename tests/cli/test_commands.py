@@ -56,6 +56,16 @@ def test_fit_in_json_says_what_the_library_says(fit, folder, tmp_path):
     assert done.json["choice"] == saved.choice_
 
 
+def test_a_column_of_groups_reaches_the_folds(fit, folder, tmp_path):
+    files = sorted(folder.rglob("*.png"))
+    rows = [f"{path.relative_to(folder)},{path.parent.name},{i // 2}" for i, path in enumerate(files)]
+    (folder / "list.csv").write_text("\n".join(["path,label,film", *rows]))
+    done = fit(folder, tmp_path / "probe", "--groups", "film", "--json")
+    assert done.code == 0 and done.json["n"] == 30
+    refused = fit(folder, tmp_path / "other", "--groups", "patient")
+    assert refused.code == 2 and "no column patient of groups" in refused.err[-1]
+
+
 def test_a_budget_and_an_image_size_reach_the_network(fit, folder, tmp_path):
     done = fit(folder, tmp_path / "probe", "--json", "--budget", "0.5", "--image-size", "48")
     assert done.json["backbone"]["preprocessing"]["size"] == [48, 48]

@@ -27,7 +27,7 @@ def ballot(
         repeat=np.zeros(rows, np.int64),
         size=np.array(size),
         losses=np.zeros((candidates, rows)),
-        probe=np.array(probe or [False] * candidates),
+        linear=np.array(probe or [False] * candidates),
         networks=tuple(frozenset(names) for names in networks or ["a"] * candidates),
     )
 
@@ -132,7 +132,7 @@ def test_the_estimate_asks_only_folds_of_the_same_repeat() -> None:
         repeat=np.repeat([0, 1], 4),
         size=np.array([10, 10]),
         losses=np.zeros((2, 8)),
-        probe=np.zeros(2, bool),
+        linear=np.zeros(2, bool),
         networks=(frozenset("a"),) * 2,
     )
     # Each fold is judged by the candidate that is right on the other half: always wrong.

@@ -49,7 +49,7 @@ def selection(
         repeat=np.zeros(ROWS, np.int64),
         size=np.array(size or [100] * len(logits)),
         losses=np.stack(losses),
-        probe=np.array([one.is_probe for one in known]),
+        linear=np.array([one.is_linear for one in known]),
         networks=tuple(frozenset(names) for names in networks or ["a"] * len(logits)),
     )
     return EnsembleSelection(ballot, known, logits.__getitem__, Y, np.ones(ROWS, bool), most_heads, most_features)

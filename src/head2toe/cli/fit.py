@@ -40,6 +40,11 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
     help="More images, without labels, like those to predict: used where cross-validation says that it helps.",
 )
 @click.option("--unlabelled-split", metavar="NAME", help="Which split of --unlabelled, where it has several.")
+@click.option(
+    "--groups",
+    metavar="COLUMN",
+    help="A CSV's column that says which images belong together (one object, film or patient): no fold divides them.",
+)
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
@@ -78,6 +83,7 @@ def fit(
     statistics: tuple[str, ...],
     unlabelled: Path | None,
     unlabelled_split: str | None,
+    groups: str | None,
     class_weight: str | None,
     budget: float | None,
     head_size: float,
@@ -126,7 +132,7 @@ def fit(
         verbose=progress,
         **running(device, dtype, batch_size),
     )
-    images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
+    images = read_data(data, split=split, label=label, groups=groups, takes=classifier.takes).with_labels()
     _check_classes(data, images)
     others = _unlabelled(unlabelled, unlabelled_split, classifier.takes)
     with resuming(possible=not no_cache):

@@ -156,6 +156,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         labels: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         unlabelled: Any = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Learn the probe.
 
@@ -177,6 +178,9 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         unlabelled, optional
             More images, in any of these forms, like those that predictions will be made for; labels that they bring are
             not looked at. The probe learns from them too where cross-validation says that it helps: see `FeatureProbe`.
+        groups : array of shape (n,), optional
+            Names or numbers: images of one group (of one object, film or patient) are never on both sides of a fold, so
+            that `estimated_accuracy_` is what to expect of new groups. Each class needs two.
 
         Returns
         -------
@@ -201,6 +205,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
             labels,
             sample_weight,
             unlabelled,
+            groups,
             folds=folds,
             class_weight=self.class_weight,
             inputs=self._inputs,
@@ -329,7 +334,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     def _search(self, readable: Readable, plan: features.Plan, body_bytes: int) -> FeatureProbe:
         most = most_features(self.head_size, body_bytes, len(np.unique(readable.labels)))
         probe = self._feature_probe(columns_of(plan), most)
-        return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled)
+        return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled, readable.groups)
 
     def _feature_probe(self, columns: Columns | None, most: int | None = None) -> FeatureProbe:
         return FeatureProbe(

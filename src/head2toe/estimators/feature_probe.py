@@ -25,6 +25,7 @@ from head2toe.estimators.checks import (
     listed,
     seed_of,
 )
+from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
 from head2toe.estimators.progress import search_bar
@@ -157,6 +158,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         unlabelled: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Choose and fit the probe.
 
@@ -177,6 +179,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         unlabelled : array of shape (u, d), optional
             Rows of unknown class, of the kind that predictions will be made for. Discriminants that learn from them too
             are candidates; what they gain is judged on labelled rows. Of more than 2000 a random sample is used.
+        groups : array of shape (n,), optional
+            Names or numbers. Rows of one group (pictures of one object, frames of one film) are never on both sides of
+            a fold, so that what the folds say is true of new groups. Each class needs two.
 
         Returns
         -------
@@ -189,7 +194,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         """
         settings = self.settings()
         rows, labels = self._validated(X, y if y is None else as_labels(y))
-        target, rows, weight = self._weighted(rows, labels, sample_weight, settings.folds)
+        target, rows, weight, groups = self._weighted(rows, labels, sample_weight, groups, settings.folds)
         if self.columns is None:  # of images the classifier has told before, when they had not passed the network yet
             tell_of_many(len(rows), "rows")
         columns = self._columns(rows.shape[1])
@@ -200,7 +205,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             others = self._unlabelled(unlabelled, settings)
         by_recipe = self._by_recipe(weight, others)
         with search_bar(shown=self.verbose) as progress:
-            options = {"settings": settings, "progress": progress}
+            options = {"settings": settings, "groups": groups, "progress": progress}
             found = (
                 reference_search(rows, target.y, columns, **options)
                 if by_recipe
@@ -305,17 +310,19 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         return self.engine == "reference"
 
     def _weighted(
-        self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, folds: int
-    ) -> tuple[Target, np.ndarray, np.ndarray]:
-        """Target, rows and weights of the rows that count."""
-        target = Target.of(y)
+        self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, groups: ArrayLike | None, folds: int
+    ) -> tuple[Target, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Target, rows, weights and group numbers of the rows that count."""
+        target, numbers = Target.of(y), group_numbers(groups, len(X))
         weight = row_weights(target, self.class_weight, sample_weights(sample_weight, len(X)))
         counts = weight > 0
         if not counts.all():
             # One copy, and only here: with all weights positive a memmap is never read as a whole.
             X, weight, target = X[counts], weight[counts], Target.of(target.classes[target.y[counts]])
+            numbers = None if numbers is None else numbers[counts]
         target.check(folds, self.min_class_size)
-        return target, X, weight
+        check_groups(target, numbers, folds, self.min_class_size)
+        return target, X, weight, numbers
 
     def _columns(self, d: int) -> Columns:
         if self.columns is None:

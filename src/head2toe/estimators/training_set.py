@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from head2toe import features
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
+from head2toe.estimators.groups import check_groups, group_numbers, groups_of
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, check_remaining, labels_of, row_weights, sample_weights
 from head2toe.features.chained import Chained
@@ -30,6 +31,7 @@ class Readable:
     rows : float32 array (m, d)
     labels : array (m,)
     weight : array (m,) or None
+    groups : int64 array (m,) or None
     unlabelled : float32 array (u, d) or None
     skipped, skipped_unlabelled : tuple of Skipped
     """
@@ -37,6 +39,7 @@ class Readable:
     rows: np.ndarray
     labels: np.ndarray
     weight: np.ndarray | None
+    groups: np.ndarray | None
     unlabelled: np.ndarray | None
     skipped: tuple[features.Skipped, ...]
     skipped_unlabelled: tuple[features.Skipped, ...]
@@ -52,11 +55,14 @@ class TrainingSet:
         The labelled ones first: all pass the network together.
     labels : array (n,)
     weight : array (n,) or None
+    groups : int64 array (n,) or None
+        Images of one number belong together.
     """
 
     images: features.Images
     labels: np.ndarray
     weight: np.ndarray | None
+    groups: np.ndarray | None
 
     @staticmethod
     def of(
@@ -64,6 +70,7 @@ class TrainingSet:
         labels: ArrayLike | None,
         sample_weight: ArrayLike | None,
         unlabelled: Any,
+        groups: ArrayLike | None,
         *,
         folds: int,
         class_weight: Mapping[Any, float] | str | None,
@@ -87,10 +94,11 @@ class TrainingSet:
         if weight is not None and weight.shape != target.y.shape:
             raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
         counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
-        Target.of(target.classes[target.y[counting]]).check(folds)
+        numbers = group_numbers(groups_of(images, groups), len(pictures))
+        _check(target.classes[target.y[counting]], None if numbers is None else numbers[counting], folds)
         tell_of_many(int(counting.sum()), "images")
         everything = pictures if unlabelled is None else Chained(pictures, inputs(unlabelled))
-        return TrainingSet(everything, target.classes[target.y], weight)
+        return TrainingSet(everything, target.classes[target.y], weight, numbers)
 
     def readable(self, found: features.FeatureStore, folds: int) -> Readable:
         """The rows of the images that could be read; says how many could not.
@@ -117,10 +125,17 @@ class TrainingSet:
             rows=found.rows[: len(kept)],
             labels=self.labels[kept],
             weight=None if self.weight is None else self.weight[kept],
+            groups=None if self.groups is None else self.groups[kept],
             unlabelled=found.rows[len(kept) :] if u > len(others) else None,
             skipped=skipped,
             skipped_unlabelled=others,
         )
+
+
+def _check(labels: np.ndarray, groups: np.ndarray | None, folds: int) -> None:
+    target = Target.of(labels)
+    target.check(folds)
+    check_groups(target, groups, folds)
 
 
 def _numbers(weights: ArrayLike) -> np.ndarray:

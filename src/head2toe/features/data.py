@@ -57,6 +57,8 @@ class LabelledImages:
         Where they come from, for messages.
     lacking : str
         What is wrong with the labels that there are, where `labels` is None in spite of them.
+    groups : list of str, or None
+        Which of n groups each image belongs to, where the data say it.
     """
 
     images: Images
@@ -64,6 +66,7 @@ class LabelledImages:
     names: list[str]
     source: str = "data"
     lacking: str = ""
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,8 +96,22 @@ class LabelledImages:
         return self
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """What of the data to read: names of a split, of labels and of groups, as `read_data` takes them."""
+
+    split: str | None
+    label: str | None
+    groups: str | None
+
+
 def read_data(
-    path: str | PathLike[str], *, split: str | None = None, label: str | None = None, takes: str = "images"
+    path: str | PathLike[str],
+    *,
+    split: str | None = None,
+    label: str | None = None,
+    groups: str | None = None,
+    takes: str = "images",
 ) -> LabelledImages:
     """Read data from a disk; the images themselves are read when they are indexed.
 
@@ -115,6 +132,8 @@ def read_data(
         Which split; needed where there are several.
     label
         The CSV's column of labels, or the NAME of the npz's.
+    groups
+        The CSV's column that says which images belong together (one object, film or patient).
     takes
         "images"; "texts": a CSV with a column `text`; "recordings": a folder or CSV as for images, of .wav files.
 
@@ -125,7 +144,7 @@ def read_data(
     MissingLabelError
         The labels asked for by `label` are not there, or empty in a row.
     DataFormatError
-        The path or the split is not there, several splits and none chosen, or a form that is not read.
+        The path, split or column of groups is not there, several splits and none chosen, or a form that is not read.
     """
     if not isinstance(path, str | PathLike):
         raise DataFormatError(f"a {type(path).__name__} is no path: pass that of a folder or a file")
@@ -134,19 +153,21 @@ def read_data(
     path = Path(path).expanduser()
     if not is_there(path):
         raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")
+    choice = _Choice(split, label, groups)
     if takes != "images":
-        return (_texts if takes == "texts" else _recordings)(path, split, label)
+        return (_texts if takes == "texts" else _recordings)(path, choice)
     if path.is_dir():
-        return _from_tree(Folder(path), split, label)
+        return _from_tree(Folder(path), choice)
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return _from_table(Folder(path.parent), path.name, split, label)
+        return _from_table(Folder(path.parent), path.name, choice)
     if suffix == ".zip":
-        return _from_tree(Archive(path), split, label)
+        return _from_tree(Archive(path), choice)
     if suffix == ".npz":
+        _refuse_groups(choice, str(path))
         return _from_arrays(path, split, label)
     if is_image(path.name):
-        _refuse(label, str(path))
+        _refuse(choice, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
 
@@ -155,30 +176,31 @@ def _shortened(name: str | Path) -> str:
     return str(name) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]}..."
 
 
-def _texts(path: Path, split: str | None, label: str | None) -> LabelledImages:
+def _texts(path: Path, choice: _Choice) -> LabelledImages:
     if path.suffix.lower() != ".csv" or path.is_dir():
         raise DataFormatError(f"{path}: texts are read from a CSV with the columns text and label")
-    rows = _rows_of_split(read_table(path.read_bytes(), str(path), label, TEXT_COLUMNS), str(path), split)
+    rows = _chosen_rows(path.read_bytes(), str(path), choice, TEXT_COLUMNS)
     texts = [row.file for row in rows]
-    labels, lacking = _labels(rows, str(path), label)
-    return LabelledImages(Texts(texts), labels, texts, str(path), lacking)
+    labels, lacking = _labels(rows, str(path), choice.label)
+    return LabelledImages(Texts(texts), labels, texts, str(path), lacking, _groups(rows))
 
 
-def _recordings(path: Path, split: str | None, label: str | None) -> LabelledImages:
+def _recordings(path: Path, choice: _Choice) -> LabelledImages:
     if path.is_dir():
-        return _from_tree(SoundFolder(path), split, label)
+        return _from_tree(SoundFolder(path), choice)
     if path.suffix.lower() == ".csv":
-        return _from_table(SoundFolder(path.parent), path.name, split, label)
+        return _from_table(SoundFolder(path.parent), path.name, choice)
     if is_sound(path.name):
+        _refuse(choice, str(path))
         return LabelledImages(Recordings([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: recordings are a folder or a CSV of .wav files (unpack a zip), or one of them")
 
 
-def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImages:
+def _from_tree(tree: Tree, choice: _Choice) -> LabelledImages:
     table = _table_of(tree)
     if table is not None:
-        return _from_table(tree, table, split, label)
-    _refuse(label, tree.place)
+        return _from_table(tree, table, choice)
+    _refuse(choice, tree.place)
     files = tree.images_below()
     if not files:
         endings = sorted({PurePosixPath(name).suffix.lower() for name in tree.others_below()} - {"", ".csv"})
@@ -186,11 +208,11 @@ def _from_tree(tree: Tree, split: str | None, label: str | None) -> LabelledImag
         raise EmptyDataError(
             f"{tree.place}: no {tree.what} found{unread}; put the {tree.what}s of each class into a folder of its own"
         )
-    files, depth = _chosen_folder(tree, files, split)
+    files, depth = _chosen_folder(tree, files, choice.split)
     folders = [tree.parts(name)[depth:-1] for name in files]
     labels = [below[0] for below in folders] if all(folders) else None
     if labels is not None:
-        _tell_empty(tree, set(labels), split, depth)
+        _tell_empty(tree, set(labels), choice.split, depth)
     names = [tree.shown(name) for name in files]
     stray = [name for name, below in zip(names, folders, strict=True) if not below] if any(folders) else []
     more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
@@ -235,15 +257,17 @@ def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[lis
     return [name for name in files if tree.parts(name)[0] == split and len(tree.parts(name)) > 1], 1
 
 
-def _from_table(tree: Tree, table: str, split: str | None, label: str | None) -> LabelledImages:
+def _from_table(tree: Tree, table: str, choice: _Choice) -> LabelledImages:
     place = str(Path(tree.place) / table)
-    rows = _rows_of_split(read_table(tree.text(table), place, label), place, split)
+    rows = _chosen_rows(tree.text(table), place, choice, FILE_COLUMNS)
     names = [row.file for row in rows]
-    labels, lacking = _labels(rows, place, label)
-    return LabelledImages(tree.images(_files(tree, table, rows), names), labels, names, place, lacking)
+    labels, lacking = _labels(rows, place, choice.label)
+    return LabelledImages(tree.images(_files(tree, table, rows), names), labels, names, place, lacking, _groups(rows))
 
 
-def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
+def _chosen_rows(table: bytes, place: str, choice: _Choice, wanted: tuple[str, ...]) -> list[Row]:
+    """The rows of the split."""
+    rows, split = read_table(table, place, choice.label, wanted, groups=choice.groups), choice.split
     splits = {row.split for row in rows if row.split}
     if split is None:
         _need_no_choice(place, splits)
@@ -252,6 +276,11 @@ def _rows_of_split(rows: list[Row], place: str, split: str | None) -> list[Row]:
             _no_split(place, split, splits)
         rows = [row for row in rows if row.split == split]
     return rows
+
+
+def _groups(rows: list[Row]) -> list[str] | None:
+    groups = [row.group for row in rows if row.group is not None]
+    return groups or None
 
 
 def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[str] | None, str]:
@@ -363,6 +392,12 @@ def _no_split(place: str, split: str, splits: Iterable[str]) -> None:
     )
 
 
-def _refuse(label: str | None, place: str) -> None:
-    if label is not None:
+def _refuse(choice: _Choice, place: str) -> None:
+    if choice.label is not None:
         raise DataFormatError(f"{place} takes its labels from the folders: label= is for a CSV or an .npz")
+    _refuse_groups(choice, place)
+
+
+def _refuse_groups(choice: _Choice, place: str) -> None:
+    if choice.groups is not None:
+        raise DataFormatError(f"{place} has no columns: groups (groups= or --groups) are a column of a CSV")

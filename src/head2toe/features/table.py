@@ -19,7 +19,7 @@ _LABEL_COLUMNS = ("class_name", "label")
 
 @dataclass(frozen=True)
 class Row:
-    """One item: its line in the file (the header is line 1), label (None without a label column) and split.
+    """One item: its line in the file (the header is line 1), label (None without a label column), split and group.
 
     `file` is the image's or recording's, or the text itself.
     """
@@ -28,9 +28,17 @@ class Row:
     file: str
     label: str | None
     split: str | None
+    group: str | None = None
 
 
-def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[str, ...] = FILE_COLUMNS) -> list[Row]:
+def read_table(
+    data: bytes,
+    place: str,
+    label: str | None = None,
+    wanted: tuple[str, ...] = FILE_COLUMNS,
+    *,
+    groups: str | None = None,
+) -> list[Row]:
     """Read all rows of a CSV.
 
     Parameters
@@ -44,13 +52,15 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
         `label`.
     wanted
         Names that the column of files (or of texts) may have.
+    groups
+        The column that says which rows belong together.
 
     Raises
     ------
     EmptyDataError
         No rows.
     DataFormatError
-        No column of that name, a row without a file, no UTF-8 or no CSV.
+        No column of that name or for groups, a row without a file or group, no UTF-8 or no CSV.
     MissingLabelError
         The label column asked for is not there.
     """
@@ -63,12 +73,16 @@ def read_table(data: bytes, place: str, label: str | None = None, wanted: tuple[
             f"{place} has columns {', '.join(columns)}: one must be called {' or '.join(wanted)}{hint}"
         )
     label_column, split_column = _label_column(records, columns, place, label), column_called("split", columns)
+    if groups is not None and groups not in columns:
+        raise DataFormatError(f"{place} has no column {groups} of groups: its columns are {', '.join(columns)}")
     rows = []
     for line, record in records:
-        if not record[file_column]:
-            raise DataFormatError(f"{place}, line {line}: no {file_column}")
+        empty = next((column for column in (file_column, groups) if column and not record[column]), None)
+        if empty is not None:
+            raise DataFormatError(f"{place}, line {line}: no {empty}")
         split = record[split_column] or None if split_column else None
-        rows.append(Row(line, record[file_column], record[label_column] if label_column else None, split))
+        label_text, group = (record[column] if column else None for column in (label_column, groups))
+        rows.append(Row(line, record[file_column], label_text, split, group))
     return rows
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from head2toe.probes.paired import behind, effective_images
 
 ERRORS = 0.5  # standard errors within which fewer features are preferred
-PROBE_ERRORS = 1.0  # within which the linear probe is
+LINEAR_ERRORS = 1.0  # within which the linear probe is
 SURE = 2.0  # standard errors that leave no doubt
 LOSS = 1.25  # how many times the lowest log loss a preferred candidate's may be
 
@@ -35,7 +35,7 @@ class Ballot:
         How many features each candidate keeps.
     losses : array (candidates, held-out rows)
         Log losses of the right classes, nats.
-    probe : bool array (candidates,)
+    linear : bool array (candidates,)
         The candidate is the linear probe: a logistic head on the penultimate features alone.
     networks : tuple of frozenset of str
         Which networks must run for each candidate.
@@ -48,7 +48,7 @@ class Ballot:
     repeat: np.ndarray
     size: np.ndarray
     losses: np.ndarray
-    probe: np.ndarray
+    linear: np.ndarray
     networks: tuple[frozenset[str], ...]
 
     def winner(self, seen: np.ndarray | None = None) -> int:
@@ -65,13 +65,13 @@ class Ballot:
         """
         seen = np.ones(len(self.rows), bool) if seen is None else seen
         first = self._smallest(seen, np.ones(len(self.size), bool))
-        if self.probe[first] or not self.probe.any() or len(np.unique(self.fold[seen])) < 2:
+        if self.linear[first] or not self.linear.any() or len(np.unique(self.fold[seen])) < 2:
             return first
-        fallback = self._smallest(seen, self.probe)
+        fallback = self._smallest(seen, self.linear)
         gap, spread = self._behind(seen, self.hits[first])
         if gap[fallback] > SURE * spread[fallback]:
             return first
-        rest = self._right(seen, lambda others: self.hits[self._smallest(others, ~self.probe)])
+        rest = self._right(seen, lambda others: self.hits[self._smallest(others, ~self.linear)])
         gap, spread = self._behind(seen, rest)
         return first if gap[fallback] > ERRORS * spread[fallback] else fallback
 
@@ -79,9 +79,9 @@ class Ballot:
         """The winner among some candidates (bool), but for the last rule."""
         accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self.share(seen)
         gap, spread = self._behind(seen, self.hits[np.where(among, accuracy, -1).argmax()])
-        near = among & (gap <= spread * np.where(self.probe, PROBE_ERRORS, ERRORS))
+        near = among & (gap <= spread * np.where(self.linear, LINEAR_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
-        left = np.flatnonzero(near & self.probe if (near & self.probe).any() else near)
+        left = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
         networks = np.array([len(self.networks[one]) for one in left])
         order = np.lexsort((loss[left], -np.round(accuracy[left], 9), self.size[left], networks))
         return int(left[order[0]])

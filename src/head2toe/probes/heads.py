@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.least_squares import DualSolution
-from head2toe.probes.ranking import spread
+from head2toe.probes.ranking import uncentred
 from head2toe.probes.rounding import (
     MANY_CLASSES,
     bytes_a_feature,
@@ -167,7 +167,7 @@ def head_from_dual(
     importance: np.ndarray | None = None,
 ) -> LinearHead:
     """The primal head of a dual solution whose kernel was ``gram(indices, importance) / unit``, centred on `train`."""
-    alpha = spread(solution, train, weight, rows.n) / unit
+    alpha = uncentred(solution.alpha, train, weight, rows.n) / unit
     coef = rows.project(indices, alpha).T.contiguous()
     if importance is not None:
         coef = coef * torch.from_numpy(importance.astype(np.float32))

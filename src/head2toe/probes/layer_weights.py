@@ -9,6 +9,7 @@ import torch
 
 from head2toe.probes.grams import Grams
 from head2toe.probes.kernels import centred
+from head2toe.probes.ranking import uncentred
 
 ROUNDS = 5
 BOLD = 3  # rounds that take the whole step, not its root: quicker, and still uphill far from the optimum
@@ -44,8 +45,7 @@ def learn_layer_weights(
     Each round is the minorise-maximise step of Zhou et al. (2019, "MM algorithms for variance components models"),
     ``w_b <- w_b sqrt( tr(A' K_b A) / (c tr(C^-1 K_b)) )`` with ``C = sum_b w_b K_b + s V^-1`` and ``A = C^-1 Y``; the
     likelihood never falls. The first `BOLD` rounds leave out the root (MacKay's fixed point). V holds the sample
-    weights.
-    There is no hyper-parameter.
+    weights. There is no hyper-parameter.
 
     Parameters
     ----------
@@ -53,7 +53,12 @@ def learn_layer_weights(
         Gram matrices over all n rows; only entries between training rows are used, centred on their weighted mean.
     train : int64 array (m,)
     targets : float64 Tensor (m, c)
+        Indicators of the classes.
     weight : float64 Tensor (m,), positive
+
+    Returns
+    -------
+    LayerWeights
     """
     n = grams.n
     rows = torch.from_numpy(train)
@@ -80,9 +85,7 @@ def learn_layer_weights(
         w = w * (ratio if turn < BOLD else ratio.sqrt())
         noise = (noise_shape @ alpha.square().mean(dim=1)) / (noise_shape @ inverse.diagonal())
         s = (s * noise.sqrt()).clamp_min(1e-6)
-    spread_alpha = torch.zeros(n, y.shape[1], dtype=torch.float64)
-    spread_alpha[rows] = alpha - p[:, None] * alpha.sum(dim=0)
-    return LayerWeights(w / (w @ diagonal).clamp_min(1e-300), spread_alpha)
+    return LayerWeights(w / (w @ diagonal).clamp_min(1e-300), uncentred(alpha, train, weight, n))
 
 
 def _inverse(matrix: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.kernels import centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge, ridge_path
+from head2toe.probes.least_squares import KernelRidge, ridge_path
 from head2toe.probes.standardised import Standardised
 
 ROUNDS = 4
@@ -87,17 +87,17 @@ def _ridge(
     else:
         strength = penalty / kernel.unit
         solution = ridge_path(kernel.train, targets, weight, (strength,))[0]
-    return spread(solution, train, weight, len(gram)) / kernel.unit, strength * kernel.unit
+    return uncentred(solution.alpha, train, weight, len(gram)) / kernel.unit, strength * kernel.unit
 
 
-def spread(solution: DualSolution, train: np.ndarray, weight: torch.Tensor, n: int) -> torch.Tensor:
-    """Dual coefficients for uncentred rows, float64 (n, c): zero outside `train`, and summing to zero over it.
+def uncentred(alpha: torch.Tensor, train: np.ndarray, weight: torch.Tensor, n: int) -> torch.Tensor:
+    """Dual coefficients (m, c) as those of uncentred rows, float64 (n, c): zero outside `train`, their sum zero.
 
     ``sum_i alpha_i (z_i - m)`` with ``m = sum_i p_i z_i`` equals ``sum_i (alpha_i - p_i sum_k alpha_k) z_i``.
     """
     p = (weight / weight.sum())[:, None]
-    out = torch.zeros(n, solution.alpha.shape[1], dtype=torch.float64)
-    out[torch.from_numpy(train)] = solution.alpha - p * solution.alpha.sum(dim=0)
+    out = torch.zeros(n, alpha.shape[1], dtype=torch.float64)
+    out[torch.from_numpy(train)] = alpha - p * alpha.sum(dim=0)
     return out
 
 

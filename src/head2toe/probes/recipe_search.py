@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.folds import Fold, stratified_folds
+from head2toe.probes.ranking import number_of
 from head2toe.probes.recipe import (
     Recipe,
     RecipeHead,
@@ -159,6 +160,7 @@ def reference_search(
     columns: Columns,
     *,
     settings: SearchSettings | None = None,
+    groups: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """`search` by the published recipe: minutes where `search` takes seconds.
@@ -168,11 +170,12 @@ def reference_search(
     on the linear view. Both heads are a `RecipeHead`.
     """
     settings = settings or SearchSettings()
-    folds = stratified_folds(y, settings.folds, repeats=settings.repeats or 1, random_state=settings.random_state)
+    repeats, seed = settings.repeats or 1, settings.random_state
+    folds = stratified_folds(y, settings.folds, groups=groups, repeats=repeats, random_state=seed)
     grid = RecipeGrid(views=settings.views, fractions=settings.fractions or RecipeGrid.fractions)
-    found = recipe_search(X, y, columns, folds, grid=grid, seed=settings.random_state, progress=progress)
+    found = recipe_search(X, y, columns, folds, grid=grid, seed=seed, progress=progress)
     alone = replace(grid, views=(LINEAR_VIEW,), penalties=(0.0,), fractions=(1.0,))
-    linear = recipe_search(X, y, columns, folds, grid=alone, seed=settings.random_state)
+    linear = recipe_search(X, y, columns, folds, grid=alone, seed=seed)
     heads: tuple[Any, Any] = found.head, linear.head
     return SearchResult(*heads, found.choice, found.table, found.cv_accuracy, linear.cv_accuracy)
 
@@ -207,11 +210,10 @@ def _try(
 
 
 def _row(columns: Columns, view: str, recipe: Recipe, found: _Evidence) -> dict:
-    settings = asdict(recipe)
     return {
         "view": view,
-        **{name: settings[name] for name in ("learning_rate", "steps", "penalty", "fraction")},
-        "features": max(1, int(np.ceil(recipe.fraction * columns.width(view)))),
+        **{name: getattr(recipe, name) for name in ("learning_rate", "steps", "penalty", "fraction")},
+        "features": number_of(recipe.fraction, columns.width(view)),
         "cv_accuracy": found.hits / found.count,
         "cv_log_loss": found.loss / found.count,
     }

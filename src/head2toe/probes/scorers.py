@@ -10,7 +10,7 @@ import torch
 
 from head2toe.probes.kernels import centre
 from head2toe.probes.least_squares import KernelRidge
-from head2toe.probes.ranking import group_lasso_scores, spread
+from head2toe.probes.ranking import group_lasso_scores, uncentred
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 
@@ -118,7 +118,7 @@ def _ridge_weights(question: Question) -> torch.Tensor:
     kernel = centre(question.gram, question.train, question.train[:0], question.weight)
     ridge = KernelRidge(kernel.train, question.targets, question.weight)
     solution = ridge.solve(ridge.best_strength(RIDGE))
-    dual = spread(solution, question.train, question.weight, question.rows.n)
+    dual = uncentred(solution.alpha, question.train, question.weight, question.rows.n)
     return question.rows.project(question.indices, dual / kernel.unit)
 
 

@@ -56,6 +56,7 @@ def search(
     *,
     settings: SearchSettings | None = None,
     sample_weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     unlabelled: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
@@ -76,6 +77,8 @@ def search(
     settings : SearchSettings, optional
     sample_weight : array (n,), optional
         Positive weights of rows, used in every fit and in every cross-validated figure.
+    groups : int64 array (n,), optional
+        Rows of one number belong together (pictures of one object): they are never on both sides of a fold.
     unlabelled : float32 array or memmap (u, d), optional
         Rows of unknown class. They take no part in scoring features, and no part in the linear probe.
     progress : callable(done, total, text), optional
@@ -87,9 +90,9 @@ def search(
     Raises
     ------
     ValueError
-        Fewer than two folds, or more than rows.
+        Fewer than two folds, or more than rows or groups.
     """
-    return _Search(X, y, columns, settings or SearchSettings(), sample_weight, unlabelled, progress).run()
+    return _Search(X, y, columns, settings or SearchSettings(), sample_weight, groups, unlabelled, progress).run()
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class _Search:
         columns: Columns,
         settings: SearchSettings,
         sample_weight: np.ndarray | None,
+        groups: np.ndarray | None,
         unlabelled: np.ndarray | None,
         progress: Progress | None,
     ) -> None:
@@ -123,7 +127,8 @@ class _Search:
         self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
-        self.folds = stratified_folds(y, settings.folds, repeats=repeats, random_state=settings.random_state)
+        seed = settings.random_state
+        self.folds = stratified_folds(y, settings.folds, groups=groups, repeats=repeats, random_state=seed)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
         self.everything = np.arange(len(y))
         self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
@@ -272,7 +277,7 @@ class _Search:
             for candidate in self.standings.judged()
             if candidate.features == features
             and not candidate.unlabelled
-            and candidate.is_probe == (features == LINEAR)
+            and candidate.is_linear == (features == LINEAR)
         )
 
     def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
@@ -313,8 +318,8 @@ class _Search:
         judged, ballot = standings.judged(), standings.ballot()
         selection = standings.selection(judged, ballot, settings.most_heads, settings.most_features)
         chosen = tuple(judged[number] for number in selection.members())
-        linear = standings.best(one for one in judged if one.is_probe and not one.unlabelled)
-        if len(chosen) == 1 and chosen[0].is_probe and not chosen[0].unlabelled:
+        linear = standings.best(one for one in judged if one.is_linear and not one.unlabelled)
+        if len(chosen) == 1 and chosen[0].is_linear and not chosen[0].unlabelled:
             chosen = (linear,)
         head = self._fit(chosen)
         row = standings.row_of(chosen, len(head.indices))

@@ -94,7 +94,7 @@ class Candidate:
     unlabelled: bool = False
 
     @property
-    def is_probe(self) -> bool:
+    def is_linear(self) -> bool:
         """Whether it is a linear probe: on the penultimate features, logistic or taught with unlabelled rows."""
         return self.features.view == LINEAR_VIEW and (self.head == CROSS_ENTROPY or self.unlabelled)
 

@@ -87,7 +87,7 @@ class Standings:
             size=np.array([self._features(candidate) for candidate in judged]),
             losses=np.stack([found.losses(self.labels.y, self.scale(one)) for one, found in judged.items()])
             * (self._told_apart > 0).numpy()[numbers],
-            probe=np.array([candidate.is_probe for candidate in judged]),
+            linear=np.array([candidate.is_linear for candidate in judged]),
             networks=tuple(self.columns.networks_of(candidate.features.view) for candidate in judged),
         )
 

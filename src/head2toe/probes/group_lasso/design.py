@@ -27,7 +27,7 @@ class Design:
         self.dtype = dtype
         self.n, self.d = X.shape
         # A memmap is copied chunk by chunk: pages of a view would be counted, and read, again and again.
-        plain = isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.flags.writeable and _positive(X)
+        plain = isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.flags.writeable
         self.X = torch.from_numpy(X) if plain else X
         self.device = self.X.device if isinstance(self.X, torch.Tensor) else torch.device("cpu")
 
@@ -54,7 +54,3 @@ class Design:
         for first, part in self.chunks():
             out[first : first + part.shape[1]] = column_norms(residual @ part).cpu()
         return out
-
-
-def _positive(X: np.ndarray) -> bool:
-    return all(stride > 0 for stride in X.strides)  # torch knows no negative strides

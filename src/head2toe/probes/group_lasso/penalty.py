@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from head2toe.probes.group_lasso.datafits import Dual
+
 
 @dataclass(frozen=True)
 class GroupPenalty:
@@ -59,7 +61,7 @@ def column_norms(M: torch.Tensor) -> torch.Tensor:
     return M.double().square_().sum(dim=0).sqrt_() if M.dtype != torch.float64 else M.square().sum(dim=0).sqrt_()
 
 
-def dual_value(dual: object, penalty: GroupPenalty, norms: torch.Tensor) -> float:
+def dual_value(dual: Dual, penalty: GroupPenalty, norms: torch.Tensor) -> float:
     """The best dual objective ``-F*(s theta) - h*(s X' theta)`` among the candidate scales s.
 
     Without a ridge ``s = 1 / max(1, max_j ||X_j' theta|| / levels_j)``: the scaled point is feasible (Ndiaye et al.
@@ -73,5 +75,4 @@ def dual_value(dual: object, penalty: GroupPenalty, norms: torch.Tensor) -> floa
     norms : Tensor (k,) float64
         ``||X_j' theta||_2``.
     """
-    values = [dual.value(s) - penalty.conjugate(s * norms) for s in penalty.scales(norms)]  # type: ignore[attr-defined]
-    return max(values)
+    return max(dual.value(s) - penalty.conjugate(s * norms) for s in penalty.scales(norms))
