@@ -277,3 +277,11 @@ def test_a_local_folder_is_settled_by_its_full_path(tmp_path, monkeypatch, spec,
     (tmp_path / "net").mkdir()
     assert settled(there) == {"spec": f"{prefix}{tmp_path / 'net'}", "revision": None}
     assert settled({"spec": "embedded"}) == {"spec": "embedded"}
+
+
+def test_a_home_folder_is_meant_by_a_tilde(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    there = load(f"timm/local-dir:{folder}").weights_sha256
+    assert load(f"timm/local-dir:~/{folder.name}").weights_sha256 == there
+    weights = f"~/{folder.name}/model.safetensors"
+    assert load(f"timm/{NAME}", weights=weights).weights_sha256 == there

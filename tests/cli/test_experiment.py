@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from cli.conftest import write_folder
-from head2toe.benchmark.experiments import NAMES
-from head2toe.cli import experiment as command
+from head2toe.baselines import FineTuned
 
 
 @pytest.fixture
@@ -27,8 +29,12 @@ def experiment(run, backbone, tmp_path):
     return experiment
 
 
-def test_the_names_are_those_of_the_registry():
-    assert command.NAMES == NAMES
+@pytest.mark.parametrize("arguments", [["experiment", "--help"], ["vtab", "list"]])
+def test_a_list_does_not_wait_for_torch(arguments):
+    program = f"import sys, head2toe.cli as c; c.main({arguments}); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert any(name in done.stdout for name in ("one-layer", "clevr"))
 
 
 def test_csv_and_figures_are_written(experiment, data, tmp_path):
@@ -49,6 +55,25 @@ def test_json_and_progress(experiment, data):
     assert done.code == 0 and done.json["backbones"] == ["tiny"]
     assert done.json["settings"]["target_sizes"] == [8, 2]
     assert any("rows of 36 train images" in line for line in done.err)
+    assert (done.json["image_size"], done.json["dtype"]) == (None, "float32")
+
+
+def test_the_record_tells_the_size_and_the_number_format_that_a_trial_found(experiment, data):
+    done = experiment("offset", data, "--json", "--image-size", "40", "--dtype", "auto")
+    assert done.json["image_size"] == 40 and done.json["dtype"] in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("name", ["affine", "affinity"])
+def test_a_damaged_image_is_told_before_a_network_is_trained(name, part, experiment, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(FineTuned, "fit", lambda *_, **__: pytest.fail("hours of training"))
+    other = tmp_path / "others"
+    shutil.copytree(data, other)
+    damaged = min((other / part).rglob("*.png"))
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    done = experiment(name, data, "--data", other, "--side", "32", "--steps", "1")
+    assert done.code == 2 and len(done.err) == 1
+    assert f"a {part} image cannot be read" in done.err[0] and damaged.name in done.err[0]
 
 
 @pytest.mark.parametrize(

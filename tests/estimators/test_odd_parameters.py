@@ -130,3 +130,15 @@ def test_rounding_alone_tells_no_classes_apart(model, order):
 def test_other_kinds_are_told_before_any_work(model, message):
     with pytest.raises(ParameterError, match=message):
         model.fit(X, y)
+
+
+@pytest.mark.parametrize("option", [{"layer_weights": [["equal"]]}, {"heads": [{}]}, {"views": [["all"]]}])
+def test_lists_in_lists_are_told(option):
+    with pytest.raises(ParameterError, match=next(iter(option))):
+        FeatureProbe(**option).fit(np.eye(20), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(20).to_sparse(), torch.eye(20, device="meta")])
+def test_tensors_without_plain_values_are_told(tensor):
+    with pytest.raises(DataFormatError, match="sparse or has no values"):
+        FeatureProbe().fit(tensor, np.arange(20) % 2)

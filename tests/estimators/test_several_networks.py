@@ -155,7 +155,7 @@ def test_image_size_is_kept_with_the_probe(specs, tmp_path):
 
 def test_a_changed_revision_is_named(specs):
     networks = Networks((replace(load(specs[0]), revision="new"),))
-    written = {**networks.to_dict(), "weights_sha256": "0" * 64, "revision": "old"}
+    written = {**networks.described(), "weights_sha256": "0" * 64, "revision": "old"}
     with pytest.raises(WeightsMismatchError, match="revision new instead of old"):
         networks.check(written)
 

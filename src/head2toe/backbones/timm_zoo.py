@@ -38,6 +38,8 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     UnknownBackboneError, WeightsMismatchError, HubUnreachableError
     """
     name = name.replace("hf_hub:", HUB, 1) if name.startswith("hf_hub:") else name  # timm's older spelling
+    if name.startswith(LOCAL):
+        name = f"{LOCAL}{Path(name.removeprefix(LOCAL)).expanduser()}"
     _check_name(name)
     module = _create(name, pretrained=weights is None)
     if weights is not None:

@@ -28,7 +28,7 @@ def load_strictly(module: torch.nn.Module, path: Path) -> None:
     WeightsMismatchError
         No such file, none that can be read safely, or its tensors are not the network's.
     """
-    state = _read(path)
+    state = _read(path.expanduser())
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)

@@ -30,7 +30,7 @@ def evaluate(
     split: str | None,
     label: str | None,
     specs: tuple[str, ...],
-    files: tuple[str, ...],
+    files: tuple[Path, ...],
     device: str,
     dtype: str,
     batch_size: int | None,

@@ -104,7 +104,7 @@ def moved_backbone_option(command: Command) -> Command:
         click.option(
             "--weights",
             "files",
-            type=click.Path(),
+            type=UserPath(),
             metavar="FILE",
             multiple=True,
             help="Where the file is now that fit got by --weights; of several, each in its order.",
@@ -112,12 +112,12 @@ def moved_backbone_option(command: Command) -> Command:
     )
 
 
-def moved(specs: tuple[str, ...], files: tuple[str, ...]) -> dict[str, Any]:
+def moved(specs: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Any]:
     """The options of `moved_backbone_option` in the words of the library."""
     return {"backbone": alone_or_all(specs)} | ({"weights": alone_or_all(files)} if files else {})
 
 
-def alone_or_all(specs: tuple[str, ...]) -> str | list[str] | None:
+def alone_or_all(specs: tuple[Any, ...]) -> Any:
     """One specification, or a list of several, in the words of the library."""
     return list(specs) if len(specs) > 1 else next(iter(specs), None)
 

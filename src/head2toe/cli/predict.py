@@ -33,7 +33,7 @@ def predict(
     out: Path | None,
     overwrite: bool,
     specs: tuple[str, ...],
-    files: tuple[str, ...],
+    files: tuple[Path, ...],
     device: str,
     dtype: str,
     batch_size: int | None,

@@ -57,7 +57,8 @@ def listed(names: Any) -> tuple[str, ...]:
     """One name or several, each once; none where it is no list."""
     if isinstance(names, str):
         return (names,)
-    return tuple(dict.fromkeys(names)) if isinstance(names, Iterable) else ()
+    found = list(names) if isinstance(names, Iterable) else []
+    return tuple(name for i, name in enumerate(found) if name not in found[:i])  # what has no hash is refused later
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
-from head2toe.estimators.feature_probe import FeatureProbe, decision, moved, probabilities
+from head2toe.estimators.feature_probe import FeatureProbe, moved
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
 from head2toe.estimators.labels import labels_of
@@ -223,11 +223,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
 
     def decision_function(self, images: Any) -> np.ndarray:
         """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
-        return decision(self.outputs(images).logits)
+        return self.outputs(images).decision
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Probabilities, float64 (n, c), in the order of `classes_`."""
-        return probabilities(self.outputs(images).logits)
+        return self.outputs(images).probabilities
 
     def predict(self, images: Any) -> np.ndarray:
         """The most probable class of each image, (n,).
@@ -254,9 +254,12 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         (logits,), _, _ = self._run(images, ("linear_head_",), strict=True)
         return self.classes_[logits.argmax(axis=1)]
 
-    def linear_score(self, images: Any, labels: ArrayLike | None = None) -> float:
+    def linear_score(
+        self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Accuracy of the linear probe in [0, 1]."""
-        return float(accuracy_score(labels_of(images, labels), self.linear_predict(images)))
+        truth, predicted = labels_of(images, labels), self.linear_predict(images)
+        return float(accuracy_score(truth, predicted, sample_weight=sample_weight))
 
     def outputs(self, images: Any, *, linear: bool = False, strict: bool = True) -> Outputs:
         """Logits, with the images that could not be read.

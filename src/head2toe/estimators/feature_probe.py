@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -25,11 +26,13 @@ from head2toe.estimators.checks import (
     listed,
     seed_of,
 )
+from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, as_labels, check_folds, row_weights, sample_weights
+from head2toe.estimators.labels import Target, as_labels
 from head2toe.estimators.progress import search_bar
 from head2toe.estimators.training_set import tell_of_many
+from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import (
@@ -231,9 +234,9 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         logits = self._logits(X, "linear_head_")
         return self.classes_[logits.argmax(axis=1)]
 
-    def linear_score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def linear_score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of the linear probe in [0, 1]."""
-        return float(accuracy_score(y, self.linear_predict(X)))
+        return float(accuracy_score(y, self.linear_predict(X), sample_weight=sample_weight))
 
     def assume(self, found: SearchResult, classes: np.ndarray, columns: Columns, d: int) -> Self:
         """Become the fitted probe that a search over d columns found; `fit` ends here, and so does loading."""
@@ -267,10 +270,10 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         if not is_whole(self.min_class_size) or self.min_class_size < 1:
             raise ParameterError(f"min_class_size is {self.min_class_size!r}: use a whole number of at least 1")
         ways, views = listed(self.layer_weights), None if self.views is None else listed(self.views)
-        if not ways or not set(ways) <= {EQUAL, LEARNED}:
+        if not ways or not all(way in (EQUAL, LEARNED) for way in ways):
             raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
         heads = listed(self.heads)
-        if not set(heads) <= set(HEADS) or not set(heads) & {LEAST_SQUARES, DISCRIMINANT}:
+        if not all(head in HEADS for head in heads) or not {LEAST_SQUARES, DISCRIMINANT} & set(heads):
             known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
             raise ParameterError(f"heads is {self.heads!r}: use {known}")
         if not is_whole(self.most_heads) or self.most_heads < 1:
@@ -377,6 +380,4 @@ def decision(logits: np.ndarray) -> np.ndarray:
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax, float64 (n, c)."""
-    z = logits.astype(np.float64)
-    z = np.exp(z - z.max(axis=1, keepdims=True))
-    return z / z.sum(axis=1, keepdims=True)
+    return softmax(logits.astype(np.float64), axis=1)

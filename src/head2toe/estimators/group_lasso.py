@@ -18,7 +18,8 @@ from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import decision, probabilities
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, as_labels, row_weights, sample_weights
+from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
 Rows = np.ndarray | torch.Tensor

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe.features.decoding import values_of
+
 
 def on_host(X: Any) -> Any:
-    """A tensor as an array, without a copy where it lies on the CPU; whatever else it is, as it is."""
-    if not isinstance(X, torch.Tensor):
-        return X
-    host = X.detach().cpu()
-    return (host.float() if host.dtype == torch.bfloat16 else host).numpy()  # NumPy has no bfloat16
+    """A tensor as an array, without a copy where it lies on the CPU; whatever else it is, as it is.
+
+    Raises
+    ------
+    DataFormatError
+        The tensor is sparse, or on the meta device.
+    """
+    return values_of(X, "the data") if isinstance(X, torch.Tensor) else X
 
 
 def columns_on_host(X: Any, columns: np.ndarray) -> np.ndarray:

@@ -1,17 +1,15 @@
-"""Labels and weights as the probes want them, and the checks that come before any long work."""
+"""Labels as the probes want them, and the checks that come before any long work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import check_cv
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
@@ -21,12 +19,9 @@ from head2toe.errors import (
     DataFormatError,
     MissingLabelError,
     OneClassError,
-    ParameterError,
     TooFewImagesError,
     UnreadableImageError,
-    one_line,
 )
-from head2toe.estimators.checks import is_number, is_whole
 from head2toe.estimators.host import on_host
 from head2toe.features import LabelledImages, Skipped
 from head2toe.features.dataset_table import advice
@@ -56,7 +51,7 @@ class Target:
         MissingLabelError
             A label is None or NaN.
         DataFormatError
-            The labels have more than one axis, or are of kinds that have no order among them.
+            The labels have more than one axis, or are bytes, or of kinds that have no order among them.
         ValueError
             The labels are continuous (scikit-learn's message).
         """
@@ -68,6 +63,8 @@ class Target:
             classes, y = np.unique(values, return_inverse=True)
         except TypeError as error:
             raise _of_several_kinds(values) from error
+        if len(classes) and isinstance(classes[0], bytes):
+            raise DataFormatError(f"labels are bytes, such as {classes[0]!r}: decode them into strings")
         check_classification_targets(values)
         _check_text(classes)
         return Target(classes, y.astype(np.int64))
@@ -176,119 +173,6 @@ def _items(dataset: Any) -> Iterator[Any]:
 
 def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, Tensor) and label.numel() == 1 else label
-
-
-def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row numbers of the training and the test part of each fold; cv as scikit-learn takes it.
-
-    Raises
-    ------
-    ParameterError
-        No folds, or no such ones.
-    TooFewImagesError
-        More folds than they can be made of.
-    """
-    n, counted = len(y), is_number(cv) or isinstance(cv, bool | np.bool_)
-    given: Any = check_folds(cv) if counted else cv
-    try:
-        splitter: Any = check_cv(given, y, classifier=True)
-        parts = [(_row_numbers(train, n), _row_numbers(test, n)) for train, test in splitter.split(y[:, None], y)]
-    except (ValueError, TypeError) as error:
-        kind = TooFewImagesError if counted else ParameterError
-        hint = "; fit takes no groups: pass pairs of training and test rows" if "'groups'" in str(error) else ""
-        raise kind(f"cv: {one_line(error)}{hint}") from error
-    if not parts:
-        raise ParameterError("cv has no fold: use a number of folds, or pairs of training and test rows")
-    for train, test in parts:
-        if not len(train) or not len(test):
-            raise ParameterError("cv has a fold without rows to train on, or to test")
-    return parts
-
-
-def _row_numbers(rows: ArrayLike, n: int) -> np.ndarray:
-    given = np.asarray(rows)
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "biu"):
-        raise ParameterError(f"cv names rows by {given.dtype} of shape {given.shape}: use row numbers or a mask")
-    if given.dtype == bool and given.shape != (n,):
-        raise ParameterError(f"cv has a mask of shape {given.shape}: {n} rows need ({n},)")
-    numbers = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
-    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < n:
-        first, last = numbers.min(), numbers.max()
-        raise ParameterError(f"cv names rows from {first} to {last}, some beyond the {n} that there are")
-    return numbers
-
-
-def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:
-    """Weights of n samples, float64 (n,); ones where none are given.
-
-    Raises
-    ------
-    ParameterError
-        Not n numbers, one negative or no number, or all zero.
-    """
-    try:
-        weight = _check_sample_weight(given, np.empty((n, 0)), dtype=np.float64, ensure_non_negative=True)
-    except ValueError as error:
-        raise ParameterError(f"sample_weight: {error}") from error
-    if not weight.any():
-        raise ParameterError("all sample weights are zero: at least two classes need a positive weight")
-    return _of_finite_sum(weight)
-
-
-def row_weights(
-    target: Target, class_weight: Mapping[Any, float] | str | None, sample_weight: np.ndarray
-) -> np.ndarray:
-    """Weights of rows, float64 (n,): the sample weights times the weights of the classes.
-
-    ``"balanced"`` gives every class the same total weight, sample weights counted.
-
-    Raises
-    ------
-    ParameterError
-        `class_weight` is neither that nor weights from 0 on of labels that are there.
-    """
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        totals = np.bincount(target.y, weights=sample_weight, minlength=len(target.classes))
-        factors = totals.sum() / (len(target.classes) * np.where(totals > 0, totals, 1))
-        return _of_finite_sum(sample_weight * factors[target.y])
-    if isinstance(class_weight, Mapping):
-        bad = [label for label, weight in class_weight.items() if not _is_weight(weight)]
-        if bad:
-            raise ParameterError(f"class_weight of {bad[0]!r} is {class_weight[bad[0]]!r}: use a number from 0 on")
-    try:
-        factors = compute_class_weight(class_weight, classes=target.classes, y=target.classes[target.y])
-    except ValueError as error:
-        named = class_weight if isinstance(class_weight, Mapping) else ()
-        strange = [label for label in named if label not in set(target.classes)]
-        hint = f"; it names {strange[0]!r}, which no label is" if strange else ""
-        raise ParameterError(f"class_weight: {one_line(error)}{hint}") from error
-    return _of_finite_sum(sample_weight * factors[target.y])
-
-
-def _of_finite_sum(weight: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        total = weight.sum()
-    if not np.isfinite(total):
-        raise ParameterError("weights are so large that their sum is infinite: only their proportions count")
-    return weight
-
-
-def _is_weight(weight: Any) -> bool:
-    return is_number(weight) and bool(0 <= weight < np.inf)
-
-
-def check_folds(cv: Any) -> int:
-    """The number of folds, as an int.
-
-    Raises
-    ------
-    ParameterError
-        Not a whole number of at least 2.
-    """
-    if not is_whole(cv) or cv < 2:
-        shown = repr(cv) if isinstance(cv, int | float | str) else f"a {type(cv).__name__}"
-        raise ParameterError(f"cv is {shown}: use a whole number of folds, at least 2")
-    return int(cv)
 
 
 def as_labels(labels: ArrayLike) -> np.ndarray:

@@ -70,12 +70,11 @@ class Networks:
         """Bytes of the weights of all networks without their classifiers."""
         return sum(one.body_bytes for one in self.parts)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several."""
-        return self.parts[0].to_dict() if self.single else {"parts": [one.to_dict() for one in self.parts]}
-
     def described(self) -> dict[str, Any]:
-        """`to_dict`, and of modules of the user's own what they make of noise: `check` knows them by it."""
+        """What identifies the rows: `Backbone.to_dict()`, or ``{"parts": [...]}`` of several.
+
+        Of modules of the user's own also what they make of noise: `check` knows them by it.
+        """
         parts = [_described(one) for one in self.parts]
         return parts[0] if self.single else {"parts": parts}
 

@@ -14,7 +14,8 @@ from head2toe import features
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
 from head2toe.estimators.groups import check_groups, group_numbers, groups_of
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, check_remaining, labels_of, row_weights, sample_weights
+from head2toe.estimators.labels import Target, check_remaining, labels_of
+from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.features.chained import Chained
 
 log = logging.getLogger(__name__)

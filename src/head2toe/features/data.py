@@ -179,7 +179,7 @@ def _shortened(name: str | Path) -> str:
 def _texts(path: Path, choice: _Choice) -> LabelledImages:
     if path.suffix.lower() != ".csv" or path.is_dir():
         raise DataFormatError(f"{path}: texts are read from a CSV with the columns text and label")
-    rows = _chosen_rows(path.read_bytes(), str(path), choice, TEXT_COLUMNS)
+    rows = _chosen_rows(Folder(path.parent).text(path.name), str(path), choice, TEXT_COLUMNS)
     texts = [row.file for row in rows]
     labels, lacking = _labels(rows, str(path), choice.label)
     return LabelledImages(Texts(texts), labels, texts, str(path), lacking, _groups(rows))
