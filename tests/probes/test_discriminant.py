@@ -108,3 +108,15 @@ def test_the_search_keeps_it_as_one_linear_head() -> None:
     assert found.choice["head"] == "discriminant" and found.head.coef.shape == (C, D)
     logits = found.head.logits(torch.from_numpy(fresh)[:, found.head.indices])
     assert recall(logits, truth).min() > 0.9
+
+
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_a_class_that_no_row_has_is_never_the_answer(each: int) -> None:
+    rng = np.random.default_rng(each)
+    y = torch.arange(each * 4) % 4
+    targets = indicators(y, 5)  # the fifth is absent
+    left_out = targets + 1e-7 * torch.from_numpy(rng.normal(size=(len(y), 5)))
+    plain = DualSolution(torch.eye(5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64))
+    head = discriminant(plain, left_out, y, targets, torch.ones(len(y), dtype=torch.float64))
+    outputs = torch.from_numpy(rng.normal(size=(200, 5)))
+    assert int((outputs @ head.alpha + head.intercept).argmax(dim=1).max()) < 4

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from head2toe.benchmark.tasks import Task
 
 # Name -> module; loaded on first use: they bring in PyTorch, and `vtab list` needs none.
-_HOMES = {"EmbeddedTask": "embedded_tasks", "TASKS": "embedded_tasks", "Task": "tasks", "embedded_task": "embedded_tasks"}
+_HOMES = {
+    "EmbeddedTask": "embedded_tasks",
+    "TASKS": "embedded_tasks",
+    "Task": "tasks",
+    "embedded_task": "embedded_tasks",
+}
 
 __all__ = ["TASKS", "EmbeddedTask", "Task", "embedded_task"]
 

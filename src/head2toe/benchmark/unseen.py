@@ -15,6 +15,8 @@ from head2toe.features.reader import read
 
 log = logging.getLogger(__name__)
 
+_USE = {"train": "trained on", "test": "judged on"}
+
 
 def check_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task: str) -> list[Any]:
     """The test labels of classes that training images lack.
@@ -59,8 +61,8 @@ def tell_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task:
         )
 
 
-def check_readable(images: Images, workers: int | None = None) -> None:
-    """Decode every image, and keep none: a damaged one would otherwise be met after hours of training.
+def check_readable(images: Images, workers: int | None = None, part: str = "test") -> None:
+    """Decode every image of a part, and keep none: a damaged one would otherwise be met after hours of training.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def check_readable(images: Images, workers: int | None = None) -> None:
         deque(read(images, _forgotten, workers=workers, strict=True), maxlen=0)
     except UnreadableImageError as error:
         raise UnreadableImageError(
-            f"a test image cannot be read: {error}; methods are judged on all of them: mend it or leave it out"
+            f"a {part} image cannot be read: {error}; methods are {_USE[part]} all of them: mend it or leave it out"
         ) from error
 
 

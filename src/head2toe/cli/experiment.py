@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from head2toe.benchmark.experiments.registry import NAMES
 from head2toe.cli.options import (
     DEFAULT_BACKBONE,
     UserPath,
@@ -15,7 +16,6 @@ from head2toe.cli.options import (
     running,
     running_options,
 )
-from head2toe.benchmark.experiments.registry import NAMES
 from head2toe.cli.output import emit, resuming, table, warn_skipped
 
 TRAINING = ("affine", "affinity")  # in which a whole network is trained

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from head2toe.probes.least_squares import DualSolution
 
+_NOBODY = 1e-12  # prior of a class without rows
 SHRINKAGE = (1.0, 0.1, 0.01, 0.001)  # never 0: the outputs sum to one, so that their covariance is singular
 
 
@@ -46,7 +49,7 @@ class _Gaussians:
 
     def __init__(self, outputs: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> None:
         share = weight / weight.sum()
-        self.prior = (share @ targets).clamp_min(1e-12)
+        self.prior = (share @ targets).clamp_min(_NOBODY)
         self.means = (targets * share[:, None]).T @ outputs / self.prior[:, None]
         residual = outputs - self.means[y]
         self.covariance = (residual * share[:, None]).T @ residual
@@ -56,7 +59,11 @@ class _Gaussians:
         mean = self.covariance.diagonal().mean().clamp_min(1e-12)
         shrunk = (1 - shrinkage) * self.covariance + shrinkage * mean * torch.eye(len(self.means), dtype=mean.dtype)
         turn = torch.linalg.solve(shrunk, self.means.T)
-        return turn, self.prior.log() - (self.means * turn.T).sum(dim=1) / 2
+        offset = self.prior.log() - (self.means * turn.T).sum(dim=1) / 2
+        absent, usual = self.prior <= _NOBODY, int(self.prior.argmax())
+        # A class that no row has would lie at zero, near to many where the covariance is small.
+        beyond = offset[usual] + math.log(_NOBODY)
+        return torch.where(absent, turn[:, usual : usual + 1], turn), torch.where(absent, beyond, offset)
 
 
 def _best_shrinkage(left_out: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from benchmark.vtab.test_vtab_running import SETTINGS, Recorder, a_task
-from head2toe.benchmark.vtab import run
+from benchmark.vtab.test_vtab_running import SETTINGS, Made, Recorder, a_task
+from head2toe.benchmark.vtab import read_cells, run
 from head2toe.errors import OutputExistsError, ParameterError
 
 OPTIONS = {"augment": True, "target_sizes": np.array([64, 32])}
@@ -35,3 +37,38 @@ def test_options_that_change_a_method_are_told_in_its_cells(tmp_path):
 def test_seeds_are_a_number_of_runs(tmp_path, seeds):
     with pytest.raises(ParameterError, match="nothing to run: at least one task and one seed"):
         once(tmp_path, seeds=seeds)
+
+
+@dataclass
+class InFormat(Made):
+    dtype: str = "float32"
+
+
+class Trial:
+    """Stands for `compare`, whose trial finds one number format faster; writes down those asked for."""
+
+    def __init__(self, faster):
+        self.faster, self.asked = faster, []
+
+    def __call__(self, task, backbone, methods, *, seed, dtype="auto", **options):
+        self.asked.append(dtype)
+        used = self.faster if dtype == "auto" else dtype
+        return [InFormat(method, one, dtype=used) for one in seed for method in methods]
+
+
+def in_format(out, trial, seeds, **options):
+    run([a_task()], ["linear", "knn"], out, SETTINGS, seeds=seeds, compare=trial, **options)
+    return {cell["dtype"] for cell in read_cells(out)}
+
+
+def test_a_run_goes_on_in_the_number_format_that_it_began_in(tmp_path):
+    assert in_format(tmp_path, Trial("bfloat16"), 1) == {"bfloat16"}
+    assert in_format(tmp_path, Trial("float32"), 2) == {"bfloat16"}
+    assert in_format(tmp_path, Trial("bfloat16"), 3, dtype="float32") == {"bfloat16", "float32"}  # as asked for
+
+
+def test_a_number_format_that_this_machine_does_not_run_is_not_kept(tmp_path):
+    in_format(tmp_path, Trial("float16"), 1)  # on a GPU
+    again = Trial("float32")
+    in_format(tmp_path, again, 2, device="cpu")
+    assert again.asked == ["auto"]

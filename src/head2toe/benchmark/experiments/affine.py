@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from head2toe import backbones
 from head2toe.backbones import Preprocessing
@@ -24,7 +25,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
-from head2toe.benchmark.experiments.networks import trained
+from head2toe.benchmark.experiments.networks import check_images, trained
 from head2toe.features import Images
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import head_from_dual
@@ -53,6 +54,7 @@ def rates(settings: Settings) -> tuple[float, float]:
 
 def measure(laboratory: Laboratory) -> Rows:
     """Agreement of each model's logits with those of the fine-tuned network, on the test images."""
+    check_images(laboratory)
     small = laboratory.small()
     pairs = [(task, rate) for task in laboratory.tasks for rate in rates(laboratory.settings)]
     return [row for task, rate in pairs for row in _of_task(small, laboratory, task, rate)]
@@ -136,7 +138,8 @@ class Linearised:
 
     @torch.no_grad()
     def _piece(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        value, change = jvp(lambda w: functional_call(self.start, w, (x,)), (self.w,), (self.dw,))[:2]
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no forward derivative
+            value, change = jvp(lambda w: functional_call(self.start, w, (x,)), (self.w,), (self.dw,))[:2]
         return self.end(x), value + change, value
 
 

@@ -155,6 +155,8 @@ class Laboratory:
         common, and
     skipped
         the images of a task's part, "train" or "test", that could not be read.
+    formats
+        The number format of each backbone's rows, by label: one for all of them.
     """
 
     tasks: Sequence[Task]
@@ -166,6 +168,7 @@ class Laboratory:
     run_options: dict[str, Any] = field(default_factory=dict)
     memory: dict[Hashable, Any] = field(default_factory=dict)
     skipped: dict[tuple[str, str], tuple[features.Skipped, ...]] = field(default_factory=dict)
+    formats: dict[str, str] = field(default_factory=dict)
 
     @property
     def backbone(self) -> str:
@@ -213,9 +216,10 @@ class Laboratory:
         for part in ("train", "test"):
             images = getattr(task, part).with_labels()
             self.progress(f"{task.name}, {label}: rows of {len(images)} {part} images")
-            store = features.extract(
-                backbone, images, plan, store=self.cache, **{"progress": False, **self.run_options}
-            )
+            options = {"store": self.cache, "progress": False, **self.run_options}
+            store = features.extract(backbone, images, plan, **options)
+            if store.dtype != self.formats.setdefault(label, store.dtype):  # a cache keeps what other trials found
+                store = features.extract(backbone, images, plan, **{**options, "dtype": self.formats[label]})
             found[part] = store.rows, np.array([images.labels[i] for i in store.kept])
             self.skipped[task.name, part] = store.skipped
         names, y = np.unique(found["train"][1], return_inverse=True)

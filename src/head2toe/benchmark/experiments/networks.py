@@ -5,6 +5,19 @@ from __future__ import annotations
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.unseen import check_readable
+
+
+def check_images(laboratory: Laboratory) -> None:
+    """Decode all images of all tasks: a network trained as a whole sees each, where rows skip what cannot be read.
+
+    Raises
+    ------
+    UnreadableImageError
+    """
+    for task in laboratory.tasks:
+        check_readable(task.train.images, part="train")
+        check_readable(task.test.images)
 
 
 def trained(

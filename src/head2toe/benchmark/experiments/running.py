@@ -40,8 +40,8 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     Returns
     -------
     dict
-        What NAME.json holds: experiment, tasks, backbones, settings, dtype (of the frozen network), seconds, rows,
-        findings; and `files`.
+        What NAME.json holds: experiment, tasks, backbones, settings, image_size (asked for, in pixels), dtype (of the
+        frozen network), seconds, rows, findings; and `files`.
 
     Raises
     ------
@@ -65,7 +65,8 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
         "tasks": [_task(laboratory, task) for task in laboratory.tasks],
         "backbones": list(laboratory.specs),
         "settings": asdict(laboratory.settings),
-        "dtype": laboratory.run_options.get("dtype", "auto"),
+        "image_size": laboratory.backbone_options.get("image_size"),
+        "dtype": _number_format(laboratory),
         "machine": _machine(),
         "seconds": time.perf_counter() - start[0],
         "cpu_seconds": time.process_time() - start[1],
@@ -82,6 +83,12 @@ def _task(laboratory: Laboratory, task: Task) -> dict[str, Any]:
         for part in ("train", "test")
     }
     return {"name": task.name, **counts}
+
+
+def _number_format(laboratory: Laboratory) -> str:
+    """That asked for or, where a trial decides, what it found for each backbone."""
+    asked = laboratory.run_options.get("dtype", "auto")
+    return asked if asked != "auto" else ", ".join(dict.fromkeys(laboratory.formats.values())) or asked
 
 
 def _machine() -> dict[str, Any]:
@@ -101,7 +108,7 @@ def write(chosen: Experiment, result: Mapping[str, Any], data: Path, figures: Pa
     with replacing(table) as beside:
         _write_csv(beside, chosen, result["rows"])
     with style.style():
-        drawn = style.save(chosen.draw(result["rows"]), figures, chosen.name)
+        drawn = style.save(chosen.draw(style.short_names(result["rows"])), figures, chosen.name)
     write_text(record, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return [str(path) for path in (table, *drawn, record)]
 

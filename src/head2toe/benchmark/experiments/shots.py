@@ -78,6 +78,8 @@ def _panel(ax: Axes, rows: Rows) -> None:
         draws = [where(mine, shots=k) for k in shots]
         middle, spread = np.array([mean(one) for one in draws]), np.array([deviation(one) for one in draws])
         ax.plot(shots, middle, color=style.COLOURS[i], marker=style.MARKERS[i], label=method)
+        if len(shots) == 1:  # a band over one place has no area
+            ax.errorbar(shots, middle, spread, color=style.COLOURS[i])
         ax.fill_between(shots, middle - spread, middle + spread, color=style.COLOURS[i], alpha=0.15, linewidth=0)
     style.plain_log(ax, shots)
     ax.set_xlabel("training images a class")

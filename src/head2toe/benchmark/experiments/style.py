@@ -41,6 +41,8 @@ PARAMETERS = {
     "savefig.dpi": 160,
 }
 ACCURACY = "test accuracy (%)"
+TASK_COLUMNS = "task", "selected_on"
+LONGEST = 20  # characters of a task's name in a figure
 
 
 def load() -> Any:
@@ -73,6 +75,18 @@ def axes(width: float = 7.0, height: float = 4.2, columns: int = 1, **options: A
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def short_names(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the middle of long names of tasks left out, which would take the room of the axes.
+
+    Names that would then be the same stay whole.
+    """
+    names = {row[column] for row in rows for column in TASK_COLUMNS if column in row}
+    cut = {name: f"{name[: LONGEST // 2]}…{name[-(LONGEST // 2) :]}" if len(name) > LONGEST else name for name in names}
+    if len(set(cut.values())) < len(names):
+        return [dict(row) for row in rows]
+    return [{name: cut[value] if name in TASK_COLUMNS else value for name, value in row.items()} for row in rows]
 
 
 def lines(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str, y: str = "accuracy") -> None:

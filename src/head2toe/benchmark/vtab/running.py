@@ -27,6 +27,7 @@ from head2toe.errors import (
     TooFewImagesError,
 )
 from head2toe.estimators.checks import is_whole
+from head2toe.features.dtype import check
 from head2toe.whole_files import write_text
 
 Progress = Callable[[int, int, str], None]
@@ -114,6 +115,7 @@ def run(
         By default `head2toe.benchmark.compare.compare`.
     **options
         Of `compare`: dtype, device, ...; `augment` and `target_sizes` count as settings, the others are not compared.
+        Without a dtype, that of the cells of this backbone that are there is kept.
 
     Raises
     ------
@@ -130,6 +132,7 @@ def run(
         raise ParameterError("nothing to run: at least one task and one seed are needed")
     folder, told = Path(out), progress or (lambda done, total, text: None)
     _check_settings(folder, settings, options)
+    options = _as_begun(folder, settings, options)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
@@ -301,6 +304,20 @@ def _check_settings(out: Path, settings: Settings, options: Mapping[str, Any]) -
             )
 
 
+def _as_begun(out: Path, settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the number format of the cells that are there: a trial may find another one faster today."""
+    cells = _cells(out / _plain(settings.backbone), f"*/*-seed*{SUFFIX}")
+    formats = {cell["dtype"] for _, cell in cells if cell.get("dtype") is not None}
+    if "dtype" in options or len(formats) != 1:
+        return options
+    (dtype,) = formats
+    try:
+        check(options.get("device", "auto"), dtype)
+    except ParameterError:  # of another machine's GPU
+        return options
+    return {**options, "dtype": dtype}
+
+
 def _shown(settings: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items()) if isinstance(settings, dict) else "none"
 
@@ -317,6 +334,7 @@ _FITS = {  # what a table reads of a cell
     **dict.fromkeys(("accuracy", "balanced_accuracy", "cv_accuracy"), _is_share),
     **dict.fromkeys(("preprocessing", "data", "fingerprint"), _is_described),
     **dict.fromkeys(("task", "group", "method", "backbone"), lambda value: isinstance(value, str)),
+    "dtype": lambda value: value is None or isinstance(value, str),
     "seed": lambda value: isinstance(value, int),
 }
 
