@@ -82,7 +82,7 @@ class LayerPatternError(NoLayerError):
 
 
 class StoreMismatchError(Head2ToeError):
-    """A feature store made from another backbone, plan or data."""
+    """A feature store made from another backbone, plan or data, or that another process is writing."""
 
 
 class StoreFormatError(Head2ToeError):

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from head2toe.errors import DiskFullError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside another one; the file that is written there takes its place in the end."""
-    # The ending stays what it was: some writers go by it.
-    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    """A path beside another one; the file that is written there takes its place in the end.
+
+    Where the other one is a link, that is the place of the file that it leads to.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    target = Path(os.path.realpath(path))
+    # The ending stays what it was: some writers go by it. A long name has no room for more.
+    beside = target.with_name(f".{target.stem[:40]}.{uuid.uuid4().hex[:8]}{target.suffix}")
     try:
         yield beside
-        beside.replace(path)
+        beside.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(f"{path} cannot be written: {error.strerror}; free some room there") from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from head2toe.artifacts import SavedProbe, folder, load_probe, save_probe
-from head2toe.errors import DataFormatError, DiskFullError, OutputExistsError, ProbeFormatError
+from head2toe.errors import DataFormatError, DiskFullError, OutputExistsError, ParameterError, ProbeFormatError
 from head2toe.features import Layer, Plan
 from head2toe.probes import LinearHead
 
@@ -323,4 +323,29 @@ def test_a_class_that_was_renamed_keeps_its_whole_name(place, labels, kept):
         assert load_probe(place).classes.tolist() == labels
         return
     with pytest.raises(ProbeFormatError, match="its classes are not labels of the dtype <U3"):
+        load_probe(place)
+
+
+@pytest.mark.parametrize("below", ["", "probe"])
+def test_a_link_that_leads_to_itself_holds_no_probe(tmp_path, below):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ParameterError, match="cannot be written"):
+        save_probe(tmp_path / "loop" / below, probe())
+
+
+def test_a_link_to_a_folder_to_be_made_is_followed(tmp_path):
+    (tmp_path / "latest").symlink_to(tmp_path / "first")
+    assert save_probe(tmp_path / "latest", probe()) == tmp_path / "first"
+    assert_equal(load_probe(tmp_path / "latest"), probe())
+
+
+def test_the_longest_name_can_hold_a_probe(tmp_path):
+    assert_equal(load_probe(save_probe(tmp_path / ("\N{HIRAGANA LETTER A}" * 85), probe())), probe())
+
+
+@pytest.mark.parametrize("name", ["probe.json", "probe.safetensors"])
+def test_the_file_that_is_missing_is_named_and_no_other(place, name):
+    save_probe(place, probe())
+    (place / name).unlink()
+    with pytest.raises(ProbeFormatError, match=f"it has no {name}$"):
         load_probe(place)

@@ -33,6 +33,8 @@ def test_help_does_not_wait_for_torch():
 
 def test_version(run):
     assert run("--version").out.startswith("head2toe ")
+    done = subprocess.run([sys.executable, "-m", "head2toe", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("head2toe ")
 
 
 def test_fit_prints_both_accuracies_and_writes_the_probe(fit, folder, tmp_path):

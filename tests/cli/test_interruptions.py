@@ -26,6 +26,17 @@ def test_a_disk_that_fills_is_told_in_one_line(run, probe, folder, tmp_path, mon
     assert not list(tmp_path.glob("*out.csv*"))
 
 
+def test_predictions_are_printed_where_the_file_cannot_be_written(run, probe, folder, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("head2toe.whole_files.Path.replace", full)
+    done = run("predict", probe, folder, "--out", tmp_path / "out.csv")
+    assert done.code == 2 and f"{tmp_path / 'out.csv'} cannot be written: No space left" in done.err[-1]
+    assert done.out.startswith("path,class,probability\n") and len(done.out.splitlines()) == 31
+    assert not list(tmp_path.glob("*out*"))
+
+
 def test_unexpected_errors_are_not_swallowed(monkeypatch, probe, folder):
     def broken(*_, **__):
         raise ZeroDivisionError

@@ -181,6 +181,16 @@ def test_a_file_that_changes_is_another_image(tmp_path):
     assert images.identity(0) != before
 
 
+def test_a_file_that_is_put_in_place_of_another_is_another_image(tmp_path):
+    first, second = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    for path, grey in ((first, 1), (second, 2)):
+        Image.new("L", (4, 4), grey).save(path)
+        os.utime(path, ns=(1, 1))
+    before = as_images([first]).identity(0)
+    second.replace(first)  # as large, with the same time of change
+    assert as_images([first]).identity(0) != before
+
+
 def test_a_pixel_that_changes_makes_another_image():
     array = np.zeros((2, 4, 4, 3), np.uint8)
     images = as_images(array)

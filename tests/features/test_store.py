@@ -309,3 +309,52 @@ def test_a_folder_that_lacks_counted_rows_is_refused_not_filled_with_zeros(small
     os.truncate(rows, rows.stat().st_size - 8 * plan.d)
     with pytest.raises(StoreFormatError, match="lacks rows"):
         extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+
+
+def test_two_processes_that_write_one_folder_are_told(small, pictures, plan, tmp_path):
+    images = pictures(9)
+    request = store_module.request_for(small, images, plan, "float32")
+    first, second = (store_module.Store(tmp_path / "rows", request, 9, plan.d) for _ in range(2))
+    rows = np.ones((4, plan.d), np.float32)
+    first.append(rows, [])
+    with pytest.raises(StoreMismatchError, match="another process"):
+        second.append(2 * rows, [])
+    first.append(rows[:1], [])
+    assert (np.fromfile(tmp_path / "rows" / "rows.npy", np.float32, offset=128) == 1).all()
+
+
+def test_an_error_of_the_disk_names_the_file(small, pictures, plan, tmp_path, monkeypatch):
+    def too_large(*_):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(store_module, "_write_all", too_large)
+    with pytest.raises(OSError, match=r"rows\.npy"):
+        extract(small, pictures(3), plan, store=tmp_path / "rows", **QUIET)
+
+
+def test_a_cache_is_kept_where_its_disk_has_no_room_either_way(small, pictures, plan, tmp_path, monkeypatch):
+    cache = Cache(tmp_path / "cache")
+    for n in (3, 4):
+        extract(small, pictures(n), plan, store=cache, **QUIET)
+        os.utime(cache.entries()[-1].folder / "manifest.json", (n, n))
+    free = shutil.disk_usage(tmp_path)
+    room = cache.bytes() + 100
+    usage = lambda _: free._replace(free=room - cache.bytes())  # noqa: E731
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert extract(small, pictures(4), plan, store=cache, **QUIET).cached  # needs no more room
+    assert len(cache.entries()) == 2
+    with pytest.raises(DiskFullError, match="--no-cache"):
+        extract(small, pictures(50), plan, store=cache, **QUIET)
+    assert len(cache.entries()) == 2  # to forget them all would not do
+
+
+def test_a_cache_forgets_as_much_as_its_disk_lacks(small, pictures, plan, tmp_path, monkeypatch):
+    cache = Cache(tmp_path / "cache")
+    for n in (3, 4):
+        extract(small, pictures(n), plan, store=cache, **QUIET)
+        os.utime(cache.entries()[-1].folder / "manifest.json", (n, n))
+    free = shutil.disk_usage(tmp_path)
+    room = cache.bytes() + 100
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free._replace(free=room - cache.bytes()))
+    extract(small, pictures(2), plan, store=cache, **QUIET)
+    assert sorted(entry.n for entry in cache.entries()) == [2, 4]

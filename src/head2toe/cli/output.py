@@ -97,7 +97,7 @@ def check_file(path: Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} is a device or a pipe, not a file: choose a file, or standard output")
     if path.is_dir() or (path.exists() and not overwrite):
         raise OutputExistsError(f"{path} is there already: choose another file, or --overwrite it")
-    folder = path.absolute().parent
+    folder = Path(os.path.realpath(path)).parent  # of a link, where it leads to
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ParameterError(f"{path} cannot be written: its folder is not there, or not yours to write")
 

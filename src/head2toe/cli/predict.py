@@ -64,7 +64,11 @@ def predict(
     warn_skipped(found.skipped, len(images))
     result = {"n": len(rows), "skipped": skipped_dicts(found.skipped)}
     if out is not None:
-        write_csv(out, header, rows)
+        try:
+            write_csv(out, header, rows)
+        except OSError:  # a full disk does not lose them
+            write_csv(None, header, rows)
+            raise
         emit({"out": str(out), **result}, f"{len(rows)} predictions in {out}", as_json=as_json)
     elif as_json:
         emit({**result, "predictions": [dict(zip(header, row, strict=True)) for row in rows]}, "", as_json=True)

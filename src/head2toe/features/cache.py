@@ -18,7 +18,7 @@ from typing import Any
 import filelock
 import platformdirs
 
-from head2toe.errors import ParameterError
+from head2toe.errors import DiskFullError, ParameterError
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Cache:
     folder
         By default `features` in the user's cache folder for head2toe.
     limit
-        Bytes. Before a new store is begun, the least recently used ones are deleted until it fits; never one in use,
-        by this or another process.
+        Bytes. Before a new store is begun, the least recently used ones are deleted until it fits, within the limit
+        and on the disk; never one in use, by this or another process.
     """
 
     def __init__(self, folder: str | Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
@@ -92,6 +92,8 @@ class Cache:
         ------
         ParameterError
             The cache's folder cannot be written.
+        DiskFullError
+            Its disk is full.
 
         Notes
         -----
@@ -105,6 +107,8 @@ class Cache:
             self._make_room(key, needed)
             try:
                 yield folder
+            except DiskFullError as error:
+                raise DiskFullError(f"{error}; or keep no rows (cache=False, --no-cache)") from error
             finally:
                 if (folder / "manifest.json").exists():
                     os.utime(folder / "manifest.json")
@@ -124,14 +128,19 @@ class Cache:
         return filelock.FileLock(self.folder / f"{key}.lock")
 
     def _make_room(self, key: str, needed: int) -> None:
-        others = [entry for entry in self.entries() if entry.key != key]
-        excess = sum(entry.bytes for entry in others) + needed - self.limit
+        entries = self.entries()
+        others = [entry for entry in entries if entry.key != key]
+        used = sum(entry.bytes for entry in others)
+        excess = used + needed - self.limit
+        there = sum(entry.bytes for entry in entries if entry.key == key)
+        lacking = needed - there - shutil.disk_usage(self.folder).free
+        lacking = lacking if lacking <= used else 0  # to delete them all would not do
         for entry in others:
-            if excess <= 0:
+            if max(excess, lacking) <= 0:
                 return
             if self._delete(entry):
                 log.info("cache: deleted %s (%s, %d images) to make room", entry.key, entry.backbone, entry.n)
-                excess -= entry.bytes
+                excess, lacking = excess - entry.bytes, lacking - entry.bytes
         if excess > 0:
             log.warning(
                 "cache: these rows take %.1f GB, more than the limit of %.1f GB allows: kept all the same",

@@ -121,7 +121,7 @@ class ItemImages:
         return _read(item) if isinstance(item, str | os.PathLike) else picture(item, self.names[i])
 
     def identity(self, i: int) -> str:
-        """Of a file its path, size and time of change; of pixels their hash."""
+        """Of a file its path, size and times of change; of pixels their hash."""
         item = self._items[i]
         return file_identity(item) if isinstance(item, str | os.PathLike) else _pixel_identity(item)
 
@@ -219,13 +219,17 @@ def _name(item: Any, i: int) -> str:
 
 
 def file_identity(path: str | os.PathLike[str]) -> str:
-    """Path, size and time of change."""
+    """Path, size and times of change.
+
+    A file put in place of another may bring its time along (unpacked, copied, renamed), and be as large; the time that
+    the system itself keeps is another one all the same.
+    """
     place = os.path.abspath(path)  # noqa: PTH100 - a CSV may name files by way of ".."
     try:
         found = Path(path).stat()
     except OSError:
         return f"{place} missing"
-    return f"{place} {found.st_size} {found.st_mtime_ns}"
+    return f"{place} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def _pixel_identity(item: Any) -> str:

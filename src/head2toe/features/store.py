@@ -183,7 +183,15 @@ class Store:
         ------
         DiskFullError
             The disk is full. What was counted before is safe; the same call resumes.
+        StoreMismatchError
+            Another process has written to the folder meanwhile.
         """
+        counted = self._load_progress().read
+        if counted != self._progress.read:
+            raise StoreMismatchError(
+                f"another process has changed {self.folder} while rows were written to it "
+                f"({counted} of {self.n} images are counted there, {self._progress.read} here): let one finish"
+            )
         try:
             with (self.folder / "rows.npy").open("r+b", buffering=0) as file:
                 file.seek(len(self._header(self.n)) + self._progress.rows * self.d * 4)
@@ -194,6 +202,7 @@ class Store:
             _write_json(self.folder / "progress.json", asdict(self._progress))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                error.filename = error.filename or str(self.folder / "rows.npy")  # writing tells none
                 raise
             raise DiskFullError(
                 f"The disk is full after {self._progress.rows} of {self.n} images in {self.folder}: "

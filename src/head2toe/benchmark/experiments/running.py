@@ -20,7 +20,7 @@ from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import tell_classes
+from head2toe.benchmark.unseen import check_apart, tell_classes
 from head2toe.whole_files import replacing, write_text
 
 
@@ -57,6 +57,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     for task in laboratory.tasks:
         train, test = (np.asarray(part.with_labels().labels) for part in (task.train, task.test))
         tell_classes(train, test, task.name)
+        check_apart(task)
     start = time.perf_counter(), time.process_time()
     rows = chosen.measure(laboratory)
     result = {

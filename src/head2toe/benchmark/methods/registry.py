@@ -14,22 +14,22 @@ _SPLIT: dict[str, Any] = {"fewest_beside": 1}
 _TRAINS: dict[str, Any] = {"trains_network": True, "fewest_beside": FOLDS}  # a search there comes before the training
 _ALONE: dict[str, Any] = {"trains_network": True, "reads_rows": False, "fewest_beside": 1}
 _ALL = (
-    Method("linear", "logistic head on the penultimate features", ridge.linear),
-    Method("knn", "nearest neighbours of the penultimate features", neighbours.knn),
-    Method("last4", "logistic head on the last four blocks", ridge.last4),
-    Method("all-l2", "all features, ridge", ridge.all_l2),
-    Method("all-l1", "all features, lasso", sparse.all_l1, **_SPLIT),
-    Method("all-gl", "all features, group lasso", sparse.all_gl, **_SPLIT),
-    Method("head2toe-reference", "the published recipe", probe.head2toe_reference, **_SPLIT),
-    Method("head2toe-equal", "this library's search over the paper's candidates", probe.head2toe_equal),
-    Method("head2toe", "this library's search", probe.head2toe),
-    Method("head2toe-ft", "the network fine-tuned under the head of head2toe", networks.head2toe_ft, **_TRAINS),
-    Method("head2toe-ft+", "the better of head2toe and head2toe-ft", networks.head2toe_ft_plus, **_TRAINS),
-    Method("lora", "low-rank updates of the network", networks.lora, **_ALONE),
-    Method("finetune", "the whole network", networks.finetune, **_ALONE),
-    Method("finetune-official", "the whole network, 500 steps of 128", networks.finetune_official, **_ALONE),
-    Method("scratch", "the whole network from random weights", networks.scratch, **_ALONE),
-    Method("finetune-cost", "what the official schedule would cost", networks.finetune_cost, reads_rows=False),
+    Method("linear", ridge.linear),
+    Method("knn", neighbours.knn),
+    Method("last4", ridge.last4),
+    Method("all-l2", ridge.all_l2),
+    Method("all-l1", sparse.all_l1, **_SPLIT),
+    Method("all-gl", sparse.all_gl, **_SPLIT),
+    Method("head2toe-reference", probe.head2toe_reference, **_SPLIT),
+    Method("head2toe-equal", probe.head2toe_equal),
+    Method("head2toe", probe.head2toe),
+    Method("head2toe-ft", networks.head2toe_ft, **_TRAINS),
+    Method("head2toe-ft+", networks.head2toe_ft_plus, **_TRAINS),
+    Method("lora", networks.lora, **_ALONE),
+    Method("finetune", networks.finetune, **_ALONE),
+    Method("finetune-official", networks.finetune_official, **_ALONE),
+    Method("scratch", networks.scratch, **_ALONE),
+    Method("finetune-cost", networks.finetune_cost, reads_rows=False),
 )
 METHODS = {method.name: method for method in _ALL}
 STARTS_FROM = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}

@@ -52,12 +52,8 @@ class TaskDefinition:
         Class numbers are 0 .. classes - 1.
     folder : str
         Name of the folder in the layout of NOAH, SSF and RepAdapter.
-    dataset : str
-        The data set of tensorflow_datasets whose order VTAB uses.
     train, validation, test : Range
         VTAB's ranges: 800 and 200 images are drawn from the first two, all of the third is used.
-    source : str
-        File of task_adaptation that defines it.
     """
 
     name: str
@@ -65,11 +61,9 @@ class TaskDefinition:
     group: str
     classes: int
     folder: str
-    dataset: str
     train: Range
     validation: Range
     test: Range
-    source: str
 
     @property
     def train800(self) -> Range:
@@ -125,58 +119,39 @@ def _divided(train: int, validation: int, test: int) -> Splits:
 _NORB = (Range("train", 0, 24300), Range("test", 0, 12150), Range("test", 12150, 24300))
 _CLEVR = _held_out(63000, 7000, 15000, judged_on="validation")
 _SPRITES = _divided(589824, 73728, 73728)
-_RETINOPATHY = "diabetic_retinopathy_detection/btgraham-300"
 
-# In the order of the VTAB paper's tables: name, title, classes, folder, data set, source, splits.
-_TASKS: dict[str, tuple[tuple[str, str, int, str, str, str, Splits], ...]] = {
+# In the order of the VTAB paper's tables: name, title, classes, folder, splits.
+_TASKS: dict[str, tuple[tuple[str, str, int, str, Splits], ...]] = {
     NATURAL: (
-        ("cifar100", "CIFAR-100", 100, "cifar", "cifar100", "cifar", _held_out(45000, 5000, 10000)),
-        ("caltech101", "Caltech101", 102, "caltech101", "caltech101", "caltech", _held_out(2754, 306, 6084)),
-        ("dtd", "DTD", 47, "dtd", "dtd", "dtd", _given(1880, 1880, 1880)),
-        (
-            "flowers102",
-            "Flowers102",
-            102,
-            "oxford_flowers102",
-            "oxford_flowers102",
-            "oxford_flowers102",
-            _given(1020, 1020, 6149),
-        ),
-        ("pets", "Pets", 37, "oxford_iiit_pet", "oxford_iiit_pet", "oxford_iiit_pet", _held_out(2944, 736, 3669)),
-        ("svhn", "SVHN", 10, "svhn", "svhn_cropped", "svhn", _held_out(65931, 7326, 26032)),
-        ("sun397", "Sun397", 397, "sun397", "sun397/tfds", "sun397", _given(76128, 10875, 21750)),
+        ("cifar100", "CIFAR-100", 100, "cifar", _held_out(45000, 5000, 10000)),
+        ("caltech101", "Caltech101", 102, "caltech101", _held_out(2754, 306, 6084)),
+        ("dtd", "DTD", 47, "dtd", _given(1880, 1880, 1880)),
+        ("flowers102", "Flowers102", 102, "oxford_flowers102", _given(1020, 1020, 6149)),
+        ("pets", "Pets", 37, "oxford_iiit_pet", _held_out(2944, 736, 3669)),
+        ("svhn", "SVHN", 10, "svhn", _held_out(65931, 7326, 26032)),
+        ("sun397", "Sun397", 397, "sun397", _given(76128, 10875, 21750)),
     ),
     SPECIALIZED: (
-        ("camelyon", "Camelyon", 2, "patch_camelyon", "patch_camelyon", "patch_camelyon", _given(262144, 32768, 32768)),
-        ("eurosat", "EuroSAT", 10, "eurosat", "eurosat/rgb", "eurosat", _divided(16200, 5400, 5400)),
-        ("resisc45", "Resisc45", 45, "resisc45", "resisc45", "resisc45", _divided(18900, 6300, 6300)),
-        (
-            "retinopathy",
-            "Retinopathy",
-            5,
-            "diabetic_retinopathy",
-            _RETINOPATHY,
-            "diabetic_retinopathy",
-            _given(35126, 10906, 42670),
-        ),
+        ("camelyon", "Camelyon", 2, "patch_camelyon", _given(262144, 32768, 32768)),
+        ("eurosat", "EuroSAT", 10, "eurosat", _divided(16200, 5400, 5400)),
+        ("resisc45", "Resisc45", 45, "resisc45", _divided(18900, 6300, 6300)),
+        ("retinopathy", "Retinopathy", 5, "diabetic_retinopathy", _given(35126, 10906, 42670)),
     ),
     STRUCTURED: (
-        ("clevr-count", "Clevr-Count", 8, "clevr_count", "clevr", "clevr", _CLEVR),
-        ("clevr-distance", "Clevr-Dist", 6, "clevr_dist", "clevr", "clevr", _CLEVR),
-        ("dmlab", "DMLab", 6, "dmlab", "dmlab", "dmlab", _given(65550, 22628, 22735)),
-        ("kitti", "KITTI-Dist", 4, "kitti", "kitti", "kitti", _given(6347, 423, 711)),
-        ("dsprites-location", "dSpr-Loc", 16, "dsprites_loc", "dsprites", "dsprites", _SPRITES),
-        ("dsprites-orientation", "dSpr-Ori", 16, "dsprites_ori", "dsprites", "dsprites", _SPRITES),
-        ("smallnorb-azimuth", "sNORB-Azim", 18, "smallnorb_azi", "smallnorb", "smallnorb", _NORB),
-        ("smallnorb-elevation", "sNORB-Elev", 9, "smallnorb_ele", "smallnorb", "smallnorb", _NORB),
+        ("clevr-count", "Clevr-Count", 8, "clevr_count", _CLEVR),
+        ("clevr-distance", "Clevr-Dist", 6, "clevr_dist", _CLEVR),
+        ("dmlab", "DMLab", 6, "dmlab", _given(65550, 22628, 22735)),
+        ("kitti", "KITTI-Dist", 4, "kitti", _given(6347, 423, 711)),
+        ("dsprites-location", "dSpr-Loc", 16, "dsprites_loc", _SPRITES),
+        ("dsprites-orientation", "dSpr-Ori", 16, "dsprites_ori", _SPRITES),
+        ("smallnorb-azimuth", "sNORB-Azim", 18, "smallnorb_azi", _NORB),
+        ("smallnorb-elevation", "sNORB-Elev", 9, "smallnorb_ele", _NORB),
     ),
 }
 
 
-def _define(
-    group: str, name: str, title: str, classes: int, folder: str, dataset: str, source: str, splits: Splits
-) -> TaskDefinition:
-    return TaskDefinition(name, title, group, classes, folder, dataset, *splits, source=f"{source}.py")
+def _define(group: str, name: str, title: str, classes: int, folder: str, splits: Splits) -> TaskDefinition:
+    return TaskDefinition(name, title, group, classes, folder, *splits)
 
 
 DEFINITIONS = tuple(_define(group, *row) for group, rows in _TASKS.items() for row in rows)

@@ -23,8 +23,6 @@ class PublishedRow:
     ----------
     name : str
         For tables.
-    method : str or None
-        Ours that it corresponds to.
     source : str
     verified : bool
         The figures were copied from the source; otherwise they are recalled.
@@ -32,14 +30,13 @@ class PublishedRow:
     """
 
     name: str
-    method: str | None
     source: str
     verified: bool
     accuracies: Mapping[str, float]
 
 
-def _row(name: str, method: str | None, source: str, verified: bool, figures: str) -> PublishedRow:
-    return PublishedRow(name, method, source, verified, dict(zip(NAMES, map(float, figures.split()), strict=True)))
+def _row(name: str, source: str, verified: bool, figures: str) -> PublishedRow:
+    return PublishedRow(name, source, verified, dict(zip(NAMES, map(float, figures.split()), strict=True)))
 
 
 # In the order of NAMES: CIFAR-100 Caltech101 DTD Flowers Pets SVHN Sun397 | Camelyon EuroSAT Resisc45 Retinopathy |
@@ -47,28 +44,24 @@ def _row(name: str, method: str | None, source: str, verified: bool, figures: st
 PUBLISHED = (
     _row(
         "Linear (paper)",
-        "linear",
         _PAPER,
         False,
         "48.5 86.0 67.8 84.8 87.4 47.5 34.4 83.2 92.4 73.3 73.6 39.7 39.9 36.0 66.4 40.4 37.0 19.6 25.5",
     ),
     _row(
         "Head2Toe (paper)",
-        "head2toe",
         _PAPER,
         False,
         "47.1 88.8 67.6 85.6 87.6 84.1 32.9 82.1 94.3 76.0 74.1 55.3 59.5 43.9 72.3 64.9 51.1 39.6 43.1",
     ),
     _row(
         "Scratch (paper)",
-        "scratch",
         _PAPER,
         False,
         "11.0 37.7 23.0 40.2 13.3 59.3 3.9 73.5 84.8 41.6 63.1 38.5 54.8 35.8 36.9 87.9 37.3 20.9 36.9",
     ),
     _row(
         "Sup-100% fine-tuned (VTAB)",
-        "finetune",
         _VTAB,
         True,
         "57.03 90.95 66.01 88.61 89.87 87.32 34.41 "
@@ -76,7 +69,6 @@ PUBLISHED = (
     ),
     _row(
         "From-Scratch (VTAB)",
-        "scratch",
         _VTAB,
         True,
         "13.17 38.24 20.58 40.22 12.06 66.07 5.02 "
