@@ -366,3 +366,17 @@ def test_a_feature_of_larger_weight_enters_later():
     weights[first] = 100
     _, ranking = entries(group_lasso_path(X, y, group_weights=weights, tolerance=1e-7))
     assert int(ranking[first]) == 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "d", "classes", "noise"), [(12, 30, 2, 1.0), (60, 300, 3, 0.3), (200, 500, 4, 1.0)])
+def test_a_cold_start_reaches_the_optimum_where_all_features_tell_the_classes_apart(n, d, classes, noise, dtype):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % classes
+    X = rng.normal(size=(classes, d))[y] + noise * rng.normal(size=(n, d))
+    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(dtype)
+    strengths = lambda_max(X, y) * np.geomspace(1, 0.003, 8)
+    for along in group_lasso_path(X, y, strengths)[1:]:
+        cold = group_lasso(X, y, along.strength)
+        assert cold.gap < 1e-3
+        assert cold.objective == pytest.approx(along.objective, rel=2e-3)

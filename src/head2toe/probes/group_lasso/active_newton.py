@@ -79,7 +79,11 @@ class _Newton:
         return self.value - dual_value(self.datafit.dual(self.Z), self.penalty, correlations)
 
     def enter(self) -> None:
-        """Give every zero row that should not be zero a proximal step of its own, all scaled by one line search."""
+        """Give every zero row that should not be zero a proximal step of its own, all scaled by one line search.
+
+        Together correlated rows go many times too far, and still to a lower objective where all samples are sure of
+        their classes: there no gradient is left to come back by. So the scale is halved while the objective falls.
+        """
         correlation = column_norms(self.gradient).to(self.W.dtype)
         new = (self.norms == 0) & (correlation > self.levels * (1 + 10 * self.epsilon)) & (self.lipschitz > 0)
         if not bool(new.any()):
@@ -87,14 +91,17 @@ class _Newton:
         length = (1 - self.levels[new] / correlation[new]) / (self.lipschitz[new] + self.penalty.ridge)
         entering = -length * self.gradient[:, new]
         change = entering @ self.X[:, new].T
-        step = 1.0
+        start, step, accepted = self.Z, 1.0, False
         for _ in range(_HALVINGS):
             W = self.W.clone()
             W[:, new] = step * entering
-            if self._accept(W, self.b, self.Z + step * change, 0.0):
-                self.refresh()
-                return
+            Z = start + step * change
+            if accepted and not self._objective(Z, W) < self.value - self.noise * abs(self.value):
+                break
+            accepted = self._accept(W, self.b, Z, 0.0) or accepted
             step /= 2
+        if accepted:
+            self.refresh()
 
     def step(self) -> None:
         """A truncated Newton step on the nonzero rows, with rows that pass through zero set to zero."""

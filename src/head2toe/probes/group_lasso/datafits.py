@@ -17,6 +17,7 @@ from head2toe.errors import ParameterError
 _NEWTON_STEPS = 30
 _LEAST_DAMPING, _DAMPING_GROWTH = 1e-12, 8.0
 _BALANCED = 1e-14  # how near to zero the columns of the dual point must sum
+_ROUNDING = 1e-14  # of the loss: near its minimum it tells less than the slope does
 _SATURATED = 20.0  # logits
 
 
@@ -108,7 +109,7 @@ class Multinomial:
             curvature = torch.diag(weighted.sum(dim=1)) - weighted @ proba.T + 1 / self.outputs
             for step in _steps(curvature, slope):
                 trial = self.value(Z + (b - step)[:, None])
-                if trial <= value + 1e-15 * abs(value):
+                if trial <= value + _ROUNDING * abs(value):
                     b, value = b - step, trial
                     break
             else:

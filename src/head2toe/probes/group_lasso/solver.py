@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from head2toe.probes.group_lasso.working_set import WorkingSet
 Status = Literal["converged", "max_iter", "stalled"]
 _FLOOR = 1e-3  # the gap is relative to the objective, but never to less than this share of the null model's
 _FAR = 0.1  # a gap that float32's rounding does not leave
+_DETOUR = 5  # strengths on the way down from lambda_max
 _FIRST = 128  # rows let in at first
 _GROWTH = 1.0  # later, this many times the rows that are active
 _INNER = 0.3  # the reduced problem is solved to this share of the gap
@@ -227,11 +228,18 @@ def _solve(
     if not tolerance > 0 or max_iter < 1:
         raise ParameterError(f"tolerance is {tolerance}, max_iter {max_iter}: use a positive number, and at least 1")
     result = _solve_from(problem, strength, tolerance, max_iter, start)
-    if start is None or result.status != "stalled" or result.gap < _FAR:
+    if result.status != "stalled" or result.gap < _FAR:
         return result
-    # Where the start is so sure of every class that no gradient is left, such as one of other units, none is better.
-    cold = _solve_from(problem, strength, tolerance, max_iter, None)
-    return min(result, cold, key=lambda one: one.gap)
+    # So sure of every class that no gradient is left, from a start of other units or by a step too far: come again
+    # from where nothing is sure.
+    levels = [strength]
+    if 0 < strength < problem.largest:
+        levels = list(np.geomspace(problem.largest, strength, _DETOUR + 1)[1:])
+    way: list[GroupLassoResult] = []
+    for level in levels:
+        way.append(_solve_from(problem, level, tolerance, max_iter, way[-1] if way else None))
+    best = min(result, way[-1], key=lambda one: one.gap)
+    return replace(best, iterations=result.iterations + sum(one.iterations for one in way))
 
 
 def _solve_from(
