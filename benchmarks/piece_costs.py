@@ -45,6 +45,7 @@ def table(backbone: Any, images: Any, rows: np.ndarray, y: np.ndarray, columns: 
 def extractions(backbone: Any, images: Any) -> list[dict[str, Any]]:
     """Seconds of one pass over images in memory that pools ever more."""
     from head2toe import features
+    from head2toe.data import as_images
     from head2toe.features import Plan
 
     layers = features.layers(backbone)
@@ -55,7 +56,7 @@ def extractions(backbone: Any, images: Any) -> list[dict[str, Any]]:
         "+ statistics": described,
         "+ second moments": with_moments(described),
     }
-    some = features.as_images([images[i] for i in range(min(IMAGES, len(images)))])
+    some = as_images([images[i] for i in range(min(IMAGES, len(images)))])
     features.extract(backbone, some, described, progress=False)  # the first pass is slower
     found = []
     for piece, plan in plans.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from head2toe.features import LabelledImages
+    from head2toe.data import LabelledImages
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TASKS = {  # file, and which of its labels
@@ -27,7 +27,7 @@ def spec(backbone: str) -> str:
 
 def read(task: str, split: str) -> LabelledImages:
     """A task's labelled images, "train" or "test"."""
-    from head2toe.features import read_data
+    from head2toe.data import read_data
 
     file, label = TASKS[task]
     return read_data(SHARED / "data" / file, split=split, label=label).with_labels()

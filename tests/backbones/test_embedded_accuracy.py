@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from head2toe.backbones import Backbone, load
-from head2toe.features import LabelledImages, read_data
+from head2toe.data import LabelledImages, read_data
 
 BATCH = 32
 

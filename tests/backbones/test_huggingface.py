@@ -16,6 +16,7 @@ from hf_zoo import MODELS, hf, save
 
 from head2toe import Head2ToeClassifier
 from head2toe.backbones import Preprocessing, huggingface, load, pinned
+from head2toe.data import as_images
 from head2toe.errors import (
     HubUnreachableError,
     MissingDependencyError,
@@ -23,7 +24,7 @@ from head2toe.errors import (
     UnknownBackboneError,
     WeightsMismatchError,
 )
-from head2toe.features import Plan, as_images, extract, layers
+from head2toe.features import Plan, extract, layers
 from head2toe.features.dtype import prepare
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.taps import noise_batch

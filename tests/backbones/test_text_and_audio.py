@@ -25,6 +25,7 @@ from hf_sequence_zoo import (
 from scipy.io import wavfile
 
 from head2toe.backbones import load, pinned, takes
+from head2toe.data import as_inputs
 from head2toe.errors import (
     DataFormatError,
     ParameterError,
@@ -32,7 +33,7 @@ from head2toe.errors import (
     UnknownBackboneError,
     UnreadableImageError,
 )
-from head2toe.features import Plan, as_inputs, extract, layers
+from head2toe.features import Plan, extract, layers
 from head2toe.features.dtype import prepare
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.noise import noise_batch

@@ -8,8 +8,9 @@ pytest.importorskip("transformers", reason="hf-text/ backbones are an extra")
 from hf_sequence_zoo import save_text
 
 from head2toe.backbones import load
+from head2toe.data import as_inputs
 from head2toe.errors import UnreadableImageError
-from head2toe.features import Plan, as_inputs, extract, layers
+from head2toe.features import Plan, extract, layers
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

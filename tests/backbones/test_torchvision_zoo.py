@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from head2toe.backbones import load
 from head2toe.backbones.torchvision_ops import declare_missing_operators
+from head2toe.data import as_images
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
-from head2toe.features import Plan, as_images, extract, layers
+from head2toe.features import Plan, extract, layers
 from head2toe.features.hooks import run, watch
 from head2toe.features.taps import noise_batch
 

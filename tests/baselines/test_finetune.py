@@ -15,8 +15,8 @@ from head2toe.baselines import FineTuned, finetune, tuning
 from head2toe.baselines.augmentation import augmented
 from head2toe.baselines.finetune import draw_weights_anew
 from head2toe.baselines.training import Schedule, _shuffled, train
+from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, DataFormatError, MissingLabelError, OneClassError, ParameterError
-from head2toe.features import LabelledImages, as_images
 
 SIZE, CHANNELS = 12, 6
 

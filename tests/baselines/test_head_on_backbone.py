@@ -12,6 +12,7 @@ from head2toe.baselines import HeadOnBackbone, Pixels, low_rank, tune
 from head2toe.baselines.low_rank import updates
 from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
+from head2toe.data import as_images
 from head2toe.errors import NoLayerError
 from head2toe.probes import LinearHead
 
@@ -39,11 +40,11 @@ def head(plan, count=60, classes=3):
 
 
 def pixels(n=6):
-    return Pixels.of(features.as_images(pictures(n)[0]), PREPROCESSING)
+    return Pixels.of(as_images(pictures(n)[0]), PREPROCESSING)
 
 
 def test_before_training_it_says_what_the_head_says_of_the_rows(backbone, plan):
-    images = features.as_images(pictures(6)[0])
+    images = as_images(pictures(6)[0])
     rows = features.extract(backbone, images, plan, dtype="float32", progress=False).rows
     expected = head(plan).logits(torch.from_numpy(rows)[:, head(plan).indices])
     network = HeadOnBackbone(backbone.module, plan, head(plan))
@@ -87,7 +88,7 @@ def test_the_first_gradient_is_that_of_finite_differences(backbone, plan):
 
 def test_tuning_holds_images_out_and_ends_with_all(backbone):
     images, labels = pictures(30)
-    given = Pixels.of(features.as_images(images), PREPROCESSING)
+    given = Pixels.of(as_images(images), PREPROCESSING)
     y = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
     asked, told = [], []
 

@@ -21,8 +21,9 @@ from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.benchmark.tables import accuracy_rows, cost_rows
+from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError
-from head2toe.features import LabelledImages, Layer, Plan, as_images, layers
+from head2toe.features import Layer, Plan, layers
 from head2toe.probes.columns import Block, Columns
 
 N = 210  # from 200 on, the search makes one round of folds instead of three

@@ -15,6 +15,7 @@ from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS, neighbours
 from head2toe.benchmark.unseen import check_readable
+from head2toe.data import LabelledImages, as_images
 from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
@@ -24,7 +25,6 @@ from head2toe.errors import (
     TooFewImagesError,
     UnreadableImageError,
 )
-from head2toe.features import LabelledImages, as_images
 
 
 def labelled(n, seed=0, labels=None):

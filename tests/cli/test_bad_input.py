@@ -237,7 +237,7 @@ def test_nan_in_features(fit, backbone, folder, tmp_path):
 
 
 def test_too_little_disk_is_known_before_the_first_image(fit, run, backbone, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("head2toe.features.images.decode", lambda *_: pytest.fail("an image was read"))
+    monkeypatch.setattr("head2toe.data.images.decode", lambda *_: pytest.fail("an image was read"))
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
     refused(fit(folder, tmp_path / "probe"), "free some room")
@@ -310,7 +310,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("command", OUTPUTS)
 def test_outputs_below_a_file_are_refused_before_any_work(run, probe, folder, tmp_path, monkeypatch, command):
-    for module in ("head2toe.backbones.load", "head2toe.features.read_data", "head2toe.benchmark.demo.run_demo"):
+    for module in ("head2toe.backbones.load", "head2toe.data.read_data", "head2toe.benchmark.demo.run_demo"):
         monkeypatch.setattr(module, lambda *_, **__: pytest.fail("work was begun"))
     (tmp_path / "file").write_text("mine")
     names = {"PROBE": probe, "DATA": folder, "own=DATA": f"own={folder}"}

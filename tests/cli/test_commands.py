@@ -15,7 +15,7 @@ import pytest
 
 from cli.conftest import FAST, write_folder
 from head2toe import Head2ToeClassifier
-from head2toe.features import read_data
+from head2toe.data import read_data
 
 
 def rows(text):

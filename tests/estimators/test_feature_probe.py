@@ -188,6 +188,8 @@ def test_the_linear_score_takes_labels_in_a_column_as_the_score_does():
             "1 of 60 labels",
         ),
         (lambda X, y: (X, ["a", 1] * 30), DataFormatError, "several kinds"),
+        (lambda X, y: (X, np.array([b"a", b"b"] * 30)), DataFormatError, "labels are bytes, such as b'a'"),
+        (lambda X, y: (X, np.array([b"a", b"b"] * 30, object)), DataFormatError, "labels are bytes"),
     ],
 )
 def test_data_that_cannot_be_learned_from(spoil, error, message):

@@ -6,9 +6,9 @@ from PIL import Image
 from tiny import tiny_network
 
 from head2toe import Head2ToeClassifier
+from head2toe.data import read_data
 from head2toe.errors import ClassTooSmallError, DataFormatError, ParameterError, TooFewImagesError
 from head2toe.estimators import FeatureProbe
-from head2toe.features import read_data
 
 QUICK = {"fractions": (0.5, 1.0), "strengths": (0.01,)}
 

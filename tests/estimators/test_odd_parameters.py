@@ -17,6 +17,7 @@ from head2toe import (
     backbones,
 )
 from head2toe.benchmark import embedded_task
+from head2toe.data import as_images
 from head2toe.errors import (
     ClassTooSmallError,
     DataFormatError,
@@ -25,7 +26,6 @@ from head2toe.errors import (
     PreprocessingError,
     UnknownBackboneError,
 )
-from head2toe.features import as_images
 
 OWN = {"preprocessing": PREPROCESSING, "cache": False, "dtype": "float32"}
 X, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 2

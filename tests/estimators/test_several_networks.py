@@ -10,9 +10,10 @@ from tiny import PREPROCESSING, pictures, tiny_network, write_local_dir
 
 from head2toe import AllLayerFeatures, Head2ToeClassifier
 from head2toe.backbones import load
+from head2toe.data import as_images
 from head2toe.errors import ParameterError, WeightsMismatchError
 from head2toe.estimators.networks import Networks
-from head2toe.features import as_images, layers
+from head2toe.features import layers
 
 OPTIONS = {"target_sizes": (64,), "cv": 2, "dtype": "float32", "batch_size": 16}
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from head2toe.data import as_images, as_inputs
 from head2toe.errors import ParameterError
-from head2toe.features import Plan, as_images, as_inputs, extract, layers
+from head2toe.features import Plan, extract, layers
 from head2toe.features import dtype as formats
 from head2toe.features.dtype import Precision, Prepared, find_device, prepare
 from head2toe.features.network import PooledNetwork

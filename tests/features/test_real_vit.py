@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from head2toe.backbones import load
-from head2toe.features import Plan, as_images, extract, layers, read_data
+from head2toe.data import as_images, read_data
+from head2toe.features import Plan, extract, layers
 
 TOKENS, CHANNELS = 197, 192  # 14 x 14 patches and a class token
 

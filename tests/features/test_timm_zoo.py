@@ -9,7 +9,8 @@ import pytest
 import torch
 from timm_families import FAMILIES, LEFT_OUT, NOT_TAPPED, backbone_of, inspect, timm
 
-from head2toe.features import Plan, as_images, extract, layers
+from head2toe.data import as_images
+from head2toe.features import Plan, extract, layers
 from head2toe.features.network import PooledNetwork
 from head2toe.features.taps import noise_batch
 

@@ -71,13 +71,17 @@ def load_text(name: str) -> Backbone:
 def _model(found: Repository) -> nn.Module:
     config = config_of(found)
     config = getattr(config, "text_config", config)  # of a model of images and text, the text tower
+    if getattr(config, "attention_type", None) == "block_sparse":
+        config.attention_type = "original_full"  # BigBird turns to it at the first short text, and stays there
     kind = class_of(config, "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING", named=True)
     if kind is not None:
         model = load_model(kind, found, config)
         if classifier_of(model) is not None:
             return model
-    kind = class_of(config)
-    if kind is None or getattr(kind, "main_input_name", None) != _TOKENS or config.is_encoder_decoder:
+    encoder = class_of(config, "MODEL_FOR_TEXT_ENCODING_MAPPING")  # of T5 the half that reads
+    kind = encoder or class_of(config)
+    translates = config.is_encoder_decoder and encoder is None
+    if kind is None or getattr(kind, "main_input_name", None) != _TOKENS or translates:
         raise UnknownBackboneError(
             f"{found.spec} is a {config.model_type} model, which is no encoder or decoder of text: hf-text/ is for "
             "those, hf/ for images, hf-audio/ for recordings"

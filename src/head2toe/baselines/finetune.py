@@ -17,10 +17,10 @@ from torch import nn
 from head2toe import backbones
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
+from head2toe.data import as_images
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
 from head2toe.estimators.checks import is_number, is_whole
 from head2toe.estimators.labels import Target, labels_of
-from head2toe.features import as_images
 from head2toe.features.dtype import find_device
 from head2toe.features.flops import counter
 
@@ -110,7 +110,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        images : n images in any form that `head2toe.features.as_images` takes
+        images : n images in any form that `head2toe.data.as_images` takes
         labels : sequence (n,) of str, int or bool, optional
             Not needed where the images bring their own.
         split : two int64 arrays, optional

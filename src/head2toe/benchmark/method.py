@@ -11,7 +11,7 @@ import torch
 
 if TYPE_CHECKING:
     from head2toe.benchmark.cell import Cell
-    from head2toe.features import Images
+    from head2toe.data import Images
 
 
 @dataclass(frozen=True)

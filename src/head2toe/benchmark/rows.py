@@ -14,6 +14,7 @@ import numpy as np
 
 from head2toe import Head2ToeClassifier, features
 from head2toe.backbones import Backbone
+from head2toe.data import Images
 from head2toe.estimators.frozen import columns_of
 from head2toe.features.costs import costs
 from head2toe.features.store import place_for
@@ -118,7 +119,7 @@ def _operation(layer: features.Layer) -> str:
 
 @contextmanager
 def extracted(
-    backbone: Backbone, images: features.Images, target_sizes: Sequence[int] | None = None, **options: Any
+    backbone: Backbone, images: Images, target_sizes: Sequence[int] | None = None, **options: Any
 ) -> Iterator[Rows]:
     """Rows of the training images, in memory or in a temporary folder that is deleted at the end.
 

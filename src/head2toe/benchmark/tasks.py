@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from head2toe.data import LabelledImages
 from head2toe.errors import ParameterError
-from head2toe.features import LabelledImages
 
 
 @dataclass(frozen=True)

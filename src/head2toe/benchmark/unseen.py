@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from head2toe.benchmark.tasks import Task
+from head2toe.data import Images
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, UnreadableImageError
-from head2toe.features import Images
 from head2toe.features.reader import read
 
 log = logging.getLogger(__name__)

@@ -74,7 +74,7 @@ def compare(
     from head2toe.benchmark.compare import compare as run
     from head2toe.benchmark.methods import methods as named
     from head2toe.benchmark.tasks import Task, names_of
-    from head2toe.features import read_data
+    from head2toe.data import read_data
 
     _check_parts(data, split, test, test_split)
     images_alone(backbone)

@@ -40,8 +40,8 @@ def evaluate(
 ) -> None:
     """Measure a probe's accuracy on labelled images, beside that of the linear probe fitted with it."""
     from head2toe import Head2ToeClassifier
+    from head2toe.data import read_data
     from head2toe.estimators import evaluate as measure
-    from head2toe.features import read_data
 
     options = moved(specs, files) | running(device, dtype, batch_size)
     classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)

@@ -162,7 +162,7 @@ def _check_size(name: str, image_size: int | None) -> None:
 
 def _tasks(paths: tuple[Path, ...], label: str | None, split: str, test_split: str) -> list[Any]:
     from head2toe.benchmark.tasks import Task, names_of
-    from head2toe.features import read_data
+    from head2toe.data import read_data
 
     names = names_of(paths)
     parts = ([read_data(path, split=s, label=label).with_labels() for s in (split, test_split)] for path in paths)

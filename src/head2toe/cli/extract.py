@@ -52,10 +52,11 @@ def extract(
     """
     from head2toe import backbones, features
     from head2toe.artifacts import check_writable
+    from head2toe.data import read_data
 
     start = time.perf_counter()
     check_writable(out)
-    images = features.read_data(data, split=split, label=label, takes=backbones.takes(backbone))
+    images = read_data(data, split=split, label=label, takes=backbones.takes(backbone))
     network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
     options = running(device, dtype, batch_size)

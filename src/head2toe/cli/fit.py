@@ -23,7 +23,7 @@ from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipp
 
 if TYPE_CHECKING:
     from head2toe import Head2ToeClassifier
-    from head2toe.features import LabelledImages
+    from head2toe.data import LabelledImages
 
 _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 
@@ -106,8 +106,8 @@ def fit(
     """
     from head2toe import Head2ToeClassifier
     from head2toe.artifacts import check_output
+    from head2toe.data import read_data
     from head2toe.errors import ParameterError
-    from head2toe.features import read_data
 
     start = time.perf_counter()
     check_output(out, overwrite=overwrite)
@@ -146,8 +146,8 @@ def fit(
 
 def _check_classes(data: Path, images: LabelledImages) -> None:
     """Refuse a folder around the one that holds the classes, as unpacking leaves it."""
+    from head2toe.data.files import is_there
     from head2toe.errors import OneClassError
-    from head2toe.features.files import is_there
 
     only, *others = set(images.labels or ())
     folder = data / only
@@ -156,14 +156,14 @@ def _check_classes(data: Path, images: LabelledImages) -> None:
 
 
 def _has_folders(folder: Path) -> bool:
-    from head2toe.features.files import is_hidden
+    from head2toe.data.files import is_hidden
 
     return any(path.is_dir() and not is_hidden(path.name) for path in folder.iterdir())
 
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
+    from head2toe.data import read_data
     from head2toe.errors import ParameterError
-    from head2toe.features import read_data
 
     if data is not None:
         return read_data(data, split=split, takes=takes)

@@ -46,9 +46,9 @@ def predict(
     Writes CSV with path (text), class and probability. What cannot be read is listed on standard error.
     """
     from head2toe import Head2ToeClassifier
+    from head2toe.data import read_data
+    from head2toe.data.table import PREDICTED
     from head2toe.errors import EmptyDataError
-    from head2toe.features import read_data
-    from head2toe.features.table import PREDICTED
 
     if out is not None:
         check_file(out, overwrite=overwrite)

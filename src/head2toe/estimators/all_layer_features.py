@@ -96,7 +96,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         ----------
         images
             Paths, PIL images, uint8 arrays (n, h, w[, 3]), tensors (n, 3, h, w), a torch Dataset or
-            `head2toe.features.Images`; strings for a backbone of texts; .wav files, arrays (samples,) or pairs
+            `head2toe.data.Images`; strings for a backbone of texts; .wav files, arrays (samples,) or pairs
             (array, sampling rate) for one of recordings.
 
         Raises

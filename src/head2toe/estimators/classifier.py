@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
+from head2toe.data import Images
 from head2toe.estimators.feature_probe import FeatureProbe, moved
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.head_size import HEAD_SIZE, check_head_size, most_features
@@ -170,7 +171,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         ----------
         images
             n paths, PIL images, uint8 arrays (n, h, w[, 3]), tensors (n, 3, h, w), a torch Dataset of (image, label)
-            pairs, or what `head2toe.features.read_data` returns.
+            pairs, or what `head2toe.data.read_data` returns.
         labels : array of shape (n,), optional
             Strings, whole numbers or booleans; not needed where the images bring theirs.
         sample_weight : array of shape (n,), optional
@@ -325,9 +326,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         return self
 
     @contextmanager
-    def _rows(
-        self, networks: Networks, images: features.Images, plan: features.Plan
-    ) -> Iterator[features.FeatureStore]:
+    def _rows(self, networks: Networks, images: Images, plan: features.Plan) -> Iterator[features.FeatureStore]:
         """The rows, from the cache or into it, or where they do no harm."""
         options = {"dtype": self.dtype, "strict": self.strict, **self._options()}
         cache = self._cache()

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from head2toe import backbones, features
+from head2toe.data import as_inputs
 from head2toe.errors import ParameterError
 from head2toe.estimators.networks import JointCosts, Networks, refuse_missing_modules, refuse_missing_transforms
 from head2toe.features.joint import networks_of
@@ -66,7 +67,7 @@ class FrozenNetworkEstimator(BaseEstimator):
 
     def _inputs(self, obj: Any) -> Any:
         """A sequence of what the backbones take."""
-        return features.as_inputs(obj, self.takes)
+        return as_inputs(obj, self.takes)
 
     def _load_networks(self) -> Networks:
         """Load the backbone, or each of several; weights and preprocessing of several are lists beside theirs."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from head2toe.features.decoding import values_of
+from head2toe.data.decoding import values_of
 
 
 def on_host(X: Any) -> Any:

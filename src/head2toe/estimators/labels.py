@@ -13,6 +13,8 @@ from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from head2toe.data import LabelledImages
+from head2toe.data.dataset_table import advice
 from head2toe.errors import (
     ClassTooSmallError,
     DataError,
@@ -23,8 +25,7 @@ from head2toe.errors import (
     UnreadableImageError,
 )
 from head2toe.estimators.host import on_host
-from head2toe.features import LabelledImages, Skipped
-from head2toe.features.dataset_table import advice
+from head2toe.features import Skipped
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Target:
         except TypeError as error:
             raise _of_several_kinds(values) from error
         if len(classes) and isinstance(classes[0], bytes):
-            raise DataFormatError(f"labels are bytes, such as {classes[0]!r}: decode them into strings")
+            raise DataFormatError(f"labels are bytes, such as {bytes(classes[0])!r}: decode them into strings")
         check_classification_targets(values)
         _check_text(classes)
         return Target(classes, y.astype(np.int64))

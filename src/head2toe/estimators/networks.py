@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from head2toe import features
 from head2toe.backbones import Backbone
+from head2toe.data import Images
 from head2toe.errors import DataError, ParameterError, PreprocessingError, WeightsMismatchError
 from head2toe.estimators.network_state import NetworkState
 from head2toe.features.costs import Costs, costs, within
@@ -90,9 +91,7 @@ class Networks:
             plans.append(features.Plan.build(chosen, sizes, statistics=statistics))
         return (plans[0] if self.single else join(plans)), JointCosts(tuple(spent))
 
-    def extract(
-        self, images: features.Images, plan: features.Plan, store: Any, **options: Any
-    ) -> features.FeatureStore:
+    def extract(self, images: Images, plan: features.Plan, store: Any, **options: Any) -> features.FeatureStore:
         """The rows of images; `store` as `features.extract` takes it, with a subfolder for each of several networks."""
         if self.single:
             return features.extract(self.single, images, plan, store=store, **options)
@@ -178,7 +177,7 @@ def refuse_another_number(wanted: int, given: int) -> None:
 class Streaming(Protocol):
     """What gives rows batch by batch."""
 
-    def stream(self, images: features.Images) -> Iterator[Batch]:
+    def stream(self, images: Images) -> Iterator[Batch]:
         """See `features.Extractor.stream`."""
         ...
 
@@ -187,7 +186,7 @@ class _JointExtractor:
     def __init__(self, parts: list[features.Extractor]) -> None:
         self._parts = parts
 
-    def stream(self, images: features.Images) -> Iterator[Batch]:
+    def stream(self, images: Images) -> Iterator[Batch]:
         for start in range(0, len(images), _TOGETHER):
             stretch = _Stretch(images, start, min(start + _TOGETHER, len(images)))
             found = [_gathered(one.stream(stretch), one.width) for one in self._parts]
@@ -199,7 +198,7 @@ class _JointExtractor:
 class _Stretch:
     """Images `start` to `stop` of others."""
 
-    def __init__(self, images: features.Images, start: int, stop: int) -> None:
+    def __init__(self, images: Images, start: int, stop: int) -> None:
         self._images, self._start, self._stop = images, start, stop
         self.takes = getattr(images, "takes", "images")
         names = getattr(images, "names", None)

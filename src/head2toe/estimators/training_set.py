@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from head2toe import features
+from head2toe.data import Images
+from head2toe.data.chained import Chained
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
 from head2toe.estimators.groups import check_groups, group_numbers, groups_of
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, check_remaining, labels_of
 from head2toe.estimators.weights import row_weights, sample_weights
-from head2toe.features.chained import Chained
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class TrainingSet:
         Images of one number belong together.
     """
 
-    images: features.Images
+    images: Images
     labels: np.ndarray
     weight: np.ndarray | None
     groups: np.ndarray | None
@@ -75,7 +76,7 @@ class TrainingSet:
         *,
         folds: int,
         class_weight: Mapping[Any, float] | str | None,
-        inputs: Callable[[Any], features.Images],
+        inputs: Callable[[Any], Images],
     ) -> TrainingSet:
         """After all checks that need no forward pass; `inputs` makes sequences of what the backbone takes.
 

@@ -1,17 +1,16 @@
-"""Images to rows: readers, taps, pooling, the one extraction loop, the store."""
+"""Images to rows: taps, pooling, the one extraction loop, the store."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from head2toe.data import Images, LabelledImages, as_images, as_inputs, read_data  # what goes in
+
 if TYPE_CHECKING:
     from head2toe.features.behaviour import answers, other_answer
     from head2toe.features.cache import Cache
-    from head2toe.features.data import LabelledImages, read_data
     from head2toe.features.extractor import Extractor, extract
-    from head2toe.features.images import Images, as_images
-    from head2toe.features.inputs import as_inputs
     from head2toe.features.layer import Layer
     from head2toe.features.plan import LINEAR, Block, Plan
     from head2toe.features.pooling_rules import STATISTICS
@@ -25,20 +24,15 @@ _HOMES = {
     "Cache": "cache",
     "Extractor": "extractor",
     "FeatureStore": "store",
-    "Images": "images",
     "LINEAR": "plan",
     "STATISTICS": "pooling_rules",
-    "LabelledImages": "data",
     "Layer": "layer",
     "Plan": "plan",
     "Skipped": "reader",
     "answers": "behaviour",
-    "as_images": "images",
-    "as_inputs": "inputs",
     "extract": "extractor",
     "layers": "taps",
     "other_answer": "behaviour",
-    "read_data": "data",
 }
 
 __all__ = [

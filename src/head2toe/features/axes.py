@@ -42,6 +42,8 @@ def described(
         return Layer(label, name, where, call, "sequence", (length, channels), channels_last=axes[0] == 0)
     if math.prod(shape) == max(shape):
         return Layer(label, name, where, call, "vector", (math.prod(shape),))
+    if len(shape) == 2 and longer is not None:  # padded inside, to whole windows: more windows for a long text
+        return Layer(label, name, where, call, "sequence", shape, channels_last=True)
     if len(shape) == 2:
         return Layer(label, name, where, call, "tokens", shape)
     if len(shape) == 4:  # of a volume: its slices are taken as one map, each below the one before

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from head2toe.errors import StoreFormatError, UnreadableImageError
+from head2toe.data.inputs import checked
+from head2toe.errors import Head2ToeError, PreprocessingError, StoreFormatError, UnreadableImageError, one_line
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
 from head2toe.features.dtype import Precision, check, prepare
-from head2toe.features.inputs import checked
 from head2toe.features.narrowing import Part, narrow
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch, takes_sequences
@@ -30,7 +30,7 @@ from head2toe.features.store import FeatureStore, Rows, Store, request_for
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
-    from head2toe.features.images import Images
+    from head2toe.data.images import Images
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,8 @@ class Extractor:
             With `strict`, at the first image that cannot be decoded.
         NotFiniteError
             A layer gave NaN or infinity.
+        PreprocessingError
+            The network does not take a text or recording of that length.
         DataFormatError
             Texts for a backbone of images, and the like.
         """
@@ -169,8 +171,21 @@ class Extractor:
             places = list(alike)
             while places:
                 now, places = places[: self.batch_size], places[self.batch_size :]
-                rows[now] = self._rows([inputs[i] for i in now])
+                rows[now] = self._rows_alike([inputs[i] for i in now])
         return rows
+
+    def _rows_alike(self, inputs: list[Any]) -> Rows:
+        """Run sequences of one length, which may be too short or too long for the network."""
+        try:
+            return self._rows(inputs)
+        except Exception as error:  # whatever a network says of such a length
+            if isinstance(error, Head2ToeError) or (isinstance(error, RuntimeError) and is_out_of_memory(error)):
+                raise
+            unit = "tokens" if self._preprocessing.takes == "texts" else "samples"
+            raise PreprocessingError(
+                f"the network does not run on {self._preprocessing.takes} of {len(inputs[0])} {unit} "
+                f"({type(error).__name__}: {one_line(error)}): leave those of that length out"
+            ) from error
 
     def _rows(self, pixels: list[Any]) -> Rows:
         """Run a batch; one that does not fit into memory is halved, and so are those after it."""

@@ -66,6 +66,7 @@ class Statistic(ABC):
 
 Maker = TypeVar("Maker", bound=Callable[..., Operation])
 
+_LOST = 16 * torch.finfo(torch.float32).eps  # of the squared mean: smaller variances are rounding
 _FLAT = 2e-6  # of a profile's largest value: smaller differences between its bins may be rounding
 
 _MAKERS: dict[str, Callable[..., Operation]] = {}
@@ -231,9 +232,10 @@ class Deviation(Statistic):
         return Means(self.prefix), MeanSquares(self.prefix)
 
     def finish(self, reduced: Reduced) -> Tensor:
-        # One pass over squares is ten times as fast as `var`; deviations this small against the mean are rounding.
+        # One pass over squares is ten times as fast as `var`; what it leaves of a constant channel is rounding.
         mean = reduced.mean(self.prefix)
         variance = reduced[MeanSquares(self.prefix)].addcmul(mean, mean, value=-1)
+        variance = variance * (variance > _LOST * mean.square())
         return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 

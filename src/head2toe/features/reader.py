@@ -14,7 +14,7 @@ from PIL import Image
 from head2toe.errors import UnreadableImageError
 
 if TYPE_CHECKING:
-    from head2toe.features.images import Images
+    from head2toe.data.images import Images
 
 _MOST_WORKERS = 8
 

@@ -28,7 +28,7 @@ from head2toe.features.reader import Skipped
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
-    from head2toe.features.images import Images
+    from head2toe.data.images import Images
 
 SCHEMA = 1
 _IN_MEMORY = 2**30  # bytes of rows that stay in memory where nobody keeps them

@@ -183,6 +183,7 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
             look.sideways[0],
         )
     sightings = [sighting for sighting in look.sightings if sighting.layer.key in follow]
+    _tell_of_padding(backbone, [one.layer for one in sightings], longer)
     prefix = PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     if penultimate is None and sightings:
@@ -199,6 +200,19 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
+
+
+def _tell_of_padding(backbone: Backbone, found: list[Layer], longer: dict[Key, Shape]) -> None:
+    tapped = [layer for layer in found if layer.kind == "sequence" and layer.where == "output"]
+    padded = [layer for layer in tapped if longer.get(layer.key) == layer.shape]
+    if padded:
+        log.warning(
+            "%s: %d layers from %s on have as many tokens for a short text as for a longer one: the network pads "
+            "inside, and what is averaged there counts the padding",
+            backbone.spec,
+            len(padded),
+            padded[0].name,
+        )
 
 
 def _check_company(backbone: Backbone, wanted: Wanted, noise: Tensor, made: Any) -> set[Key]:
@@ -259,9 +273,9 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
     except Exception as error:  # whatever a network says of images that do not suit it
         reason = one_line(error)
         raise PreprocessingError(
-            f"{backbone.spec} does not run on images {tuple(batch.shape[1:])} as its preprocessing makes them "
-            f"({type(error).__name__}: {reason}): pass the size and channels that it takes, and a module that takes "
-            "images alone"
+            f"{backbone.spec} does not run on {backbone.preprocessing.takes} {tuple(batch.shape[1:])} as its "
+            f"preprocessing makes them ({type(error).__name__}: {reason}): pass the size and channels that it takes, "
+            f"and a module that takes {backbone.preprocessing.takes} alone"
         ) from error
 
 

@@ -52,8 +52,9 @@ class Selector:
         """Rank a view's features on the training rows alone."""
         indices = self.bank.columns.indices(view)
         if layer_weights == EQUAL:
-            targets, weight = self.targets[train], self.weight[train]
-            return Ranking(group_lasso_scores(self.rows, indices, train, targets, weight, RIDGE, self.bank.view(view)))
+            targets, weight, gram = self.targets[train], self.weight[train], self.bank.view(view)
+            weight = weight / weight.mean()  # the unit of ridge strengths
+            return Ranking(group_lasso_scores(self.rows, indices, train, targets, weight, RIDGE, gram))
         places = np.flatnonzero(np.isin(self.bank.anchors, train))
         anchors = self.bank.anchors[places]
         learned = learn_layer_weights(self.bank.of(view), places, self.targets[anchors], self.weight[anchors])

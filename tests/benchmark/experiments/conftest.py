@@ -7,7 +7,8 @@ import pytest
 from estimators.tiny import pictures, write_local_dir
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
 from head2toe.benchmark.tasks import Task
-from head2toe.features import Cache, LabelledImages, as_images
+from head2toe.data import LabelledImages, as_images
+from head2toe.features import Cache
 
 SETTINGS = Settings(
     target_sizes=(16, 4), fractions=(0.02, 0.3, 1.0), group=64, shots=(2, 4), repeats=2, steps=2, batch_size=8, side=32

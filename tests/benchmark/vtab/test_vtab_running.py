@@ -15,6 +15,7 @@ from benchmark.vtab.original_files import pixels
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.vtab import DEFINITIONS, LoadedTask, Settings, read_cells, run, vtab_table
 from head2toe.benchmark.vtab.published import PUBLISHED
+from head2toe.data import LabelledImages, as_images
 from head2toe.errors import (
     ClassTooSmallError,
     DataFormatError,
@@ -23,7 +24,6 @@ from head2toe.errors import (
     UnknownBackboneError,
     UnreadableImageError,
 )
-from head2toe.features import LabelledImages, as_images
 
 SETTINGS = Settings("embedded", image_size=32)
 FACTS = {"layout": "lists", "order": "as listed in the folder", "train": 8, "validation": 2, "test": 10, "test_of": 10}

@@ -26,7 +26,7 @@ from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
 from head2toe.benchmark.experiments.networks import check_images, trained
-from head2toe.features import Images
+from head2toe.data import Images
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import head_from_dual
 from head2toe.probes.kernels import centre

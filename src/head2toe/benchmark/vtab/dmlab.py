@@ -16,8 +16,8 @@ import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw
+from head2toe.data.decoding import decode
 from head2toe.errors import DataFormatError, UnreadableImageError
-from head2toe.features.decoding import decode
 
 _SPLITS = ("train", "validation", "test")
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5  # wire types

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from head2toe.benchmark.tasks import Task
-from head2toe.features import LabelledImages
+from head2toe.data import LabelledImages
 
 _BY_CONTENT = (".npz", ".zip")  # their images are told apart by content; a file by path and time, which do not travel
 _LOOKED_AT = 64  # images of a part: a look at each costs reading it

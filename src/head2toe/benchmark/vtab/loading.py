@@ -16,8 +16,8 @@ from head2toe.benchmark.vtab.hub import read_hub
 from head2toe.benchmark.vtab.layouts import find, layouts
 from head2toe.benchmark.vtab.pool import Drawn
 from head2toe.benchmark.vtab.sources import access
+from head2toe.data import LabelledImages
 from head2toe.errors import DataFormatError, ParameterError
-from head2toe.features import LabelledImages
 
 
 @dataclass(frozen=True)

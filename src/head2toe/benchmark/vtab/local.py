@@ -8,8 +8,8 @@ from pathlib import Path
 from head2toe.benchmark.vtab.definitions import NAMES, VALIDATION
 from head2toe.benchmark.vtab.loading import LoadedTask, loaded
 from head2toe.benchmark.vtab.pool import Drawn
+from head2toe.data import read_data
 from head2toe.errors import DataFormatError, ParameterError
-from head2toe.features import read_data
 
 OWN = "own"  # the group of tasks without one
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw, file_part
+from head2toe.data.files import is_hidden
 from head2toe.errors import DataFormatError, one_line
-from head2toe.features.files import is_hidden
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif")
 _PETS_COLUMNS = 4

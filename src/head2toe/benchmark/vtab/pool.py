@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from head2toe.benchmark.vtab.definitions import Range, TaskDefinition
 from head2toe.benchmark.vtab.order import tfds_order
+from head2toe.data import LabelledImages, as_images
 from head2toe.errors import DataFormatError
-from head2toe.features import LabelledImages, as_images
 
 TFDS_ORDER = "the order of tensorflow_datasets"
 LISTED_ORDER = "as listed in the folder"

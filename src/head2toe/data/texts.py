@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from head2toe.data.dataset_table import advice
 from head2toe.errors import DataFormatError
-from head2toe.features.dataset_table import advice
 
 _TAKEN = "a list (or a column) of strings"
 # Names of files of other kinds: a list of these is a list of paths, not of sentences.

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from head2toe.data.decoding import decode
+from head2toe.data.images import Images, ItemImages
+from head2toe.data.lock import Lock
+from head2toe.data.recordings import SUFFIX, Recordings
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.features.decoding import decode
-from head2toe.features.images import Images, ItemImages
-from head2toe.features.lock import Lock
-from head2toe.features.recordings import SUFFIX, Recordings
 
 log = logging.getLogger(__name__)
 

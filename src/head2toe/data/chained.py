@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from head2toe.features.images import Images
+from head2toe.data.images import Images
 
 
 class Chained:

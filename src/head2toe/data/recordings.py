@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from head2toe.data.decoding import is_tensor, values_of
+from head2toe.data.images import file_identity
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.features.decoding import is_tensor, values_of
-from head2toe.features.images import file_identity
 
 SUFFIX = ".wav"
 _TAKEN = (

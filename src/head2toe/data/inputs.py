@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from head2toe.data.images import Images, as_images
+from head2toe.data.recordings import as_recordings
+from head2toe.data.texts import as_texts
 from head2toe.errors import DataFormatError
-from head2toe.features.images import Images, as_images
-from head2toe.features.recordings import as_recordings
-from head2toe.features.texts import as_texts
 
 _MAKERS = {"images": as_images, "texts": as_texts, "recordings": as_recordings}
 

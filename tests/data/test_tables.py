@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from head2toe.data import read_data
 from head2toe.errors import DataFormatError, ParameterError
-from head2toe.features import read_data
 
 
 def put(path, value):

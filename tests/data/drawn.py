@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from head2toe.features import as_images
+from head2toe.data import as_images
 
 
 def gradient(height=12, width=16):

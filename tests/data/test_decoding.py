@@ -9,8 +9,8 @@ import pytest
 from drawn import gradient, pixels, saved
 from PIL import Image, ImageFile, PngImagePlugin
 
+from head2toe.data import as_images
 from head2toe.errors import UnreadableImageError
-from head2toe.features import as_images
 
 
 def test_rgb_is_unchanged(tmp_path):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from head2toe.data import read_data
 from head2toe.errors import DataFormatError, MissingLabelError
-from head2toe.features import read_data
 
 PIXELS = np.zeros((3, 4, 5), np.uint8)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from head2toe.data import Images, as_images, read_data
 from head2toe.errors import DataFormatError, EmptyDataError, Head2ToeError, MissingLabelError, UnreadableImageError
-from head2toe.features import Images, as_images, read_data
 
 
 def put(path, value):

@@ -16,9 +16,9 @@ from drawn import gradient, saved
 from PIL import Image
 from torch.utils.data import Dataset
 
+from head2toe.data import Images, as_images, read_data
+from head2toe.data.texts import as_texts
 from head2toe.errors import DataFormatError, UnreadableImageError
-from head2toe.features import Images, as_images, read_data
-from head2toe.features.texts import as_texts
 
 
 class Pairs(Dataset):

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from head2toe.data.dataset_table import advice
+from head2toe.data.decoding import decode, is_tensor, load, picture, values_of
+from head2toe.data.lock import Lock
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.features.dataset_table import advice
-from head2toe.features.decoding import decode, is_tensor, load, picture, values_of
-from head2toe.features.lock import Lock
 
 _TAKEN = (
     "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
@@ -78,7 +78,7 @@ def as_images(obj: Any) -> Images:
     if isinstance(items, np.ndarray) and items.ndim == 1:
         items = items.tolist()
     if isinstance(obj, str | os.PathLike):
-        raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.features.read_data(path)")
+        raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.data.read_data(path)")
     if isinstance(items, Sequence) and not isinstance(items, bytes):
         return ItemImages(list(items))
     if hasattr(obj, "columns"):

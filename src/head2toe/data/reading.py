@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import numpy as np
-
-from head2toe.errors import (
-    DataError,
-    DataFormatError,
-    EmptyDataError,
-    MissingLabelError,
-    ParameterError,
-    one_line,
-)
-from head2toe.features.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
-from head2toe.features.images import ArrayImages, Images, ItemImages
-from head2toe.features.recordings import Recordings
-from head2toe.features.table import (
+from head2toe.data.arrays import read_arrays
+from head2toe.data.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
+from head2toe.data.images import ItemImages
+from head2toe.data.labelled import LabelledImages
+from head2toe.data.recordings import Recordings
+from head2toe.data.splits import need_no_choice, no_split
+from head2toe.data.table import (
     FILE_COLUMNS,
     PREDICTED,
     TEXT_COLUMNS,
@@ -33,67 +22,18 @@ from head2toe.features.table import (
     missing_labels,
     read_table,
 )
-from head2toe.features.texts import Texts
+from head2toe.data.texts import Texts
+from head2toe.errors import (
+    DataFormatError,
+    EmptyDataError,
+    MissingLabelError,
+    ParameterError,
+)
 
 log = logging.getLogger(__name__)
 
 LONGEST = 200  # characters of a name in a message
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """n images (texts, recordings), which may have labels; itself a sequence of them.
-
-    Attributes
-    ----------
-    images : Images
-        Read when they are indexed.
-    labels : list of str, or None
-        n labels. None too where only some are there, or where there are several for each image and none was chosen.
-    names : list of str
-        A readable name an image: its path, or its place in the array.
-    source : str
-        Where they come from, for messages.
-    lacking : str
-        What is wrong with the labels that there are, where `labels` is None in spite of them.
-    groups : list of str, or None
-        Which of n groups each image belongs to, where the data say it.
-    """
-
-    images: Images
-    labels: list[str] | None
-    names: list[str]
-    source: str = "data"
-    lacking: str = ""
-    groups: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, i: int) -> Any:
-        return self.images[i]
-
-    @property
-    def takes(self) -> str:
-        """What kind of backbone these are for: "images", "texts" or "recordings"."""
-        return getattr(self.images, "takes", "images")
-
-    def identity(self, i: int) -> str:
-        """See `Images`."""
-        return self.images.identity(i)
-
-    def with_labels(self) -> LabelledImages:
-        """The same, of which it is certain that they have labels.
-
-        Raises
-        ------
-        MissingLabelError
-        """
-        if self.labels is None:
-            none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
-            raise MissingLabelError(self.lacking or none)
-        return self
 
 
 @dataclass(frozen=True)
@@ -165,7 +105,7 @@ def read_data(
         return _from_tree(Archive(path), choice)
     if suffix == ".npz":
         _refuse_groups(choice, str(path))
-        return _from_arrays(path, split, label)
+        return read_arrays(path, split, label)
     if is_image(path.name):
         _refuse(choice, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
@@ -250,10 +190,10 @@ def _chosen_folder(tree: Tree, files: list[str], split: str | None) -> tuple[lis
     splits = tops if inside and tops == named else set()
     if split is None:
         # Train and test beside another folder are no classes.
-        _need_no_choice(tree.place, tops if inside and len(named) > 1 else splits)
+        need_no_choice(tree.place, tops if inside and len(named) > 1 else splits)
         return files, len(splits)
     if split not in tops:
-        _no_split(tree.place, split, splits)
+        no_split(tree.place, split, splits)
     return [name for name in files if tree.parts(name)[0] == split and len(tree.parts(name)) > 1], 1
 
 
@@ -270,10 +210,10 @@ def _chosen_rows(table: bytes, place: str, choice: _Choice, wanted: tuple[str, .
     rows, split = read_table(table, place, choice.label, wanted, groups=choice.groups), choice.split
     splits = {row.split for row in rows if row.split}
     if split is None:
-        _need_no_choice(place, splits)
+        need_no_choice(place, splits)
     else:
         if split not in splits:
-            _no_split(place, split, splits)
+            no_split(place, split, splits)
         rows = [row for row in rows if row.split == split]
     return rows
 
@@ -304,92 +244,6 @@ def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
             "paths are relative to the CSV"
         )
     return [file for file in found if file is not None]
-
-
-def _from_arrays(path: Path, split: str | None, label: str | None) -> LabelledImages:
-    if not zipfile.is_zipfile(path):
-        raise DataFormatError(f"{path} is no .npz file, or a damaged one")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            prefix = _array_prefix(list(arrays.files), path, split)
-            images = _array_images(arrays[f"{prefix}images"], f"{path}: {prefix}images")
-            key, lacking = _label_key(list(arrays.files), prefix, path, label)
-            labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
-            lacking = lacking or missing
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataFormatError(f"{path} cannot be read as .npz: {one_line(error)}") from error
-    if not len(images):
-        raise EmptyDataError(f"{path}: {prefix}images has no image")
-    if labels is not None and len(labels) != len(images):
-        raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
-    names = [f"{prefix}images[{i}]" for i in range(len(images))]
-    return LabelledImages(images, labels, names, str(path), lacking)
-
-
-def _array_images(array: Any, place: str) -> ArrayImages:
-    try:
-        return ArrayImages(array)
-    except DataFormatError as error:
-        shape = " x ".join(map(str, array.shape)) or "one value"
-        raise DataFormatError(
-            f"{place} are {array.dtype}, {shape}: store uint8, (n, height, width) or (n, height, width, 3)"
-        ) from error
-
-
-def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:
-    splits = {key.removesuffix("_images") for key in keys if key.endswith("_images")}
-    if split is None:
-        if "images" in keys:
-            return ""
-        if not splits:
-            raise DataFormatError(f"{path} has {', '.join(keys) or 'nothing'}: the array of images is called images")
-        _need_no_choice(str(path), splits)
-        return f"{next(iter(splits))}_"
-    if split not in splits:
-        _no_split(str(path), split, splits)
-    return f"{split}_"
-
-
-def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> tuple[str | None, str]:
-    """The name of the array of labels, and what to say where there are several to choose from."""
-    named = {key.removeprefix(f"{prefix}label_"): key for key in keys if key.startswith(f"{prefix}label_")}
-    if label is not None:
-        key = next((key for key in (named.get(label), f"{prefix}{label}", label) if key in keys), None)
-        there = sorted({*named, *({"labels"} & {key.removeprefix(prefix) for key in keys})})
-        if key is None:
-            raise MissingLabelError(f"{path} has no label {label}: it has {', '.join(there) or 'none'}")
-        return key, ""
-    if f"{prefix}labels" in keys:
-        return f"{prefix}labels", ""
-    if len(named) > 1:
-        return None, f"{path} has labels {', '.join(sorted(named))}: choose one (label= or --label)"
-    return next(iter(named.values()), None), ""
-
-
-def _as_text(values: np.ndarray, place: str) -> tuple[list[str] | None, str]:
-    """The labels, and what to say where some are missing: NaN, or empty."""
-    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values  # MedMNIST's are a column
-    if values.ndim != 1:
-        raise DataFormatError(f"{place}: labels have shape {values.shape}: one an image, (n,), is needed")
-    missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
-    if len(missing) and values.dtype.kind in "fSU":
-        return None, f"{place}: {len(missing)} labels are empty or NaN, the first at {missing[0]}"
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()], ""
-
-
-def _need_no_choice(place: str, splits: Iterable[str]) -> None:
-    splits = sorted(splits)
-    if len(splits) > 1:
-        raise DataFormatError(f"{place} has splits {', '.join(splits)}: choose one (split= or --split)")
-
-
-def _no_split(place: str, split: str, splits: Iterable[str]) -> None:
-    there = ", ".join(sorted(splits))
-    raise DataFormatError(
-        f"{place} has no split {split}: " + (f"it has {there}" if there else "it has no splits at all")
-    )
 
 
 def _refuse(choice: _Choice, place: str) -> None:

@@ -1,0 +1,8 @@
+"""What users keep: folders, tables and arrays of images, texts or recordings, read as sequences with labels."""
+
+from head2toe.data.images import Images, as_images
+from head2toe.data.inputs import as_inputs
+from head2toe.data.labelled import LabelledImages
+from head2toe.data.reading import read_data
+
+__all__ = ["Images", "LabelledImages", "as_images", "as_inputs", "read_data"]
