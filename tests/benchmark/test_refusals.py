@@ -14,7 +14,7 @@ from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS, neighbours
-from head2toe.benchmark.unseen import check_readable
+from head2toe.benchmark.unseen import check_apart, check_readable
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import (
     ClassTooSmallError,
@@ -53,6 +53,18 @@ def test_labels_that_are_written_otherwise_are_no_zero_per_cent(task):
     ):
         run(replace(task, train=train, test=test), ["linear"], told)
     assert told == []
+
+
+def test_test_images_among_the_training_images_are_told(task, caplog):
+    half = Task("squares", "", labelled(30), labelled(30))  # the same pixels
+    with pytest.raises(ParameterError, match="squares: all test images are among the training images"):
+        check_apart(half)
+    images, own = pictures(12, 1)
+    images[0] = pictures(30, 0)[0][0]
+    mixed = LabelledImages(as_images(images), [str(one) for one in own], [""] * 12)
+    with caplog.at_level(logging.WARNING):
+        check_apart(replace(task, test=mixed))
+    assert "1 of 12 test images are training images too" in caplog.text
 
 
 def test_there_must_be_something_to_judge_by(task):

@@ -138,7 +138,7 @@ def test_lists_in_lists_are_told(option):
         FeatureProbe(**option).fit(np.eye(20), np.arange(20) % 2)
 
 
-@pytest.mark.parametrize("tensor", [torch.eye(20).to_sparse(), torch.eye(20, device="meta")])
-def test_tensors_without_plain_values_are_told(tensor):
-    with pytest.raises(DataFormatError, match="sparse or has no values"):
-        FeatureProbe().fit(tensor, np.arange(20) % 2)
+def test_tensors_without_plain_values_are_told():
+    for tensor in (torch.eye(20).to_sparse(), torch.eye(20, device="meta")):
+        with pytest.raises(DataFormatError, match="sparse or has no values"):
+            FeatureProbe().fit(tensor, np.arange(20) % 2)

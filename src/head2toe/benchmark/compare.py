@@ -19,7 +19,7 @@ from head2toe.benchmark.method import Fitted, Method
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_apart, check_readable, tell_classes
+from head2toe.benchmark.unseen import check_readable, tell_classes
 from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
 from head2toe.estimators.checks import is_whole
 from head2toe.estimators.labels import as_labels
@@ -232,7 +232,6 @@ def _check_task(
 ) -> None:
     """Refuse what cannot be learned from, or judged by, before any long work."""
     tell_classes(first.target.classes.astype(str), truth, first.task.name)
-    check_apart(first.task)
     for one in seeds:
         _check_split(replace(first, seed=one), chosen)
     if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged

@@ -74,6 +74,7 @@ def compare(
     from head2toe.benchmark.compare import compare as run
     from head2toe.benchmark.methods import methods as named
     from head2toe.benchmark.tasks import Task, names_of
+    from head2toe.benchmark.unseen import check_apart
     from head2toe.data import read_data
 
     _check_parts(data, split, test, test_split)
@@ -88,6 +89,7 @@ def compare(
         read_data(data, split=split, label=label).with_labels(),
         read_data(test or data, split=test_split, label=label).with_labels(),
     )
+    check_apart(task)
     told = _told if progress else None
     options = {"image_size": image_size, "steps": steps, "augment": augment, "device": device}
     outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
