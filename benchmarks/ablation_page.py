@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages import markdown_table
 from benchmarks.shared_data import TASKS
-from head2toe.benchmark.pages import markdown_table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "ablation.md"
 

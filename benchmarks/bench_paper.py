@@ -119,7 +119,7 @@ def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
 
 def print_backbone(backbone: str) -> None:
     """The accuracies and the costs of one backbone."""
-    from head2toe.benchmark.tables import accuracy_rows, cost_rows
+    from benchmarks.tables import accuracy_rows, cost_rows
 
     found = outcomes(backbone)
     if not found:

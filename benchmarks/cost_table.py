@@ -51,7 +51,7 @@ def tables(outcomes: list[Any]) -> str:
 
 def _rows(outcomes: list[Any], task: str) -> dict[str, dict[str, Any]]:
     """Costs of one task by method, and its classes and training images; nothing without both ends of the comparison."""
-    from head2toe.benchmark.tables import cost_rows
+    from benchmarks.tables import cost_rows
 
     mine = [one for one in outcomes if one.task == task]
     sizes = {one.method: {"classes": one.classes, "n_train": one.n_train} for one in mine}
@@ -72,7 +72,7 @@ def _tuned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(task: str, rows: dict[str, dict[str, Any]]) -> str:
-    from head2toe.benchmark.pages import markdown_table
+    from benchmarks.pages import markdown_table
 
     named = {name: rows[name] for name in ("linear", REFERENCE, OURS) if name in rows}
     named["fine-tuning, official schedule, one run, extrapolated"] = rows[ONE_RUN]

@@ -64,8 +64,8 @@ def _whole(hours: float) -> str:
 
 
 def _backbone(backbone: str, outcomes: list[Any]) -> str:
-    from head2toe.benchmark.pages import markdown_table
-    from head2toe.benchmark.tables import accuracy_rows
+    from benchmarks.pages import markdown_table
+    from benchmarks.tables import accuracy_rows
 
     names = list(bench_paper.columns(backbone))
     rows = [

@@ -89,7 +89,7 @@ def draw_again(names: tuple[str, ...]) -> None:
 
 def page() -> str:
     """The reproduction page, Markdown, of the records alone."""
-    from head2toe.benchmark.pages import reproduction_page
+    from benchmarks.pages import reproduction_page
 
     return reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table.sections())
 

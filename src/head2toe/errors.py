@@ -38,11 +38,11 @@ class DataFormatError(DataError):
 
 
 class UnreadableImageError(DataError):
-    """An image that cannot be decoded."""
+    """An image, text or recording that cannot be read."""
 
 
 class NotFiniteError(DataError):
-    """NaN or infinity among the features."""
+    """NaN or infinity among features or weights."""
 
 
 class ConstantFeaturesError(DataError):
@@ -103,7 +103,7 @@ class ProbeFormatError(Head2ToeError):
 
 def one_line(error: BaseException) -> str:
     """What an error says, in a line of at most 300 characters without colours; its class where it says nothing."""
-    import re  # only now: the command line imports this module before anything else
+    import re  # only for an error: catching these costs no import
 
     plain = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", str(error))  # ANSI escapes, which torch writes
     return " ".join(plain.split())[:300] or type(error).__name__

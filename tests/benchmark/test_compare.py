@@ -10,6 +10,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
+from benchmarks.tables import accuracy_rows, cost_rows
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
@@ -20,7 +21,6 @@ from head2toe.benchmark.compare import Outcome, compare
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
-from head2toe.benchmark.tables import accuracy_rows, cost_rows
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import Layer, Plan, layers

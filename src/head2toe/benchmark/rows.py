@@ -17,6 +17,7 @@ from head2toe.backbones import Backbone
 from head2toe.data import Images
 from head2toe.estimators.frozen import columns_of
 from head2toe.features.costs import costs
+from head2toe.features.plan import linear_operation
 from head2toe.features.store import place_for
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import Standardised
@@ -108,13 +109,7 @@ def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[
             outputs[found[1]] = layer  # in order of execution: the last one stays
     ordered = sorted(outputs.values(), key=[*layers].index)
     chosen = (ordered if len(ordered) >= count else spatial or [*layers])[-count:]
-    return [(layer.name, _operation(layer)) for layer in chosen]
-
-
-def _operation(layer: features.Layer) -> str:
-    if layer.kind == "vector":
-        return "identity"
-    return "cls" if layer.prefix and layer.class_token else "mean"  # a prefix may be registers alone
+    return [(layer.name, linear_operation(layer)) for layer in chosen]
 
 
 @contextmanager

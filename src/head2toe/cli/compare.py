@@ -10,6 +10,7 @@ import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, data_options, images_alone, output_options
 from head2toe.cli.output import check_file, emit, table
+from head2toe.errors import ParameterError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -102,8 +103,6 @@ def compare(
 
 
 def _check_parts(data: Path, split: str | None, test: Path | None, test_split: str | None) -> None:
-    from head2toe.errors import ParameterError
-
     if test is None and test_split is None:
         raise ParameterError("there are no test images: name them with --test DATA or --test-split NAME")
     same = test is not None and test.resolve() == data.resolve()
@@ -142,8 +141,6 @@ def _listed(text: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    from head2toe.errors import ParameterError
-
     try:
         found = [int(one) for one in _listed(text)]
     except ValueError:

@@ -17,6 +17,7 @@ from head2toe.cli.options import (
     running_options,
 )
 from head2toe.cli.output import emit, resuming, table, warn_skipped
+from head2toe.errors import OutputExistsError, ParameterError
 
 TRAINING = ("affine", "affinity")  # in which a whole network is trained
 
@@ -142,7 +143,6 @@ def experiment(
 def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool) -> None:
     from head2toe.artifacts import check_writable
     from head2toe.benchmark.experiments import style
-    from head2toe.errors import OutputExistsError, ParameterError
 
     style.load()
     if split == test_split:
@@ -154,8 +154,6 @@ def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool
 
 
 def _check_size(name: str, image_size: int | None) -> None:
-    from head2toe.errors import ParameterError
-
     if name in TRAINING and image_size:
         raise ParameterError(f"{name} shows the frozen network what the trained one sees: use --side, not --image-size")
 

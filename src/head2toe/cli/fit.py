@@ -20,6 +20,7 @@ from head2toe.cli.options import (
     several_backbones_option,
 )
 from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped
+from head2toe.errors import OneClassError, ParameterError
 
 if TYPE_CHECKING:
     from head2toe import Head2ToeClassifier
@@ -107,7 +108,6 @@ def fit(
     from head2toe import Head2ToeClassifier
     from head2toe.artifacts import check_output
     from head2toe.data import read_data
-    from head2toe.errors import ParameterError
 
     start = time.perf_counter()
     check_output(out, overwrite=overwrite)
@@ -147,7 +147,6 @@ def fit(
 def _check_classes(data: Path, images: LabelledImages) -> None:
     """Refuse a folder around the one that holds the classes, as unpacking leaves it."""
     from head2toe.data.files import is_there
-    from head2toe.errors import OneClassError
 
     only, *others = set(images.labels or ())
     folder = data / only
@@ -163,7 +162,6 @@ def _has_folders(folder: Path) -> bool:
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
     from head2toe.data import read_data
-    from head2toe.errors import ParameterError
 
     if data is not None:
         return read_data(data, split=split, takes=takes)

@@ -43,7 +43,7 @@ def layers(
         raise click.UsageError(f"two backbones, {spec} and {backbone}: name one.", context)
     network = backbones.load(backbone if spec is None else spec, weights=weights, resize=resize, image_size=image_size)
     plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
-    views = [view for view in plan.views if view != features.LINEAR]
+    views = [view for view in plan.views if view != features.LINEAR_VIEW]
     found = [_described(layer, plan, views) for layer in plan.layers]
     totals = {view: len(plan.columns(view)) for view in views}
     result = {"backbone": network.to_dict(), "layers": found, "features": totals}

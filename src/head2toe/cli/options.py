@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from head2toe.errors import ParameterError
+
 Command = Callable[..., Any]
 
 DEFAULT_BACKBONE = "embedded"
@@ -68,7 +70,6 @@ def images_alone(spec: str) -> None:
     ParameterError
     """
     from head2toe import backbones
-    from head2toe.errors import ParameterError
 
     if backbones.takes(spec) != "images":
         raise ParameterError(f"{spec} takes {backbones.takes(spec)}: this command is for backbones of images")

@@ -16,6 +16,7 @@ from head2toe.cli.options import (
     unlabelled_data_options,
 )
 from head2toe.cli.output import check_file, emit, skipped_dicts, warn_skipped, write_csv
+from head2toe.errors import EmptyDataError
 
 
 @click.command()
@@ -48,7 +49,6 @@ def predict(
     from head2toe import Head2ToeClassifier
     from head2toe.data import read_data
     from head2toe.data.table import PREDICTED
-    from head2toe.errors import EmptyDataError
 
     if out is not None:
         check_file(out, overwrite=overwrite)

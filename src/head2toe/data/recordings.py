@@ -77,7 +77,7 @@ class Recordings:
         return found
 
     def identity(self, i: int) -> str:
-        """Of a file its path, size and time of change; of samples their hash."""
+        """Of a file its path, size and times of change; of samples their hash."""
         item = self._items[i]
         if not isinstance(item, Recording):
             return file_identity(item)

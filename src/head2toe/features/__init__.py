@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from head2toe.features.cache import Cache
     from head2toe.features.extractor import Extractor, extract
     from head2toe.features.layer import Layer
-    from head2toe.features.plan import LINEAR, Block, Plan
+    from head2toe.features.plan import LINEAR_VIEW, Block, Plan
     from head2toe.features.pooling_rules import STATISTICS
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
@@ -24,7 +24,7 @@ _HOMES = {
     "Cache": "cache",
     "Extractor": "extractor",
     "FeatureStore": "store",
-    "LINEAR": "plan",
+    "LINEAR_VIEW": "plan",
     "STATISTICS": "pooling_rules",
     "Layer": "layer",
     "Plan": "plan",
@@ -36,7 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "LINEAR",
+    "LINEAR_VIEW",
     "STATISTICS",
     "Block",
     "Cache",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Integral
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from head2toe.errors import ParameterError
+from head2toe.features.candidates import is_leaf
 from head2toe.features.dtype import Prepared
 from head2toe.features.hooks import first_tensor, run, watch
 
@@ -67,7 +67,7 @@ def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
         nonlocal largest
         tensor = first_tensor(value)
         if tensor is not None:
-            largest = max(largest, math.prod(tensor.shape) * 4)
+            largest = max(largest, 4 * tensor.numel())
 
     with prepared.context(), watch(prepared.module, _leaves(prepared.module), see):
         run(prepared.module, image)
@@ -75,7 +75,7 @@ def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
 
 
 def _leaves(module: nn.Module) -> list[tuple[str, str]]:
-    return [(name, "output") for name, child in module.named_modules() if not any(True for _ in child.children())]
+    return [(name, "output") for name, child in module.named_modules() if is_leaf(child)]
 
 
 def _free(device: torch.device) -> int:

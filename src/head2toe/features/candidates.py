@@ -54,7 +54,7 @@ def _told(module: nn.Module, classifier: str | None) -> Wanted:
         for parent in module.modules()
         if parent is module or _holds_blocks(parent)
         for child in parent.children()
-        if not _is_leaf(child)
+        if not is_leaf(child)
     }
     taps: Wanted = {}
     for name, child in module.named_modules():
@@ -64,7 +64,7 @@ def _told(module: nn.Module, classifier: str | None) -> Wanted:
             taps[name, "output"] = "any"
         elif _POOL.search(type(child).__name__):
             taps[name, "output"] = "vector"
-    weighing = [name for name, child in module.named_modules() if _is_leaf(child) and _parameters(child)]
+    weighing = [name for name, child in module.named_modules() if is_leaf(child) and _parameters(child)]
     if classifier is None and weighing and is_pointwise(module.get_submodule(weighing[-1])):
         taps[weighing[-1], "input"] = "linear"
     return taps
@@ -90,7 +90,7 @@ def _is_few(module: nn.Module, classifier: str | None, taps: Wanted) -> bool:
         kind == "any" and name not in ("", classifier) and not _never_runs(module.get_submodule(name))
         for (name, _), kind in taps.items()
     )
-    leaves = [child for child in module.modules() if _is_leaf(child) and _parameters(child)]
+    leaves = [child for child in module.modules() if is_leaf(child) and _parameters(child)]
     weighing = sum(any(weight.ndim > 1 for weight in leaf.parameters()) for leaf in leaves)
     return inside < min(_ENOUGH, weighing - 1) or inside * _LEAVES_A_TAP < len(leaves)
 
@@ -104,7 +104,7 @@ def _parts(module: nn.Module, divisor: int, prefix: str = "", whole: int = 0) ->
     whole = whole or _parameters(module)
     for name, child in module.named_children():
         held = _parameters(child)
-        if held and (_is_leaf(child) or held * divisor < whole):
+        if held and (is_leaf(child) or held * divisor < whole):
             yield prefix + name
         elif held:
             yield from _parts(child, divisor, f"{prefix}{name}.", whole)
@@ -114,7 +114,8 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _is_leaf(module: nn.Module) -> bool:
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a module has no parts."""
     return not any(True for _ in module.children())
 
 
@@ -122,7 +123,7 @@ def _is_activation(module: nn.Module) -> bool:
     if type(module).__name__ in _NO_ACTIVATION:
         return False
     known = isinstance(module, _ACTIVATIONS) or type(module).__module__.startswith(_ACTIVATION_HOMES)
-    return known or (_is_leaf(module) and bool(_ACTIVATION_NAME.search(type(module).__name__)))
+    return known or (is_leaf(module) and bool(_ACTIVATION_NAME.search(type(module).__name__)))
 
 
 def _is_part(name: str, module: nn.Module) -> bool:

@@ -193,7 +193,7 @@ class Extractor:
             return np.empty((0, self.width), np.float32)
         try:
             batch = self._prepared.batch(self._preprocessing.batch(pixels))
-            with self._alone:  # threads may share this object, as they may share a scikit-learn predictor
+            with self._alone:  # threads may share this object, where it has columns: all rows are the buffer itself
                 rows = self._network.rows(batch)
                 rows = rows if self._columns is None else rows[:, self._columns.to(rows.device)]
         except RuntimeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from head2toe.features.plan import LINEAR, Block, Plan
+from head2toe.features.plan import LINEAR_VIEW, Block, Plan
 
 
 def join(plans: Sequence[Plan]) -> Plan:
@@ -21,7 +21,7 @@ def join(plans: Sequence[Plan]) -> Plan:
         for name, numbers in plan.views.items():
             own = tuple(len(blocks) + number for number in numbers)
             views[name] = views.get(name, ()) + own
-            if len(plans) > 1 and name != LINEAR:
+            if len(plans) > 1 and name != LINEAR_VIEW:
                 views[f"{i}/{name}"] = own
         blocks += [Block(f"{i}/{b.layer}", b.operation, start + b.start, start + b.stop) for b in plan.blocks]
         start += plan.d

@@ -156,8 +156,8 @@ class PooledNetwork:
         for block in self.plan.blocks:
             if not torch.isfinite(self._rows[:, block.start : block.stop]).all():
                 raise NotFiniteError(
-                    f"Layer {block.layer!r} gave NaN or infinity ({block.operation}): leave it out with a pattern, or, "
-                    "in another format, try dtype='float32'."
+                    f"layer {block.layer!r} gave NaN or infinity ({block.operation}): leave it out with a pattern, or, "
+                    "in another format, try dtype='float32'"
                 )
 
 

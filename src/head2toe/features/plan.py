@@ -16,7 +16,7 @@ from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import CLASS_TOKEN_OPTIONS, STATISTICS, operations
 from head2toe.features.pooling_rules import statistics as describe
 
-LINEAR = "linear"
+LINEAR_VIEW = "linear"
 """Name of the view that holds the input of the classifier."""
 
 STATISTICS_VIEW = "statistics"
@@ -116,7 +116,9 @@ class Plan:
                     grid=layer.grid,
                 )
             )
-        views[LINEAR] = tuple(builder.block(layer, _linear_operation(layer)) for layer in layers if layer.penultimate)
+        views[LINEAR_VIEW] = tuple(
+            builder.block(layer, linear_operation(layer)) for layer in layers if layer.penultimate
+        )
         return cls(tuple(layers), tuple(builder.blocks), views)
 
     @classmethod
@@ -181,7 +183,7 @@ class Plan:
         """
         wanted = np.asarray(columns, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.d):
-            raise IndexError(f"Columns run from 0 to {self.d - 1}, not from {wanted.min()} to {wanted.max()}.")
+            raise IndexError(f"columns run from 0 to {self.d - 1}, not from {wanted.min()} to {wanted.max()}")
         owner = np.searchsorted([block.stop for block in self.blocks], wanted, side="right")
         offsets = np.zeros(len(self.blocks), np.int64)
         builder = _Builder()
@@ -235,11 +237,11 @@ class _Builder:
         return self._numbers[key]
 
 
-def _linear_operation(layer: Layer) -> str:
+def linear_operation(layer: Layer) -> str:
     """What a linear probe reads: vectors as they are, the class token where there is one, else the mean."""
     if layer.kind == "vector":
         return "identity"
-    return "cls" if layer.prefix and layer.class_token else "mean"
+    return "cls" if layer.prefix and layer.class_token else "mean"  # a prefix may be registers alone
 
 
 def _sizes(given: Iterable[int]) -> list[int]:
@@ -257,11 +259,11 @@ def _sizes(given: Iterable[int]) -> list[int]:
 
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:
     if not any(layer.selected for layer in layers):
-        raise ParameterError("A plan needs at least one layer.")
+        raise ParameterError("a plan needs at least one layer")
     unknown = [name for name in statistics if name not in STATISTICS]
     if unknown:
-        raise ParameterError(f"Statistics are some of {', '.join(STATISTICS)}, not {unknown[0]!r}.")
+        raise ParameterError(f"statistics are some of {', '.join(STATISTICS)}, not {unknown[0]!r}")
     if not (sizes or statistics) or min(sizes, default=1) < 1:
-        raise ParameterError(f"Target sizes are whole numbers of at least 1, not {sizes}.")
+        raise ParameterError(f"target sizes are {sizes}: use whole numbers of at least 1")
     if cls_token not in CLASS_TOKEN_OPTIONS:
-        raise ParameterError(f"cls_token is one of {', '.join(CLASS_TOKEN_OPTIONS)}, not {cls_token!r}.")
+        raise ParameterError(f"cls_token is {cls_token!r}: use one of {', '.join(CLASS_TOKEN_OPTIONS)}")

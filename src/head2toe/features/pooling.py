@@ -92,7 +92,7 @@ def operation(text: str) -> Operation:
     """
     name, _, arguments = text.partition(":")
     if name not in _MAKERS:
-        raise ValueError(f"Unknown pooling operation {text!r}; known are {', '.join(sorted(_MAKERS))}.")
+        raise ValueError(f"unknown pooling operation {text!r}; known are {', '.join(sorted(_MAKERS))}")
     return _MAKERS[name](*(int(argument) for argument in arguments.split(",") if argument))
 
 

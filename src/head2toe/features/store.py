@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -205,7 +206,7 @@ class Store:
                 error.filename = error.filename or str(self.folder / "rows.npy")  # writing tells none
                 raise
             raise DiskFullError(
-                f"The disk is full after {self._progress.rows} of {self.n} images in {self.folder}: "
+                f"the disk is full after {self._progress.rows} of {self.n} images in {self.folder}: "
                 "free some room and run the same command again, it goes on from there"
             ) from error
 
@@ -240,22 +241,18 @@ class Store:
         )
 
     def _header(self, rows: int) -> bytes:
-        """Build the .npy header (version 1.0) of float32 (rows, d), 128 bytes or more, a multiple of 64.
-
-        numpy pads headers by the number's length; this one has the same length for every number of rows, so that the
-        final one can replace the first in place.
-        """
-        text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {self.d}), }}"
-        space = 118  # 10 bytes of magic and length, 118 of text: 128
-        return b"\x93NUMPY\x01\x00" + space.to_bytes(2, "little") + text.ljust(space - 1).encode("latin1") + b"\n"
+        """NumPy's header of float32 (rows, d): one length for all numbers of rows, so that the last can replace it."""
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, self.d)})
+        return file.getvalue()
 
     def _check(self, request: dict[str, Any]) -> None:
         stored = _read_json(self.folder / "manifest.json")
         different = [words for key, words in _WORDS.items() if _get(stored, key) != _get(request, key)]
         if different:
             raise StoreMismatchError(
-                f"{self.folder} holds rows made with another request; different: {', '.join(different)}. "
-                "Choose another folder or delete this one"
+                f"{self.folder} holds rows made with another request; different: {', '.join(different)}; "
+                "choose another folder or delete this one"
             )
 
     def _load_progress(self) -> _Progress:
@@ -312,7 +309,7 @@ def _check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise DiskFullError(
-            f"The rows need {needed / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB free: free some room, "
+            f"the rows need {needed / 1e9:.2f} GB and {place} has {free / 1e9:.2f} GB free: free some room, "
             "choose another folder, fewer layers or a smaller target size"
         )
 

@@ -83,8 +83,7 @@ def _narrowed(found: tuple[Layer, ...], patterns: list[str]) -> tuple[Layer, ...
         if not matches:
             near = difflib.get_close_matches(pattern.removeprefix("re:"), names, n=4, cutoff=0.0)
             raise LayerPatternError(
-                f"No layer matches {pattern!r}; the nearest names are {', '.join(near)}. "
-                "`head2toe layers` lists all of them."
+                f"no layer matches {pattern!r}; the nearest names are {', '.join(near)}; `head2toe layers` lists all"
             )
         chosen |= matches
     kept = (replace(layer, selected=layer.name in chosen) for layer in found)
@@ -97,7 +96,7 @@ def _matches(pattern: str, name: str) -> bool:
     try:
         return re.search(pattern.removeprefix("re:"), name) is not None
     except re.error as error:
-        raise LayerPatternError(f"{pattern!r} is no regular expression: {error}.") from error
+        raise LayerPatternError(f"{pattern!r} is no regular expression: {error}") from error
 
 
 @dataclass(frozen=True)

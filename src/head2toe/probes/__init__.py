@@ -1,4 +1,4 @@
-"""Rows -> scores -> kept features -> head. Torch and numpy only."""
+"""Rows -> scores -> kept features -> head. Torch and numpy only, and psutil to ask how much memory is free."""
 
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 from head2toe.probes.heads import LinearHead

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from benchmarks.pages import markdown_table, reproduction_page
+
 from head2toe.benchmark.experiments import NAMES, find
 from head2toe.benchmark.experiments.running import run_experiment
-from head2toe.benchmark.pages import markdown_table, reproduction_page
 
 
 def test_every_finding_figure_and_missing_experiment_is_on_the_page(laboratory, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,16 +59,7 @@ def averaged(count: int) -> Any:
         y = question.targets.argmax(dim=1).numpy()
         total = np.zeros(len(question.indices))
         for part in draws(y, count, question.seed):
-            of_part = Question(
-                question.rows,
-                question.indices,
-                question.blocks,
-                question.train[part],
-                question.targets[part],
-                question.gram,
-                question.seed,
-            )
-            scores = group_lasso(of_part)
+            scores = group_lasso(replace(question, train=question.train[part], targets=question.targets[part]))
             total += scores / max(scores.mean(), 1e-300)
         return total / count
 
