@@ -53,7 +53,7 @@ def test_rows_of_weight_zero_leave_with_their_groups():
         ([1, 2, 3], ParameterError, r"groups have shape \(3,\): 300 rows"),
         ([None] * 300, ParameterError, "none missing"),
         (np.zeros((300, 2)), ParameterError, "one name or number each"),
-        (np.arange(300) % 4, TooFewImagesError, "4 groups are fewer than 5 folds"),
+        (np.arange(300) % 4, TooFewImagesError, r"fewer groups \(4\) than folds \(5\)"),
     ],
 )
 def test_other_groups_are_refused(groups, error, message):
@@ -68,6 +68,20 @@ def test_a_class_in_one_group_is_refused_but_where_small_classes_are_allowed():
     with pytest.raises(ClassTooSmallError, match="all of class 2 is in one group"):
         FeatureProbe(**QUICK).fit(X, y, groups=groups)
     assert FeatureProbe(**QUICK, min_class_size=1).fit(X, y, groups=groups).classes_.tolist() == [0, 1, 2]
+
+
+def test_labels_may_be_objects_and_groups_a_column_of_a_table():
+    X, y, groups = copies()
+    names = np.array(["a", "b", "c"], object)[np.where(groups == 7, 2, y)]
+    with pytest.raises(ClassTooSmallError, match="all of class 'c' is in one group"):
+        FeatureProbe(**QUICK).fit(X, names, groups=groups)
+    column, flat = (FeatureProbe(**QUICK).fit(X, y, groups=one) for one in (groups[:, None], groups))
+    assert column.search_table_ == flat.search_table_
+
+
+def test_many_rows_in_few_groups_are_no_small_class():
+    X, y, groups = copies()
+    assert FeatureProbe(**QUICK, min_class_size=50).fit(X, y, groups=groups % 6).classes_.tolist() == [0, 1]
 
 
 def copied_pictures(folder):

@@ -45,6 +45,16 @@ def test_a_large_group_among_small_ones_leaves_the_other_folds_even() -> None:
     assert sizes == [25, 25, 25, 25, 100]
 
 
+def test_a_class_of_two_groups_is_learned_in_every_fold() -> None:
+    sizes, of_b = [100, 31, 50, 50, 50, 50], [100, 1, 0, 0, 0, 0]
+    groups = np.repeat(np.arange(6), sizes)
+    y = np.concatenate([np.arange(size) < b for size, b in zip(sizes, of_b, strict=True)]).astype(int)
+    for seed in range(5):
+        assert all(
+            len(np.unique(y[fold.train])) == 2 for fold in stratified_folds(y, 5, groups=groups, random_state=seed)
+        )
+
+
 def test_the_seed_deals_groups_anew() -> None:
     y, groups = np.arange(100) % 2, np.arange(100) // 2
     one, other = (stratified_folds(y, 5, groups=groups, random_state=seed) for seed in (0, 1))

@@ -368,6 +368,14 @@ def test_a_feature_of_larger_weight_enters_later():
     assert int(ranking[first]) == 10
 
 
+@pytest.mark.parametrize("most", [5, 20, 40])
+def test_no_more_rounds_are_taken_than_allowed_on_a_way_around_a_bad_start_either(most):
+    X, y = problem(kind="separable")
+    start = group_lasso(X, y, 0.001 * lambda_max(X, y))
+    result = group_lasso(1e6 * X, y, 0.1 * lambda_max(1e6 * X, y), start=start, max_iter=most)
+    assert result.iterations <= most
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("n", "d", "classes", "noise"), [(12, 30, 2, 1.0), (60, 300, 3, 0.3), (200, 500, 4, 1.0)])
 def test_a_cold_start_reaches_the_optimum_where_all_features_tell_the_classes_apart(n, d, classes, noise, dtype):

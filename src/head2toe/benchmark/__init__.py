@@ -1,4 +1,4 @@
-"""Tasks, protocol, costs, tables and figures."""
+"""Tasks, protocol, costs, experiments and their figures, VTAB-1k."""
 
 from __future__ import annotations
 

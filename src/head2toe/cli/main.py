@@ -30,8 +30,19 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 SPINS = "1000"  # of a thread that waits; by default as many as take milliseconds
 
 
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from head2toe import __version__  # which knows what to say where there is no installation
+
+    click.echo(f"head2toe {__version__}")
+    context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="head2toe", prog_name="head2toe", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def program() -> None:
     """A better linear probe: the useful features of all layers of a frozen network, and one small linear head.
 

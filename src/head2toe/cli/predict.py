@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -67,10 +69,15 @@ def predict(
         try:
             write_csv(out, header, rows)
         except OSError:  # a full disk does not lose them
-            write_csv(None, header, rows)
+            _print(header, rows, result, as_json=as_json)
             raise
         emit({"out": str(out), **result}, f"{len(rows)} predictions in {out}", as_json=as_json)
-    elif as_json:
+    else:
+        _print(header, rows, result, as_json=as_json)
+
+
+def _print(header: Sequence[str], rows: list[tuple[Any, ...]], result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         emit({**result, "predictions": [dict(zip(header, row, strict=True)) for row in rows]}, "", as_json=True)
     else:
         write_csv(None, header, rows)

@@ -184,7 +184,8 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             are candidates; what they gain is judged on labelled rows. Of more than 2000 a random sample is used.
         groups : array of shape (n,), optional
             Names or numbers. Rows of one group (pictures of one object, frames of one film) are never on both sides of
-            a fold, so that what the folds say is true of new groups. Each class needs two.
+            a fold, so that what the folds say is true of new groups. Each class needs two. With scikit-learn's
+            metadata routing switched on, ask for them by ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -324,7 +325,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             X, weight, target = X[counts], weight[counts], Target.of(target.classes[target.y[counts]])
             numbers = None if numbers is None else numbers[counts]
         target.check(folds, self.min_class_size)
-        check_groups(target, numbers, folds, self.min_class_size)
+        check_groups(target, numbers, folds, alone=self.min_class_size < 2)
         return target, X, weight, numbers
 
     def _columns(self, d: int) -> Columns:

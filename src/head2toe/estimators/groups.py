@@ -29,6 +29,7 @@ def group_numbers(groups: ArrayLike | None, n: int) -> np.ndarray | None:
         return None
     try:
         given = as_labels(groups)
+        given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given  # a column of a table
         numbers = np.unique(given, return_inverse=True)[1] if given.ndim == 1 else given
     except (DataFormatError, MissingLabelError, TypeError) as error:
         raise ParameterError("groups must be one name or number a row, all of one kind and none missing") from error
@@ -37,8 +38,8 @@ def group_numbers(groups: ArrayLike | None, n: int) -> np.ndarray | None:
     return numbers.astype(np.int64)
 
 
-def check_groups(target: Target, groups: np.ndarray | None, folds: int, fewest: int = 2) -> None:
-    """Refuse groups that folds cannot keep together: too few, or a class in less than `fewest` of them.
+def check_groups(target: Target, groups: np.ndarray | None, folds: int, *, alone: bool = False) -> None:
+    """Refuse groups that folds cannot keep together: too few, or a class in one of them unless it may stand `alone`.
 
     Raises
     ------
@@ -48,11 +49,11 @@ def check_groups(target: Target, groups: np.ndarray | None, folds: int, fewest: 
         return
     many = len(np.unique(groups))
     if many < folds:
-        raise TooFewImagesError(f"{many} groups are fewer than {folds} folds: add groups or lower cv")
+        raise TooFewImagesError(f"there are fewer groups ({many}) than folds ({folds}): add groups or lower cv")
     pairs = np.unique(np.stack([target.y, groups]), axis=1)[0]  # the class of each group that has it
     held = np.bincount(pairs, minlength=len(target.classes))
-    if held.min() < fewest:
-        small = target.classes[held.argmin()].item()
+    if held.min() < 2 and not alone:
+        small = target.classes.tolist()[held.argmin()]
         raise ClassTooSmallError(
             f"all of class {small!r} is in one group: no fold can both learn and judge it; add groups of it or drop it"
         )

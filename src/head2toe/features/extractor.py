@@ -179,7 +179,8 @@ class Extractor:
         try:
             return self._rows(inputs)
         except Exception as error:  # whatever a network says of such a length
-            if isinstance(error, Head2ToeError) or (isinstance(error, RuntimeError) and is_out_of_memory(error)):
+            full = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_out_of_memory(error))
+            if full or isinstance(error, Head2ToeError):
                 raise
             unit = "tokens" if self._preprocessing.takes == "texts" else "samples"
             raise PreprocessingError(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from head2toe.backbones import Backbone
     from head2toe.data.images import Images
 
-SCHEMA = 1
+SCHEMA = 2  # 2: channels that hold one value have no deviation at all
 _IN_MEMORY = 2**30  # bytes of rows that stay in memory where nobody keeps them
 Rows = npt.NDArray[np.float32]
 

@@ -166,7 +166,8 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
     noise = noise_batch(backbone, _PROBE_IMAGES)
     size = (noise.shape[-2], noise.shape[-1])
     sequences = takes_sequences(backbone)
-    longer = _watched(backbone, wanted, noise_batch(backbone, _FEWER, "second"))[1] if sequences else {}
+    second = noise_batch(backbone, _FEWER, "second") if sequences else noise
+    longer = _watched(backbone, wanted, second)[1] if sequences else {}
     look = _Look(backbone, wanted, size, longer, {})
     made = look.run(noise)
     if look.is_open and not sequences:
@@ -182,7 +183,8 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
             look.sideways[0],
         )
     sightings = [sighting for sighting in look.sightings if sighting.layer.key in follow]
-    _tell_of_padding(backbone, [one.layer for one in sightings], longer)
+    if second.shape[1:] != noise.shape[1:]:
+        _tell_of_padding(backbone, [one.layer for one in sightings], longer)
     prefix = PrefixTokens(backbone)
     penultimate = _penultimate(sightings, backbone)
     if penultimate is None and sightings:
@@ -206,7 +208,7 @@ def _tell_of_padding(backbone: Backbone, found: list[Layer], longer: dict[Key, S
     padded = [layer for layer in tapped if longer.get(layer.key) == layer.shape]
     if padded:
         log.warning(
-            "%s: %d layers from %s on have as many tokens for a short text as for a longer one: the network pads "
+            "%s: %d layers from %s on have as many tokens for a short input as for a longer one: the network pads "
             "inside, and what is averaged there counts the padding",
             backbone.spec,
             len(padded),

@@ -60,7 +60,8 @@ def _deal_groups(y: np.ndarray, groups: np.ndarray, k: int, rng: np.random.Gener
     """The fold of each row, (n,): groups are shuffled, and from the largest on each goes where it is missed most.
 
     That is the fold that holds least of the group's classes, ``sum_c held_c group_c / n_c^2``, which keeps the sum of
-    the folds' squared shares of the classes low; of several the one with the fewest rows. So no fold stays empty.
+    the folds' squared shares of the classes low; of several the one with the fewest rows. So no fold stays empty. One
+    that would get the whole of a class comes last: it could not be learned from the others.
     """
     _, member = np.unique(groups, return_inverse=True)
     counts = np.zeros((member.max() + 1, y.max() + 1))
@@ -70,7 +71,8 @@ def _deal_groups(y: np.ndarray, groups: np.ndarray, k: int, rng: np.random.Gener
     fold_of, held, rows = np.empty(len(counts), np.int64), np.zeros((k, shares.shape[1])), np.zeros(k)
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
         overlap = np.round(held @ shares[group], 12)
-        fold_of[group] = np.lexsort((rows, overlap))[0]
+        whole = ((held + shares[group] > 1 - 1e-9) & (shares[group] > 0)).any(axis=1)
+        fold_of[group] = np.lexsort((rows, overlap, whole))[0]
         held[fold_of[group]] += shares[group]
         rows[fold_of[group]] += sizes[group]
     return fold_of[member]

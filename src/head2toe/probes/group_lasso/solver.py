@@ -234,12 +234,15 @@ def _solve(
     # from where nothing is sure.
     levels = [strength]
     if 0 < strength < problem.largest:
-        levels = list(np.geomspace(problem.largest, strength, _DETOUR + 1)[1:])
-    way: list[GroupLassoResult] = []
+        levels = [*np.geomspace(problem.largest, strength, _DETOUR + 1)[1:-1].tolist(), strength]
+    taken, other = result.iterations, None
     for level in levels:
-        way.append(_solve_from(problem, level, tolerance, max_iter, way[-1] if way else None))
-    best = min(result, way[-1], key=lambda one: one.gap)
-    return replace(best, iterations=result.iterations + sum(one.iterations for one in way))
+        if taken >= max_iter:
+            return replace(result, iterations=taken)
+        other = _solve_from(problem, level, tolerance, max_iter - taken, other)
+        taken += other.iterations
+    assert other is not None
+    return replace(min(result, other, key=lambda one: one.gap), iterations=taken)
 
 
 def _solve_from(
