@@ -16,6 +16,12 @@ from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingL
 
 
 def read_arrays(path: Path, split: str | None, label: str | None) -> LabelledImages:
+    """Read an .npz as `read_data` says; all its images are in memory.
+
+    Raises
+    ------
+    DataFormatError, EmptyDataError, MissingLabelError
+    """
     if not zipfile.is_zipfile(path):
         raise DataFormatError(f"{path} is no .npz file, or a damaged one")
     try:

@@ -276,6 +276,7 @@ def is_table(name: str) -> bool:
 
 
 def is_hidden(part: str) -> bool:
+    """A name that people do not see, or that a system leaves in archives."""
     return part.startswith(".") or part == "__MACOSX"
 
 

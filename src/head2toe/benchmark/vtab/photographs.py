@@ -170,7 +170,8 @@ def _folders(folder: Path) -> list[str]:
 def _images(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataFormatError(f"{folder} is not there: is the data set unpacked whole?")
-    return sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES)
+    names = (entry.name for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES)
+    return sorted(name for name in names if not is_hidden(name))  # ._a.jpg, which other systems leave, is no picture
 
 
 def _number(classes: Sequence[str], name: str, place: Path) -> int:

@@ -95,10 +95,11 @@ class _Newton:
         for _ in range(_HALVINGS):
             W = self.W.clone()
             W[:, new] = step * entering
-            Z = start + step * change
-            if accepted and not self._objective(Z, W) < self.value - self.noise * abs(self.value):
+            decrease = -2 * self.noise * abs(self.value) if accepted else 0.0  # a lower one, beyond rounding
+            if self._accept(W, self.b, start + step * change, decrease):
+                accepted = True
+            elif accepted:
                 break
-            accepted = self._accept(W, self.b, Z, 0.0) or accepted
             step /= 2
         if accepted:
             self.refresh()
