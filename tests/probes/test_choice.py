@@ -191,3 +191,13 @@ def test_two_folds_can_be_judged_by_each_other() -> None:
     halves = replace(ballot(hits, [10, 10], [False, True]), fold=np.arange(ROWS) % 2)
     assert halves.winner() == 0
     assert halves.estimated_accuracy() == pytest.approx(hits[0].mean())
+
+
+def test_rows_that_belong_together_prove_less() -> None:
+    """The first is right on 30 rows more: of 30 pictures that is no chance, of crops of one picture it may be."""
+    hits = rivals(40, 10)
+    assert errors(40, 10) > 4
+    assert ballot(hits, [100, 10]).winner() == 0
+    alone = ballot(hits, [100, 10], [False, True])
+    together = replace(alone, groups=np.r_[np.zeros(40, np.int64), 1 + np.arange(ROWS - 40) // 2])
+    assert (alone.winner(), together.winner()) == (0, 1)

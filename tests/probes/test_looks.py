@@ -11,6 +11,7 @@ import pytest
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, race, search
 from head2toe.probes.folds import stratified_folds
+from head2toe.probes.standings import Standings
 
 N, D, C = 90, 60, 3
 Y = np.arange(N) % C
@@ -31,9 +32,10 @@ def test_each_look_weighs_rows_and_counts_images_once(monkeypatch: pytest.Monkey
     """After each repetition; for want of time after each fold, but then nothing is given up for being behind."""
     looks = []
 
-    def look(hits, share, patience, most, images):
+    def look(hits, share, patience, most, images, groups):
+        assert groups is None
         looks.append((share, patience, images))
-        return race.going_on(hits, share, patience, most, images)
+        return race.going_on(hits, share, patience, most, images, groups)
 
     monkeypatch.setattr(sys.modules["head2toe.probes.search"], "going_on", look)
     weight = np.random.default_rng(1).uniform(0.1, 4, N)
@@ -47,6 +49,26 @@ def test_each_look_weighs_rows_and_counts_images_once(monkeypatch: pytest.Monkey
         each = np.bincount(held_out, weights=share)
         assert images == pytest.approx(1 / np.square(each).sum())
         assert patience == (QUICK.patience if count % 3 == 0 else math.inf)
+
+
+def test_looks_and_the_ballot_know_which_rows_belong_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups, seen = np.arange(N) // 3, []
+
+    def look(hits, share, patience, most, images, groups):
+        seen.append(groups)
+        return race.going_on(hits, share, patience, most, images, groups)
+
+    def ballot(standings):
+        seen.append(counted(standings).groups)
+        return counted(standings)
+
+    counted = Standings.ballot
+    monkeypatch.setattr(sys.modules["head2toe.probes.search"], "going_on", look)
+    monkeypatch.setattr(Standings, "ballot", ballot)
+    search(rows(), Y, COLUMNS, settings=QUICK, groups=groups)
+    folds = stratified_folds(Y, 3, groups=groups, repeats=2)
+    for found, count in zip(seen, [3, 6, 6], strict=True):
+        np.testing.assert_array_equal(found, groups[np.concatenate([fold.held_out for fold in folds[:count]])])
 
 
 def test_what_is_given_up_does_not_come_back() -> None:

@@ -22,3 +22,29 @@ def test_the_standard_error_of_a_weighted_difference_is_what_it_varies_by():
         gaps.append(gap[0])
         told.append(spread[0])
     assert np.mean(told) == pytest.approx(np.std(gaps), rel=0.15)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+def test_the_standard_error_of_groups_is_what_the_difference_varies_by(alike):
+    """Rows of a group are right or wrong together, more or less: eight crops of a picture are not eight pictures."""
+    rng = np.random.default_rng(0)
+    groups, n = np.repeat(np.arange(100), 8), 800
+    share, gaps, told = np.full(n, 1 / n), [], []
+    for _ in range(400):
+        together, alone = rng.random((2, 100))[:, groups] < 0.7, rng.random((2, n)) < 0.7
+        first, second = np.where(rng.random(n) < alike, together, alone)
+        gap, spread = behind(second[None], first, share, effective_images(np.arange(n), share), groups)
+        gaps.append(gap[0])
+        told.append(spread[0])
+    assert np.mean(told) == pytest.approx(np.std(gaps), rel=0.15)
+
+
+def test_the_order_of_groups_and_their_numbers_say_nothing():
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 30, 200)
+    hits, share = rng.random((4, 200)) < 0.6, rng.dirichlet(np.ones(200))
+    turn = rng.permutation(200)
+    told = behind(hits[1:], hits[0], share, 150, groups)
+    other = behind(hits[1:, turn], hits[0, turn], share[turn], 150, 7 * groups[turn] + 3)
+    np.testing.assert_allclose(told, other, rtol=1e-5)
+    assert (told[1] >= behind(hits[1:], hits[0], share, 150)[1] - 1e-12).all()

@@ -39,6 +39,8 @@ class Ballot:
         The candidate is the linear probe: a logistic head on the penultimate features alone.
     networks : tuple of frozenset of str
         Which networks must run for each candidate.
+    groups : int64 array (held-out rows,) or None
+        Which of these rows belong together; None: each stands alone.
     """
 
     hits: np.ndarray
@@ -50,6 +52,7 @@ class Ballot:
     losses: np.ndarray
     linear: np.ndarray
     networks: tuple[frozenset[str], ...]
+    groups: np.ndarray | None = None
 
     def winner(self, seen: np.ndarray | None = None) -> int:
         """Number of the winning candidate, judged on the held-out rows `seen` (all where None).
@@ -68,17 +71,17 @@ class Ballot:
         if self.linear[first] or not self.linear.any() or len(np.unique(self.fold[seen])) < 2:
             return first
         fallback = self._smallest(seen, self.linear)
-        gap, spread = self._behind(seen, self.hits[first])
+        gap, spread = self.behind(self.hits, self.hits[first], seen)
         if gap[fallback] > SURE * spread[fallback]:
             return first
         rest = self._right(seen, lambda others: self.hits[self._smallest(others, ~self.linear)])
-        gap, spread = self._behind(seen, rest)
+        gap, spread = self.behind(self.hits, rest, seen)
         return first if gap[fallback] > ERRORS * spread[fallback] else fallback
 
     def _smallest(self, seen: np.ndarray, among: np.ndarray) -> int:
         """The winner among some candidates (bool), but for the last rule."""
         accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self.share(seen)
-        gap, spread = self._behind(seen, self.hits[np.where(among, accuracy, -1).argmax()])
+        gap, spread = self.behind(self.hits, self.hits[np.where(among, accuracy, -1).argmax()], seen)
         near = among & (gap <= spread * np.where(self.linear, LINEAR_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
         left = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
@@ -93,10 +96,10 @@ class Ballot:
     def _accuracy(self, seen: np.ndarray) -> np.ndarray:
         return self.hits[:, seen].astype(np.float32) @ self.share(seen)
 
-    def _behind(self, seen: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far each candidate is behind a rival, hits (rows,), and the standard error of that."""
-        share = self.share(seen)
-        return behind(self.hits[:, seen], rival[seen], share, effective_images(self.rows[seen], share))
+    def behind(self, some: np.ndarray, rival: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`paired.behind` of some, (k, held-out rows), and a rival, (held-out rows,), on the held-out rows `seen`."""
+        share, groups = self.share(seen), None if self.groups is None else self.groups[seen]
+        return behind(some[:, seen], rival[seen], share, effective_images(self.rows[seen], share), groups)
 
     def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""

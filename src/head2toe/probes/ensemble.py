@@ -13,7 +13,6 @@ import torch
 
 from head2toe.probes.choice import ERRORS, SURE, Ballot
 from head2toe.probes.evidence import surprise
-from head2toe.probes.paired import behind, effective_images
 from head2toe.probes.settings import Candidate
 
 
@@ -100,11 +99,9 @@ class EnsembleSelection:
         return sum(largest.values())
 
     def _is_better(self, larger: tuple[int, ...], members: tuple[int, ...], seen: np.ndarray) -> bool:
-        share = self.ballot.share(seen)
-        images = effective_images(self.ballot.rows[seen], share)
-        gain, spread = behind(self._losses(larger)[None, seen], self._losses(members)[seen], share, images)
-        hits, winners = (self._judged(some)[0][seen] for some in (larger, members[:1]))
-        lost, doubt = behind(hits[None], winners, share, images)
+        gain, spread = self.ballot.behind(self._losses(larger)[None], self._losses(members), seen)
+        hits, winners = (self._judged(some)[0] for some in (larger, members[:1]))
+        lost, doubt = self.ballot.behind(hits[None], winners, seen)
         return bool(gain[0] > ERRORS * spread[0] and lost[0] <= SURE * doubt[0])
 
     def _losses(self, members: tuple[int, ...]) -> np.ndarray:

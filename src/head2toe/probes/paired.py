@@ -18,7 +18,9 @@ def effective_images(rows: np.ndarray, share: np.ndarray) -> float:
     return float(1 / np.square(np.bincount(rows, weights=share)).sum())
 
 
-def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float) -> tuple[np.ndarray, np.ndarray]:
+def behind(
+    hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """How much less accurate each candidate is than a rival, and the standard error of that (paired) difference.
 
     Parameters
@@ -30,7 +32,20 @@ def behind(hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float
         Weights of these rows; they sum to one.
     images : float
         `effective_images` among the rows.
+    groups : int64 array (held-out rows,), optional
+        Rows of one number belong together, and may be right or wrong together.
     """
     difference = rival.astype(np.float32) - hits.astype(np.float32)
     gap = difference @ share
-    return gap, np.sqrt(np.maximum(difference**2 @ share - gap**2, 0) / images)
+    variance = np.maximum(difference**2 @ share - gap**2, 0) / images
+    if groups is not None:
+        variance = np.maximum(variance, _between(share * (difference - gap[:, None]), groups))
+    return gap, np.sqrt(variance)
+
+
+def _between(parts: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Variance (k,) of sums of numbers (k, rows) that are independent between groups alone (Liang and Zeger 1986)."""
+    order = np.argsort(groups, kind="stable")
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sums = np.add.reduceat(parts[:, order], first, axis=1)
+    return np.square(sums).sum(axis=1) * len(first) / max(1, len(first) - 1)

@@ -18,7 +18,12 @@ def most_ways(patience: float, turns: int) -> float:
 
 
 def going_on(
-    hits: dict[Features, np.ndarray], share: np.ndarray, patience: float, most: float, images: float
+    hits: dict[Features, np.ndarray],
+    share: np.ndarray,
+    patience: float,
+    most: float,
+    images: float,
+    groups: np.ndarray | None = None,
 ) -> set[Features]:
     """The features that stay in the race, those of the best few ways among them alone.
 
@@ -35,12 +40,14 @@ def going_on(
         How many ways may go on, one at least; infinite: all.
     images : float
         `paired.effective_images` among the rows.
+    groups : int64 array (held-out rows,), optional
+        Which of them belong together.
     """
     if not hits:
         return set()
     right = np.stack(list(hits.values()))
     accuracy = right @ share
-    gap, spread = behind(right, right[accuracy.argmax()], share, images)
+    gap, spread = behind(right, right[accuracy.argmax()], share, images, groups)
     endless = math.isinf(patience)
     near = {one: accuracy[i] for i, one in enumerate(hits) if endless or gap[i] <= patience * spread[i]}
     best: dict[tuple[str, str], float] = {}

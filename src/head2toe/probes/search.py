@@ -140,7 +140,9 @@ class _Search:
             self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
         self.rankings: dict[tuple[str, str, int | None], Ranking] = {}
         self.kept_grams = KeptGrams(self.rows.n, len(self.folds), 4 * self.rows.n * self.rows.d)
-        self.standings = Standings(self.labels, columns, settings.folds, len(self.joined.added) if self.joined else 0)
+        self.groups = groups
+        added = len(self.joined.added) if self.joined else 0
+        self.standings = Standings(self.labels, columns, settings.folds, added, groups)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
 
@@ -187,7 +189,8 @@ class _Search:
         patience = math.inf if early else self.settings.patience  # within a repeat only for want of time
         later = max(1, len(self.folds) - len(judges))
         most = min(most_ways(patience, looks), self.clock.passes_left() / later)
-        left = going_on(hits, share, patience, most, effective_images(rows, share))
+        groups = None if self.groups is None else self.groups[rows]
+        left = going_on(hits, share, patience, most, effective_images(rows, share), groups)
         self.given_up |= hits.keys() - left
         self.kept_grams.only(sorted(left, key=lambda one: -(hits[one] @ share))[: self.kept_grams.most])
         best = {way: max((hits[one] @ share for one in left if one.way == way), default=-1.0) for way in ways}
