@@ -66,6 +66,48 @@ def test_left_out_outputs_differ_from_leaving_one_out_by_the_intercept_alone(pro
         torch.testing.assert_close(shift, mean - ridge.intercept)
 
 
+GROUPS = np.r_[np.repeat([5, 3, 9], [4, 4, 1]), 20 + np.arange(N - 9) // 3]
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+def test_leaving_a_group_out_equals_leaving_its_rows_out(problem: tuple[torch.Tensor, ...], rank: int | None) -> None:
+    features, targets, weight = problem
+    features = features * (torch.arange(D) < (rank or D))
+    turn = np.random.default_rng(3).permutation(N)
+    groups, everything = GROUPS[turn], np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight, rank)
+    ridge = KernelRidge(kernel.train, targets, weight, kernel.rank, groups)
+    ours, outputs = ridge.leave_one_out(0.3), ridge.left_out_outputs(0.3)
+    for group in np.unique(groups):
+        mine, rest = np.flatnonzero(groups == group), np.flatnonzero(groups != group)
+        coef = primal(features[rest], targets[rest], weight[rest], 0.3 * kernel.unit)
+        said = features[mine] @ coef[:-1] + coef[-1]
+        torch.testing.assert_close(ours[mine], targets[mine] - said)
+        mean = weight[rest] @ targets[rest] / weight[rest].sum()
+        torch.testing.assert_close(outputs[mine], said - mean + ridge.intercept)
+
+
+def test_groups_of_one_row_are_rows(problem: tuple[torch.Tensor, ...]) -> None:
+    features, targets, weight = problem
+    everything = np.arange(N)
+    kernel = centre(features @ features.T, everything, everything, weight)
+    plain, grouped = (KernelRidge(kernel.train, targets, weight, None, one) for one in (None, everything))
+    torch.testing.assert_close(grouped.left_out_outputs(0.3), plain.left_out_outputs(0.3))
+
+
+def test_copies_say_nothing_for_a_weak_penalty() -> None:
+    """Each row four times, labels at random: left out alone a row is known from its copies, with them it is not."""
+    rng = np.random.default_rng(0)
+    groups = np.arange(400) % 100
+    features = torch.from_numpy(rng.normal(size=(100, 200)))[groups]
+    targets = indicators(torch.from_numpy(rng.integers(0, 2, 100)), 2)[groups]
+    everything, one = np.arange(400), torch.ones(400, dtype=torch.float64)
+    kernel = centre(features @ features.T, everything, everything, one)
+    strengths = (1e-3, 1e3)
+    assert KernelRidge(kernel.train, targets, one).best_strength(strengths) == 1e-3
+    assert KernelRidge(kernel.train, targets, one, None, groups).best_strength(strengths) == 1e3
+
+
 def test_left_out_outputs_tell_nothing_where_features_do(problem: tuple[torch.Tensor, ...]) -> None:
     """With an endless penalty all rows say the same, whatever their label: a rule fitted to that learns nothing."""
     features, targets, weight = problem

@@ -24,24 +24,31 @@ class Labels:
         Indicators of y, or class probabilities.
     weight : Tensor (n,) float64
         Mean one.
+    groups : int64 array (n,) or None
+        Which rows belong together; None: each stands alone.
     """
 
     y: torch.Tensor
     targets: torch.Tensor
     weight: torch.Tensor
+    groups: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> Labels:
         """Those of some rows."""
         weight = self.weight[rows]
-        return Labels(self.y[rows], self.targets[rows], weight / weight.mean())
+        groups = None if self.groups is None else self.groups[rows]
+        return Labels(self.y[rows], self.targets[rows], weight / weight.mean(), groups)
 
     def with_soft(self, probabilities: torch.Tensor) -> Labels:
-        """Below these rows u others with class probabilities (u, c), each of weight one."""
-        weight = torch.cat([self.weight, torch.ones(len(probabilities), dtype=torch.float64)])
+        """Below these rows u others with class probabilities (u, c), each of weight one and alone."""
+        groups, weight = self.groups, torch.cat([self.weight, torch.ones(len(probabilities), dtype=torch.float64)])
+        if groups is not None:
+            groups = np.concatenate([groups, groups.max() + 1 + np.arange(len(probabilities))])
         return Labels(
             torch.cat([self.y, probabilities.argmax(dim=1)]),
             torch.cat([self.targets, probabilities]),
             weight / weight.mean(),
+            groups,
         )
 
 
@@ -58,7 +65,7 @@ class ClosedForms:
 
     def __init__(self, kernel: FoldKernel, labels: Labels) -> None:
         self.kernel, self.labels = kernel, labels
-        self.ridge = KernelRidge(kernel.train, labels.targets, labels.weight, kernel.rank)
+        self.ridge = KernelRidge(kernel.train, labels.targets, labels.weight, kernel.rank, labels.groups)
 
     def solve(self, head: str, strength: float, lesson: torch.Tensor | None = None) -> DualSolution:
         """One head; a distilled one needs a lesson, float64 (m, c): what it is to say of the training rows."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.choice import ERRORS, SURE, Ballot
-from head2toe.probes.evidence import surprise
+from head2toe.probes.evidence import cross_entropies
 from head2toe.probes.settings import Candidate
 
 
@@ -112,7 +112,7 @@ class EnsembleSelection:
         key = tuple(sorted(members))
         if key not in self._known:
             average = (self._total(members[:-1]) + self.logits(members[-1])) / len(members)
-            losses = surprise(average, self.y)
+            losses = cross_entropies(average, self.y)
             hits = (average.argmax(dim=1) == self.y).numpy()
             self._known[key] = hits, losses.numpy() * self.counts
         return self._known[key]

@@ -50,7 +50,7 @@ class Evidence:
     def losses(self, y: torch.Tensor, scale: float = 1.0) -> np.ndarray:
         """Cross-entropy of ``softmax(scale * logits)`` of each held-out row, fold after fold, nats; `MOST` at most."""
         rows, logits = self._stacked()
-        return surprise(scale * logits, y[rows]).numpy()
+        return cross_entropies(scale * logits, y[rows]).numpy()
 
     def calibration(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """The factor on the logits with the smallest held-out log loss (temperature scaling, Guo et al. 2017).
@@ -62,7 +62,7 @@ class Evidence:
         shares, smoothing = torch.from_numpy(self._shares(weight)), 2 / (len(rows.unique()) + 2)
 
         def loss(i: int) -> float:
-            return float(shares @ surprise(TEMPERATURES[i] * logits, y[rows], smoothing))
+            return float(shares @ cross_entropies(TEMPERATURES[i] * logits, y[rows], smoothing))
 
         best = min(range(0, len(TEMPERATURES), STRIDE), key=loss)
         low, high = max(0, best - STRIDE), min(best + STRIDE, len(TEMPERATURES) - 1)
@@ -81,7 +81,7 @@ class Evidence:
         return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()
 
 
-def surprise(logits: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+def cross_entropies(logits: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Cross-entropy (n,) of rows of logits (n, c), nats, at most `MOST`, as where probabilities are float32."""
     each = torch.nn.functional.cross_entropy(logits, y, reduction="none", label_smoothing=smoothing)
     return each.clamp_max(MOST)

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from head2toe.probes.kernels import spectrum
@@ -61,12 +62,20 @@ class KernelRidge:
     weight : Tensor (m,) float64, mean one
     rank : int, optional
         That of the kernel, at most; then r eigenvectors stand for all (`kernels.spectrum`).
+    groups : int64 array (m,), optional
+        Rows of one number belong together: where one is left out, all of them are.
     """
 
     def __init__(
-        self, kernel: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, rank: int | None = None
+        self,
+        kernel: torch.Tensor,
+        targets: torch.Tensor,
+        weight: torch.Tensor,
+        rank: int | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.weight, self.root = weight, weight.sqrt()
+        self.together = None if groups is None else _by_size(groups)
         self.values, self.vectors = spectrum(self.root[:, None] * kernel * self.root, rank)
         self.aim(targets)
 
@@ -121,6 +130,7 @@ class KernelRidge:
         The smoother of the weighted problem is ``H = K (K + s I)^-1 + r r' / r'r`` with r the square roots of the
         weights (K r = 0 since K is centred), and the leave-one-out residual of a linear smoother is
         ``residual_i / (1 - H_ii)`` (Allen's PRESS; Cawley and Talbot 2003). The residual itself is ``s alpha_i / v_i``.
+        Of a group left out together they are ``(I - H_gg)^-1 residual_g``.
 
         Parameters
         ----------
@@ -130,8 +140,20 @@ class KernelRidge:
             The minimiser at this strength, where it is known.
         """
         alpha = (solution or self.solve(strength)).alpha
+        if self.together is not None:
+            return self._groups_left_out(strength, strength * alpha / self.root[:, None], self.together)
         free = self.squared @ (strength / (self.values + strength)) + self.beyond - self.weight / self.weight.sum()
         return strength * alpha / (self.weight * free.clamp_min(1e-12))[:, None]
+
+    def _groups_left_out(self, strength: float, residual: torch.Tensor, together: list[torch.Tensor]) -> torch.Tensor:
+        """The same for groups, from residuals (m, c) times the roots of the weights."""
+        fitted, left_out = self.values / (self.values + strength), torch.empty_like(residual)
+        for rows in together:
+            vectors, root = self.vectors[rows], self.root[rows]
+            smoother = (vectors * fitted) @ vectors.mT + root[:, :, None] * root[:, None, :] / self.weight.sum()
+            free = (1 + 1e-12) * torch.eye(rows.shape[1], dtype=residual.dtype) - smoother
+            left_out[rows] = torch.linalg.solve(free, residual[rows])
+        return left_out / self.root[:, None]
 
     def left_out_outputs(self, strength: float, solution: DualSolution | None = None) -> torch.Tensor:
         """Leave-one-out outputs ``f_{-i}(z_i) + b``, float64 (m, c), but with the intercept of all rows.
@@ -140,13 +162,29 @@ class KernelRidge:
         row left out: a shift by the label alone, from which a rule fitted to these outputs would learn to tell classes
         that it cannot tell in new rows.
         """
-        total = self.weight.sum()
-        rest = (total - self.weight).clamp_min(1e-12 * total)[:, None]
-        others = (total * self.intercept - self.weight[:, None] * self.targets) / rest
+        total, own = self.weight.sum(), self.weight[:, None]
+        own, known = self._of_groups(own), self._of_groups(own * self.targets)
+        others = (total * self.intercept - known) / (total - own).clamp_min(1e-12 * total)
         return self.targets - self.leave_one_out(strength, solution) - others + self.intercept
+
+    def _of_groups(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Of numbers (m, k) the sums over each row's group, (m, k)."""
+        if self.together is None:
+            return numbers
+        sums = torch.empty_like(numbers)
+        for rows in self.together:
+            sums[rows] = numbers[rows].sum(dim=1, keepdim=True)
+        return sums
 
     def best_strength(self, strengths: tuple[float, ...]) -> float:
         """The strength with the smallest weighted leave-one-out squared error."""
         left_out = map(self.leave_one_out, strengths, self.path(strengths))
         errors = [float((self.root[:, None] * residual).square().sum()) for residual in left_out]
         return strengths[min(range(len(strengths)), key=errors.__getitem__)]
+
+
+def _by_size(groups: np.ndarray) -> list[torch.Tensor]:
+    """The rows of each group, int64 (g, k): one tensor for all groups of k rows."""
+    order = np.argsort(groups, kind="stable")
+    _, first, size = np.unique(groups[order], return_index=True, return_counts=True)
+    return [torch.from_numpy(order[first[size == k][:, None] + np.arange(k)]) for k in np.unique(size)]

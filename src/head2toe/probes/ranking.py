@@ -22,6 +22,7 @@ def group_lasso_scores(
     weight: torch.Tensor,
     strengths: tuple[float, ...],
     gram: torch.Tensor,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores ``||W_i||`` of the group lasso on the training rows, by reweighted ridge regression.
 
@@ -46,6 +47,8 @@ def group_lasso_scores(
         Candidate ridge strengths, relative to a kernel of mean diagonal one.
     gram : Tensor (n, n)
         Gram matrix of the columns with equal importance (the first round's kernel).
+    groups : int64 array (m,), optional
+        Training rows of one number belong together: they are left out together.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def group_lasso_scores(
     """
     importance, penalty, kernel = np.ones(len(indices)), None, gram
     for turn in range(ROUNDS):
-        dual, strength = _ridge(kernel, train, targets, weight, strengths, penalty, len(indices))
+        dual, strength = _ridge(kernel, train, targets, weight, strengths, penalty, len(indices), groups)
         importance = importance * rows.project(indices, dual).norm(dim=1).double().numpy()
         if penalty is None:
             penalty = strength * float(importance.mean())
@@ -74,6 +77,7 @@ def _ridge(
     strengths: tuple[float, ...],
     penalty: float | None,
     rank: int,
+    groups: np.ndarray | None,
 ) -> tuple[torch.Tensor, float]:
     """Dual coefficients on all n rows and the strength used, both in the units of the kernel.
 
@@ -81,7 +85,7 @@ def _ridge(
     """
     kernel = centre(gram, train, train[:0], weight, rank)
     if penalty is None:
-        ridge = KernelRidge(kernel.train, targets, weight, rank)
+        ridge = KernelRidge(kernel.train, targets, weight, rank, groups)
         strength = ridge.best_strength(strengths)
         solution = ridge.solve(strength)
     else:

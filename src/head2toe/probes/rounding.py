@@ -14,19 +14,19 @@ _TINY, _HUGE = float(torch.finfo(torch.float32).tiny), float(torch.finfo(torch.b
 MANY_CLASSES = 32  # from here on a coefficient takes three bits, else eight: they are nearly all that the head takes
 
 
-def width(classes: int) -> int:
+def coefficient_bits(classes: int) -> int:
     """Bits of a coefficient."""
     return 3 if classes >= MANY_CLASSES else 8
 
 
 def levels(classes: int) -> int:
     """The largest whole number that a coefficient may be, on either side of zero."""
-    return 2 ** (width(classes) - 1) - 1
+    return 2 ** (coefficient_bits(classes) - 1) - 1
 
 
 def bytes_a_feature(classes: int) -> int:
     """What the coefficients of one feature take when they are `packed`."""
-    return -(-classes * width(classes) // 8)
+    return -(-classes * coefficient_bits(classes) // 8)
 
 
 def nearest(coef: torch.Tensor, scale: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,7 +137,7 @@ def packed(whole: torch.Tensor) -> torch.Tensor:
     small = whole.to(torch.int8)
     if len(whole) < MANY_CLASSES:
         return small
-    places = torch.arange(width(len(whole)), dtype=torch.int8)[:, None]
+    places = torch.arange(coefficient_bits(len(whole)), dtype=torch.int8)[:, None]
     bits = (small[:, None] >> places) & 1  # two's complement, the lowest first
     return torch.from_numpy(np.packbits(bits.flatten(0, 1).numpy(), axis=0, bitorder="little"))
 

@@ -120,7 +120,9 @@ class _Search:
         self.rows = Standardised(X, weight, columns.spans())
         numbers = torch.from_numpy(np.asarray(y, np.int64))
         self.classes = int(numbers.max()) + 1
-        self.labels = Labels(numbers, indicators(numbers, self.classes), torch.from_numpy(weight / weight.mean()))
+        self.labels = Labels(
+            numbers, indicators(numbers, self.classes), torch.from_numpy(weight / weight.mean()), groups
+        )
         self.columns = columns
         self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
@@ -132,17 +134,15 @@ class _Search:
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
         self.everything = np.arange(len(y))
         self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
-        self.selector = Selector(
-            self.rows, GramBank(self.rows, columns, settings.random_state), self.labels.targets, self.labels.weight
-        )
+        bank = GramBank(self.rows, columns, settings.random_state)
+        self.selector = Selector(self.rows, bank, self.labels.targets, self.labels.weight, groups)
         self.joined = None
         if unlabelled is not None and len(unlabelled):
             self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
         self.rankings: dict[tuple[str, str, int | None], Ranking] = {}
         self.kept_grams = KeptGrams(self.rows.n, len(self.folds), 4 * self.rows.n * self.rows.d)
-        self.groups = groups
         added = len(self.joined.added) if self.joined else 0
-        self.standings = Standings(self.labels, columns, settings.folds, added, groups)
+        self.standings = Standings(self.labels, columns, settings.folds, added)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
 
@@ -189,7 +189,7 @@ class _Search:
         patience = math.inf if early else self.settings.patience  # within a repeat only for want of time
         later = max(1, len(self.folds) - len(judges))
         most = min(most_ways(patience, looks), self.clock.passes_left() / later)
-        groups = None if self.groups is None else self.groups[rows]
+        groups = None if self.labels.groups is None else self.labels.groups[rows]
         left = going_on(hits, share, patience, most, effective_images(rows, share), groups)
         self.given_up |= hits.keys() - left
         self.kept_grams.only(sorted(left, key=lambda one: -(hits[one] @ share))[: self.kept_grams.most])

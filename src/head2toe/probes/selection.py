@@ -43,10 +43,19 @@ class Selector:
     bank : GramBank
     targets : float64 Tensor (n, c)
     weight : float64 Tensor (n,)
+    groups : int64 array (n,), optional
+        Which rows belong together.
     """
 
-    def __init__(self, rows: Standardised, bank: GramBank, targets: torch.Tensor, weight: torch.Tensor) -> None:
-        self.rows, self.bank, self.targets, self.weight = rows, bank, targets, weight
+    def __init__(
+        self,
+        rows: Standardised,
+        bank: GramBank,
+        targets: torch.Tensor,
+        weight: torch.Tensor,
+        groups: np.ndarray | None = None,
+    ) -> None:
+        self.rows, self.bank, self.targets, self.weight, self.groups = rows, bank, targets, weight, groups
 
     def rank(self, view: str, layer_weights: str, train: np.ndarray) -> Ranking:
         """Rank a view's features on the training rows alone."""
@@ -54,7 +63,8 @@ class Selector:
         if layer_weights == EQUAL:
             targets, weight, gram = self.targets[train], self.weight[train], self.bank.view(view)
             weight = weight / weight.mean()  # the unit of ridge strengths
-            return Ranking(group_lasso_scores(self.rows, indices, train, targets, weight, RIDGE, gram))
+            groups = None if self.groups is None else self.groups[train]
+            return Ranking(group_lasso_scores(self.rows, indices, train, targets, weight, RIDGE, gram, groups))
         places = np.flatnonzero(np.isin(self.bank.anchors, train))
         anchors = self.bank.anchors[places]
         learned = learn_layer_weights(self.bank.of(view), places, self.targets[anchors], self.weight[anchors])

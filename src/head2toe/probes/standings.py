@@ -29,14 +29,9 @@ class Standings:
         In one repetition of cross-validation.
     unlabelled : int
         How many rows without labels some candidates learn from.
-    groups : int64 array (n,), optional
-        Which rows belong together.
     """
 
-    def __init__(
-        self, labels: Labels, columns: Columns, folds: int, unlabelled: int, groups: np.ndarray | None = None
-    ) -> None:
-        self.groups = groups
+    def __init__(self, labels: Labels, columns: Columns, folds: int, unlabelled: int) -> None:
         self.labels, self.columns, self.folds, self.unlabelled = labels, columns, folds, unlabelled
         self._told_apart = weights_of_several(labels.y, labels.weight)
         self._evidence: dict[Candidate, Evidence] = {}
@@ -94,7 +89,7 @@ class Standings:
             * (self._told_apart > 0).numpy()[numbers],
             linear=np.array([candidate.is_linear for candidate in judged]),
             networks=tuple(self.columns.networks_of(candidate.features.view) for candidate in judged),
-            groups=None if self.groups is None else self.groups[numbers],
+            groups=self.labels.of(numbers).groups,
         )
 
     def selection(
