@@ -45,7 +45,7 @@ def test_the_last_fit_has_the_teachers_of_the_folds(monkeypatch: pytest.MonkeyPa
     found = searched()
     assert found.choice["unlabelled"]
     last = asked[-1]
-    assert last in asked[:-1] and not any(one.unlabelled for _, one in asked)
+    assert last in asked[:-1] and not any(one.candidate.unlabelled for _, one in asked)
 
 
 def test_students_of_the_last_layer_have_the_linear_probe_for_a_teacher() -> None:
@@ -78,7 +78,7 @@ def test_every_kernel_is_centred_by_the_weights_of_the_rows_that_it_learns_from(
         seen.add((len(gram), bool(labelled.all())))
         return centre(gram, train, held_out, weight, rank)
 
-    for module in ("search", "self_training", "ranking"):
+    for module in ("fitting", "self_training", "ranking"):
         monkeypatch.setattr(sys.modules[f"head2toe.probes.{module}"], "centre", checked)
     searched(given)
     assert seen == {(24, True), (224, True), (224, False)}

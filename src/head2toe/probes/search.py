@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from head2toe.probes.bank import GramBank
 from head2toe.probes.clock import Clock
 from head2toe.probes.closed_forms import ClosedForms, Labels
-from head2toe.probes.columns import LINEAR_VIEW, Columns
+from head2toe.probes.columns import Columns
+from head2toe.probes.fitting import Fitting, Teacher
 from head2toe.probes.folds import Fold, stratified_folds
-from head2toe.probes.heads import LinearHead, head_from_dual, weighted_sum
+from head2toe.probes.heads import LinearHead, weighted_sum
 from head2toe.probes.kept_grams import KeptGrams
-from head2toe.probes.kernels import FoldKernel, centre
+from head2toe.probes.kernels import FoldKernel
 from head2toe.probes.least_squares import DualSolution, indicators
-from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.memory import trim
 from head2toe.probes.paired import effective_images
 from head2toe.probes.race import going_on, most_ways
-from head2toe.probes.ranking import number_of, top
-from head2toe.probes.selection import Ranking, Selector
-from head2toe.probes.self_training import Student, sample
+from head2toe.probes.self_training import Student
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
     DISCRIMINANT,
@@ -32,14 +29,13 @@ from head2toe.probes.settings import (
     FRACTIONS,
     LEARNED,
     LINEAR,
-    LOGISTIC,
     RIDGE,
     Candidate,
     Features,
     SearchResult,
     SearchSettings,
 )
-from head2toe.probes.standardised import Joined, Standardised
+from head2toe.probes.standardised import Standardised
 from head2toe.probes.standings import Standings
 
 FEW_IMAGES, REPEATS = 200, 3
@@ -95,14 +91,6 @@ def search(
     return _Search(X, y, columns, settings or SearchSettings(), sample_weight, groups, unlabelled, progress).run()
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Columns that a candidate keeps, (K,), and the prior variance of each; None: all alike."""
-
-    indices: np.ndarray
-    importance: np.ndarray | None
-
-
 class _Search:
     def __init__(
         self,
@@ -119,29 +107,19 @@ class _Search:
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.rows = Standardised(X, weight, columns.spans())
         numbers = torch.from_numpy(np.asarray(y, np.int64))
-        self.classes = int(numbers.max()) + 1
-        self.labels = Labels(
-            numbers, indicators(numbers, self.classes), torch.from_numpy(weight / weight.mean()), groups
-        )
+        targets = indicators(numbers, int(numbers.max()) + 1)
+        self.labels = Labels(numbers, targets, torch.from_numpy(weight / weight.mean()), groups)
         self.columns = columns
         self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
         self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
-        self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
         seed = settings.random_state
         self.folds = stratified_folds(y, settings.folds, groups=groups, repeats=repeats, random_state=seed)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
-        self.everything = np.arange(len(y))
-        self.whole = Fold(self.everything, self.everything[:0])  # with no row held out
-        bank = GramBank(self.rows, columns, settings.random_state)
-        self.selector = Selector(self.rows, bank, self.labels.targets, self.labels.weight, groups)
-        self.joined = None
-        if unlabelled is not None and len(unlabelled):
-            self.joined = Joined(self.rows, unlabelled, sample(len(unlabelled), settings.random_state))
-        self.rankings: dict[tuple[str, str, int | None], Ranking] = {}
+        self.fitting = Fitting(self.rows, self.labels, columns, self.folds, settings, unlabelled)
         self.kept_grams = KeptGrams(self.rows.n, len(self.folds), 4 * self.rows.n * self.rows.d)
-        added = len(self.joined.added) if self.joined else 0
+        added = len(self.fitting.joined.added) if self.fitting.joined else 0
         self.standings = Standings(self.labels, columns, settings.folds, added)
         self.given_up: set[Features] = set()
         self.report = progress or (lambda done, total, text: None)
@@ -156,7 +134,7 @@ class _Search:
         ways = self._ways()
         for f, fold in enumerate(self.folds):
             if self._fits(LINEAR):
-                penultimate = self._kernel(self.selector.bank.view(LINEAR_VIEW), fold, LINEAR)
+                penultimate = self.fitting.kernel(self.fitting.gram(LINEAR, f), fold, LINEAR)
                 self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
             later = len(self.folds) - f - 1
             for v, (view, way) in enumerate(ways):
@@ -200,14 +178,15 @@ class _Search:
     def _try_fractions(self, view: str, way: str, number: int, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
-        ranking, known = self._ranking(Features(view, way, 1.0), number), self.labels.of(fold.train)
-        heads = ClosedForms(self._kernel(self.selector.gram(view, ranking, 1.0), fold, Features(view, way, 1.0)), known)
+        everything, known = Features(view, way, 1.0), self.labels.of(fold.train)
+        fitting, ranking = self.fitting, self.fitting.ranking(everything, number)
+        heads = ClosedForms(fitting.kernel(fitting.gram(everything, number), fold, everything), known)
         lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
-            self._try_closed_form(Features(view, way, 1.0), heads, fold)
-        for fraction, gram in self.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
+            self._try_closed_form(everything, heads, fold)
+        for fraction, gram in fitting.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
             features = Features(view, way, fraction)
-            heads = ClosedForms(self._kernel(gram, fold, features), known)
+            heads = ClosedForms(fitting.kernel(gram, fold, features), known)
             self._try_closed_form(features, heads, fold, lesson)
             self.kept_grams.put(features, number, gram)
 
@@ -248,70 +227,38 @@ class _Search:
         if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
             for f, fold in enumerate(self.folds):
                 self._try_logistic(features, f, fold)
-        if self.joined is not None and taught and self._fits(features):
+        if self.fitting.joined is not None and taught and self._fits(features):
             teacher = self._teacher(features)
             for f, fold in enumerate(self.folds):
-                self._try_unlabelled(features, self.joined, f, fold, teacher)
+                self._try_unlabelled(features, self.fitting.student(teacher, f), fold)
 
     def _try_logistic(self, features: Features, number: int, fold: Fold) -> None:
         gram = self.kept_grams.get(features, number)
         if gram is None:
-            gram = self.selector.gram(features.view, self._ranking(features, number), features.fraction)
-        kernel, known = self._kernel(gram, fold, features), self.labels.of(fold.train)
-        path = KernelLogistic(kernel.train, known.y, self.classes, known.weight, kernel.rank)
-        for strength in self.strengths:
+            gram = self.fitting.gram(features, number)
+        kernel = self.fitting.kernel(gram, fold, features)
+        path = self.fitting.logistic(kernel, fold)
+        for strength in self.fitting.strengths:
             self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
 
-    def _try_unlabelled(self, features: Features, joined: Joined, number: int, fold: Fold, teacher: Candidate) -> None:
-        """What a student of `teacher` says of a fold; both see its training rows alone, and the unlabelled ones."""
-        ranking = self._ranking(features, number)
-        student = self._student(joined, ranking, teacher, fold)
+    def _try_unlabelled(self, features: Features, student: Student, fold: Fold) -> None:
         for strength in RIDGE:
             candidate = Candidate(features, DISCRIMINANT, strength, unlabelled=True)
             self._record(candidate, student.kernel, student.solve(strength), fold)
 
-    def _teacher(self, features: Features) -> Candidate:
+    def _teacher(self, features: Features) -> Teacher:
         """The best candidate on these features without unlabelled rows; of the penultimate ones, the linear probe.
 
         With few images a discriminant there can be right in every fold and far off all the same.
         """
-        return self.standings.best(
+        best = self.standings.best(
             candidate
             for candidate in self.standings.judged()
             if candidate.features == features
             and not candidate.unlabelled
             and candidate.is_linear == (features == LINEAR)
         )
-
-    def _student(self, joined: Joined, ranking: Ranking, teacher: Candidate, fold: Fold) -> Student:
-        kept = self._kept(teacher.features, ranking)
-        gram = joined.gram(kept.indices, kept.importance)
-        kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train], len(kept.indices))
-        solution = self._solve(teacher, kernel, ranking, fold)
-        logits = kernel.held_out @ solution.alpha + solution.intercept
-        soft = torch.softmax(self.standings.scale(teacher) * logits, dim=1)
-        return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft, len(kept.indices))
-
-    def _ranking(self, features: Features, number: int | None) -> Ranking:
-        """As found on a fold's training rows, or on all rows (None); of the linear view all features are as good."""
-        if features.view == LINEAR_VIEW:
-            return Ranking(np.empty(0))
-        key = features.view, features.layer_weights, number
-        if key not in self.rankings:
-            train = self.everything if number is None else self.folds[number].train
-            self.rankings[key] = self.selector.rank(features.view, features.layer_weights, train)
-        return self.rankings[key]
-
-    def _kept(self, features: Features, ranking: Ranking) -> Kept:
-        indices, importance = self.columns.indices(features.view), ranking.importance
-        if features.fraction == 1:
-            return Kept(indices, importance)
-        places = top(ranking.scores, features.fraction)
-        return Kept(indices[places], None if importance is None else importance[places])
-
-    def _kernel(self, gram: torch.Tensor, fold: Fold, features: Features) -> FoldKernel:
-        count = number_of(features.fraction, self.columns.width(features.view))
-        return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train], count)
+        return Teacher(best, self.standings.scale(best))
 
     def _record(self, candidate: Candidate, kernel: FoldKernel, solution: DualSolution, fold: Fold) -> None:
         self.standings.add(candidate, fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
@@ -346,33 +293,10 @@ class _Search:
         """
         parts = [(self._fitted(one), part) for one, part in self.standings.parts(members).items()]
         head, scale = weighted_sum(parts), self.standings.calibration(self.standings.average(members))
-        rows = self.joined if self.joined is not None and any(one.unlabelled for one in members) else self.rows
+        joined = self.fitting.joined
+        rows = joined if joined is not None and any(one.unlabelled for one in members) else self.rows
         return replace(head, coef=head.coef * scale, intercept=head.intercept * scale).rounded(rows)
 
     def _fitted(self, candidate: Candidate) -> LinearHead:
-        """The head of one candidate on all rows, neither calibrated nor rounded."""
-        features, ranking = candidate.features, self._ranking(candidate.features, None)
-        kept = self._kept(features, ranking)
-        if candidate.unlabelled:
-            assert self.joined is not None
-            student = self._student(self.joined, ranking, self._teacher(features), self.whole)
-            solution, unit = student.solve(candidate.strength), student.kernel.unit
-            rows, train, weight = self.joined, student.rows, student.labels.weight
-        else:
-            kernel = self._kernel(self.selector.gram(features.view, ranking, features.fraction), self.whole, features)
-            solution, unit = self._solve(candidate, kernel, ranking, self.whole), kernel.unit
-            rows, train, weight = self.rows, self.everything, self.labels.weight
-        return head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
-
-    def _solve(self, candidate: Candidate, kernel: FoldKernel, ranking: Ranking, fold: Fold) -> DualSolution:
-        """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
-        known = self.labels.of(fold.train)
-        if candidate.head == CROSS_ENTROPY:
-            path = KernelLogistic(kernel.train, known.y, self.classes, known.weight, kernel.rank)
-            return path.down_to(candidate.strength, self.strengths)
-        lesson = None
-        if candidate.head == DISTILLED:
-            everything = replace(candidate.features, fraction=1.0)
-            whole = self._kernel(self.selector.gram(everything.view, ranking, 1.0), fold, everything)
-            lesson = ClosedForms(whole, known).lesson()
-        return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)
+        teacher = self._teacher(candidate.features) if candidate.unlabelled else None
+        return self.fitting.head(candidate, teacher)
