@@ -327,3 +327,13 @@ def test_without_training_there_is_no_answer_and_without_images_an_empty_one(bac
         FineTuned().predict(images)
     model = FineTuned(steps=1, learning_rates=(0.1,)).fit(images, labels)
     assert model.predict(images[:0]).shape == (0,) and model.predict_proba(images[:0]).shape == (0, 2)
+
+
+def test_a_network_of_random_weights_may_have_been_drawn_with_the_same_seed():
+    """What is drawn anew is then what was there; it is no weight without an initialisation."""
+    torch.manual_seed(0)
+    own = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Linear(5, 3))
+    before = own[0].weight.detach().clone()
+    torch.manual_seed(0)
+    draw_weights_anew(own)
+    assert not torch.equal(own[0].weight, before)

@@ -14,7 +14,8 @@ from benchmarks.tables import accuracy_rows, cost_rows
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
-from head2toe.baselines import FineTuned
+from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels
+from head2toe.baselines.training import Schedule, train
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import Outcome, compare
@@ -24,6 +25,7 @@ from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import Layer, Plan, layers
+from head2toe.probes import LinearHead
 from head2toe.probes.columns import Block, Columns
 
 N = 210  # from 200 on, the search makes one round of folds instead of three
@@ -123,6 +125,22 @@ def test_networks_are_trained(found):
     plus = found["head2toe-ft+"]
     assert plus.accuracy == found[plus.choice["method"]].accuracy
     assert plus.choice[plus.choice["method"]] == max(plus.choice["head2toe"], plus.choice["head2toe-ft"])
+
+
+def test_weights_that_a_head_does_not_read_are_not_kept_of_its_network(task):
+    """Below the last layer that it reads all are trained; what lies above is the frozen backbone's."""
+    from head2toe.benchmark.methods import networks
+
+    backbone = backbones.load(tiny_network(5), preprocessing=PREPROCESSING)
+    plan = Plan.build([one for one in layers(backbone) if one.name.startswith("layer1")], (16,))
+    ones, count = torch.ones(6), plan.d // 6
+    head = LinearHead(torch.arange(6) * count, ones - 1, ones, torch.randn(3, 6), torch.zeros(3))
+    network = HeadOnBackbone(backbone.module, plan, head)
+    given, y = Pixels.of(task.train.images, PREPROCESSING), torch.arange(N) % 3
+    train(network, given.x, y, given.batch, Schedule(2, 0.1, 8, 0), lambda step: None)
+    kept = networks._changed(network, backbone.module)
+    assert {"coef", "intercept", "mean", "scale", "places", "backbone.conv1.0.weight"} <= kept.keys()
+    assert not [name for name in kept if name.startswith(("backbone.fc", "backbone.layer3"))]
 
 
 def test_the_cost_of_fine_tuning_is_that_of_its_steps_alone(found, classified):

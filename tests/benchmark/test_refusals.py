@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,17 +12,19 @@ import pytest
 from PIL import Image
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
+from head2toe import backbones
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS, neighbours
 from head2toe.benchmark.unseen import check_apart, check_readable
-from head2toe.data import LabelledImages, as_images
+from head2toe.data import LabelledImages, as_images, read_data
 from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
     DataFormatError,
     EmptyDataError,
+    MissingDependencyError,
     ParameterError,
     TooFewImagesError,
     UnreadableImageError,
@@ -67,6 +71,34 @@ def test_test_images_among_the_training_images_are_told(task, caplog):
     assert "1 of 12 test images are training images too" in caplog.text
 
 
+def written(folder, images, labels, zipped=False):
+    """Images as files, and perhaps those as a zip."""
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / label / f"{i:02d}.png")
+    return read_data(shutil.make_archive(str(folder), "zip", folder) if zipped else folder)
+
+
+@pytest.mark.parametrize("zipped", [(False, False), (False, True), (True, False), (True, True)])
+def test_copies_of_training_images_are_told_in_a_zip_too(tmp_path, caplog, zipped):
+    images, labels = pictures(30)
+    train = written(tmp_path / "train", images, labels, zipped[0])
+    test = written(tmp_path / "test", np.concatenate([images[:4], pictures(8, 1)[0]]), labels[:12], zipped[1])
+    with caplog.at_level(logging.WARNING):
+        check_apart(Task("squares", "", train, test))
+    assert "squares: 4 of 12 test images are training images too" in caplog.text
+    with pytest.raises(ParameterError, match="all test images are among the training images"):
+        check_apart(Task("squares", "", train, written(tmp_path / "again", images[4:9], labels[4:9], zipped[1])))
+
+
+def test_files_that_cannot_be_read_are_no_copies(tmp_path):
+    train, test = (written(tmp_path / name, *pictures(6)) for name in ("train", "test"))
+    for place in ("train", "test"):
+        for path in (tmp_path / place).rglob("*.png"):
+            path.unlink()
+    check_apart(Task("squares", "", train, test))
+
+
 def test_there_must_be_something_to_judge_by(task):
     empty = LabelledImages(as_images(np.zeros((0, 8, 8, 3), np.uint8)), [], [])
     with pytest.raises(EmptyDataError, match="no test image"):
@@ -106,6 +138,33 @@ def test_one_class_of_two_images_is_enough_wherever_it_is_dealt(task, labels):
     cell = Cell(replace(task, train=labelled(6, labels=labels)), "embedded", backbone=None)
     (held_out,) = cell.split.held_out
     assert labels.count(labels[held_out]) == 2 and len(cell.split.train) == 5
+
+
+@pytest.mark.parametrize("name", ["lora", "finetune", "finetune-official", "scratch", "finetune-cost"])
+def test_a_backbone_that_a_method_cannot_use_is_refused_before_any_work(task, name, monkeypatch):
+    told, load = [], backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: replace(load(*a, **k), classifier=None))
+    with pytest.raises(ParameterError, match=f"^{name}: .* has no classifier to replace: use a backbone with one"):
+        run(task, ["linear", name], told)
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"), [(None, "pip install peft"), ("there", "which cannot be imported: no transformers")]
+)
+def test_lora_without_peft_is_refused_before_any_work(task, monkeypatch, spec, message):
+    def no(name, *rest):
+        if name == "peft":
+            raise ImportError("no transformers")
+        return there(name, *rest)
+
+    there, load, told = builtins.__import__, backbones.load, []
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: replace(load(*a, **k), classifier="fc"))
+    monkeypatch.setattr(builtins, "__import__", no)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    with pytest.raises(MissingDependencyError, match=f"^lora: LoRA needs peft.*{message}"):
+        run(task, ["linear", "lora"], told)
+    assert told == []
 
 
 def test_a_failure_names_its_method(task, monkeypatch):
@@ -148,6 +207,13 @@ def test_a_damaged_test_image_is_met_before_any_training(task):
     with pytest.raises(UnreadableImageError, match="a test image cannot be read: image 7: truncated"):
         run(replace(task, test=test), ["linear"], told)
     assert told == ["whether the test images can be read"]
+
+
+def test_a_damaged_training_image_is_told_with_what_can_be_done(task):
+    train = replace(task.train, images=Damaged(task.train.images, 7))
+    wanted = "a train image cannot be read: image 7: truncated; methods are trained on all of them: mend it or leave it"
+    with pytest.raises(UnreadableImageError, match=wanted):
+        run(replace(task, train=train), ["linear"])
 
 
 def test_test_images_are_read_twice_and_not_where_nothing_is_judged(task):

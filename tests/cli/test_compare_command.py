@@ -145,3 +145,29 @@ def test_a_damaged_test_image_is_met_before_any_training(run, backbone, tmp_path
     )
     assert done.code == 2 and "11.png" in done.err[-1] and "a test image cannot be read" in done.err[-1]
     assert not any("seed 0" in line or "rows of" in line for line in done.err)
+
+
+def test_groups_are_a_column_and_no_fold_divides_one(run, backbone, tmp_path):
+    write_folder(tmp_path / "pictures", n=36)
+    names = sorted((tmp_path / "pictures").rglob("*.png"), key=lambda path: path.name)
+    part = ["test" if i >= 30 else "train" for i in range(36)]
+    patients = [i // 4 for i in range(36)]  # that of the last two training images has two in the test
+    rows = [
+        f"{path.relative_to(tmp_path)},{path.parent.name},{split},{patient}"
+        for path, split, patient in zip(names, part, patients, strict=True)
+    ]
+    (tmp_path / "all.csv").write_text("\n".join(["path,label,split,patient", *rows]))
+    asked = ("compare", tmp_path / "all.csv", "--split", "train", "--backbone", backbone, *QUICK, "--json")
+    plain = run(*asked, "--test-split", "test")
+    done = run(*asked, "--test-split", "test", "--groups", "patient")
+    assert done.code == 0 and plain.err == []
+    assert done.err == ["all: 2 of 6 test images are of groups that training images are of too: accuracy is flattered"]
+    told = [one["choice"]["validation"] for one in plain.json["outcomes"] + done.json["outcomes"]]
+    assert told == ["5 folds"] * 2 + ["5 folds of groups"] * 2
+    write_folder(tmp_path / "test", n=12, seed=1)
+    assert run(*asked, "--test", tmp_path / "test", "--groups", "patient").code == 0  # which has no such column
+    (tmp_path / "more.csv").write_text((tmp_path / "all.csv").read_text())  # and which has it
+    more = run(*asked, "--test", tmp_path / "more.csv", "--test-split", "test", "--groups", "patient")
+    assert more.code == 0 and more.err == done.err
+    wrong = run(*asked, "--test-split", "test", "--groups", "doctor")
+    assert wrong.code == 2 and "no column doctor of groups" in wrong.err[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -143,8 +144,8 @@ def test_a_folder_of_costs_alone_has_no_table(run, tmp_path):
 
 
 def test_a_task_with_one_image_a_class_keeps_the_cells_of_the_methods_that_learn_from_it(run, tmp_path, backbone):
-    for split in ("train", "test"):
-        for number, image in enumerate(pictures(6, 0)[0]):
+    for seed, split in enumerate(("train", "test")):
+        for number, image in enumerate(pictures(6, seed)[0]):
             (tmp_path / "own" / split / str(number)).mkdir(parents=True)
             Image.fromarray(image).save(tmp_path / "own" / split / str(number) / "0.png")
     asked = ("--task", f"sides={tmp_path / 'own'}", "--backbone", backbone, "--out", tmp_path / "cells", *QUICK)
@@ -153,6 +154,45 @@ def test_a_task_with_one_image_a_class_keeps_the_cells_of_the_methods_that_learn
     assert len(told.err) == 1 and told.err[0].startswith("error: sides: all-l1: no class has two images")
     cells = sorted(path.name for path in (tmp_path / "cells").rglob("*.json"))
     assert cells == ["knn-seed0.json", "linear-seed0.json"]
+
+
+def test_own_tasks_are_judged_as_in_a_comparison(run, tmp_path, backbone, own):
+    """An image of a class never seen is an error, a training image in the test is told, nothing but such is refused."""
+    known = min((tmp_path / "own" / "train" / "left").iterdir())
+    shutil.copy(known, tmp_path / "own" / "test" / "left" / "copy.png")
+    write_folder(tmp_path / "new" / "test", n=1, seed=2)
+    (tmp_path / "new" / "test" / "left").rename(tmp_path / "own" / "test" / "up")
+    shutil.copytree(tmp_path / "own" / "train", tmp_path / "same" / "train")
+    shutil.copytree(tmp_path / "own" / "train", tmp_path / "same" / "test")
+    asked = ("--task", f"same={tmp_path / 'same'}", "--task", own, "--backbone", backbone, *QUICK)
+    told = run("vtab", "run", *asked, "--out", tmp_path / "cells", "--json")
+    assert told.code == 2 and told.json["made"] == 2
+    assert told.err == [
+        "sides: 1 of 32 test images are training images too: accuracy is flattered",
+        "sides: no training image is of the class up: 1 of 32 test images count as errors",
+        "error: same: same: all test images are among the training images: name others",
+    ]
+
+
+def test_the_tasks_of_the_hub_are_filtered_too(run, tmp_path, backbone, own):
+    write_kitti_lists(tmp_path / "data" / "kitti")
+    asked = ("--data", tmp_path / "data", "--only", "kitti", "--hub", f"dtd={tmp_path / 'nowhere'}")
+    told = run("vtab", "run", *asked, "--backbone", backbone, "--out", tmp_path / "cells", *QUICK,
+               "--test-limit", "6", "--json")  # fmt: skip
+    assert told.code == 0 and told.json["tasks"] == ["kitti"]
+    twice = run("vtab", "run", "--hub", "dtd=a", "--hub", "dtd=b", "--out", tmp_path / "cells")
+    assert twice.code == 2 and "--hub dtd is there twice" in twice.err[0]
+
+
+def test_seeds_are_a_number_or_a_list(run, tmp_path, backbone, own):
+    asked = ("vtab", "run", "--task", own, "--backbone", backbone, "--out", tmp_path / "cells", *QUICK[:-4],
+             "--methods", "knn", "--json")  # fmt: skip
+    assert run(*asked, "--seeds", "4,0").json["made"] == 2
+    assert run(*asked, "--seeds", "4,").json["kept"] == 1
+    assert run(*asked, "--seeds", "2").json == {**run(*asked, "--seeds", "0,1").json, "made": 1, "kept": 1}
+    for wrong in ("0", "-1", "a", "1,a", "1.5", ""):
+        told = run(*asked, "--seeds", wrong)
+        assert told.code == 2 and len(told.err) == 1 and f"--seeds is {wrong!r}" in told.err[0]
 
 
 def test_two_tasks_of_one_name_are_refused(run, tmp_path, own):

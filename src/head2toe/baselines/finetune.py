@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from head2toe import backbones
+from head2toe.backbones import Backbone
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
 from head2toe.data import as_images
@@ -179,15 +180,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     def untrained(self, c: int) -> nn.Module:
         """The untrained network with a new head for c classes; sets `preprocessing_`."""
         backbone = backbones.load(self.backbone, preprocessing=self.preprocessing, image_size=self.image_size)
-        if backbone.classifier is None:
-            raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
+        network = new_network(backbone, c, pretrained=self.pretrained, seed=self.random_state)
         self.preprocessing_ = backbone.preprocessing
-        network = copy.deepcopy(backbone.module).requires_grad_(True)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.random_state)
-            if not self.pretrained:
-                draw_weights_anew(network)
-            replace_head(network, backbone.classifier, c)
         return network
 
     def _split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,6 +209,25 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         return counting.get_total_flops()
 
 
+def new_network(backbone: Backbone, c: int, *, pretrained: bool = True, seed: int = 0) -> nn.Module:
+    """A copy of the backbone with a new head for c classes, and unless `pretrained` with weights drawn anew.
+
+    Raises
+    ------
+    ParameterError
+        It has no linear classifier, or a weight that cannot be drawn anew.
+    """
+    if backbone.classifier is None:
+        raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
+    network = copy.deepcopy(backbone.module).requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if not pretrained:
+            draw_weights_anew(network)
+        replace_head(network, backbone.classifier, c)
+    return network
+
+
 def replace_head(network: nn.Module, name: str, c: int) -> None:
     """Put a new linear layer for c classes, with zero weights, in the place of the classifier."""
     old = network.get_submodule(name)
@@ -236,11 +249,15 @@ def draw_weights_anew(network: nn.Module) -> None:
         A parameter kept its value, so that training would not be from scratch.
     """
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    for module in network.modules():
-        if callable(reset := getattr(module, "reset_parameters", None)):
-            reset()
-    if callable(initialise := getattr(network, "init_weights", None)):
-        initialise()
-    kept = [name for name, p in network.named_parameters() if torch.equal(p, before[name]) and p.unique().numel() > 1]
-    if kept:
-        raise ParameterError(f"cannot train from scratch: {kept[0]} has no initialisation of its own")
+    kept: list[str] = []
+    for _ in range(2):  # once more where that gave what was there: a network of random weights may be of the same seed
+        for module in network.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+        if callable(initialise := getattr(network, "init_weights", None)):
+            initialise()
+        same = [name for name, one in network.named_parameters() if torch.equal(one, before[name])]
+        kept = [name for name in same if before[name].unique().numel() > 1]
+        if not kept:
+            return
+    raise ParameterError(f"cannot train from scratch: {kept[0]} has no initialisation of its own")

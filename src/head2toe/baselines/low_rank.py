@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import re
 import warnings
 from typing import Any, Self
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.backbones import Backbone
+from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.baselines.finetune import replace_head
 from head2toe.baselines.training import keep_statistics
-from head2toe.errors import MissingDependencyError, ParameterError
+from head2toe.errors import MissingDependencyError, ParameterError, one_line
 
 RANK = 8
 
@@ -35,11 +37,10 @@ def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 
     Raises
     ------
     MissingDependencyError
-        `peft` is not installed.
+        `peft` is not installed, or cannot be imported.
     ParameterError
         The backbone has no classifier, or nothing that LoRA can update.
     """
-    peft = _peft()
     if backbone.classifier is None:
         raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
     network = copy.deepcopy(backbone.module)
@@ -47,6 +48,7 @@ def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 
     names = [name for name, part in network.named_modules() if name != backbone.classifier and _takes(part)]
     if not names:
         raise ParameterError(f"{backbone.spec} has no linear layer or convolution for LoRA: use another backbone")
+    peft = _peft()
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -83,8 +85,11 @@ def _takes(module: nn.Module) -> bool:
 
 
 def _peft() -> Any:
+    declare_missing_operators()  # peft imports torchvision
     try:
         import peft
     except ImportError as error:
-        raise MissingDependencyError("LoRA needs peft: pip install peft") from error
+        there = importlib.util.find_spec("peft") is not None  # but of a version that its own needs do not fit
+        why = f"which cannot be imported: {one_line(error)}" if there else "pip install peft"
+        raise MissingDependencyError(f"LoRA needs peft{', ' if there else ': '}{why}") from error
     return peft

@@ -15,11 +15,11 @@ from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
 from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
+from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.labels import Target
 from head2toe.probes.folds import Fold, stratified_folds
 
 FOLDS = 5
-VALIDATION = f"{FOLDS} folds"  # how they are told in a choice
 
 Progress = Callable[[int, int, str], None]
 
@@ -98,9 +98,29 @@ class Cell:
         return len(self.target.classes)
 
     @cached_property
+    def groups(self) -> np.ndarray | None:
+        """Group numbers of the training images, int64 (n,), none of which a fold or split divides; None without any.
+
+        Raises
+        ------
+        ParameterError, TooFewImagesError, ClassTooSmallError
+        """
+        numbers = group_numbers(self.task.train.groups, len(self.y))
+        if numbers is not None and len(np.unique(numbers)) < FOLDS:  # a comparison has no cv to lower
+            few = f"{len(np.unique(numbers))} groups are too few for the {FOLDS} folds of a comparison"
+            raise TooFewImagesError(f"{few}: add groups, at least {FOLDS} in all")
+        check_groups(self.target, numbers, FOLDS)
+        return numbers
+
+    @cached_property
     def folds(self) -> tuple[Fold, ...]:
         """The folds of methods that cross-validate on rows; the search makes the same, of few images more."""
-        return stratified_folds(self.y, FOLDS, random_state=self.seed)
+        return stratified_folds(self.y, FOLDS, groups=self.groups, random_state=self.seed)
+
+    @property
+    def validation(self) -> str:
+        """How `folds` are told in a choice."""
+        return f"{FOLDS} folds" + ("" if self.groups is None else " of groups")
 
     @cached_property
     def split(self) -> Fold:
@@ -117,24 +137,31 @@ class Cell:
         if self._last_are_a_sample:
             first = len(self.y) - self.task.held_out
             return Fold(np.arange(first), np.arange(first, len(self.y)))
+        own = np.arange(len(self.y)) if self.groups is None else self.groups
         for fold in self.folds:
             known = np.isin(self.y[fold.held_out], self.y[fold.train])
+            known = ~np.isin(own[fold.held_out], own[fold.held_out[~known]])
             if known.any():
                 return Fold(np.sort(np.append(fold.train, fold.held_out[~known])), fold.held_out[known])
         raise ClassTooSmallError("no class has two images, and some must be held out to choose by: add images")
 
     @cached_property
     def _last_are_a_sample(self) -> bool:
-        """Not sorted by class, no class in them alone, and half of the classes, or two, that they could hold."""
+        """Not sorted by class, no class in them alone, half of the classes, or two, that they could hold.
+
+        Nor may a group be cut in two.
+        """
         first, held_out = len(self.y) - self.task.held_out, self.task.held_out
         is_sorted = np.count_nonzero(np.diff(self.y)) < self.classes
         seen = len(np.unique(self.y[first:]))
         few = seen < 2 or 2 * seen < min(self.classes, held_out)
-        return not is_sorted and not few and len(np.unique(self.y[:first])) == self.classes
+        cut = self.groups is not None and bool(np.isin(self.groups[first:], self.groups[:first]).any())
+        return not is_sorted and not few and not cut and len(np.unique(self.y[:first])) == self.classes
 
     def split_name(self) -> str:
         """How `split` is told in a choice."""
-        which = "the last ones" if self._last_are_a_sample else "a stratified fold"
+        of_groups = "a stratified fold" if self.groups is None else "a fold of groups"
+        which = "the last ones" if self._last_are_a_sample else of_groups
         return f"{len(self.split.train)} / {len(self.split.held_out)} images, {which}"
 
     def earlier(self, name: str) -> Fitted:

@@ -15,19 +15,19 @@ from head2toe import backbones, features
 from head2toe.backbones import Backbone
 from head2toe.benchmark.cell import Cell, Progress
 from head2toe.benchmark.costs import stored_bytes
-from head2toe.benchmark.method import Fitted, Method
+from head2toe.benchmark.method import Fitted, Method, check_methods, telling
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.rows import extracted
+from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_readable, tell_classes
-from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
+from head2toe.benchmark.unseen import check_readable, tell_classes, telling_what_for
+from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.estimators.checks import is_whole
 from head2toe.estimators.labels import as_labels
 from head2toe.features.dtype import device_name, find_device
 
 STEPS = 200  # of one training of a network
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
-_LARGEST_SEED = 2**63 - 1  # torch takes no larger one
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def compare(
     Parameters
     ----------
     task : Task
+        Where its training images have groups (`LabelledImages`), no fold or split of any method divides one.
     backbone : str or Module
         As for `head2toe.backbones.load`.
     methods : name or names out of `head2toe.benchmark.methods.METHODS`
@@ -154,11 +155,13 @@ def compare(
     Raises
     ------
     ParameterError
-        An unknown method, no seed, or a parameter outside the values it may take.
+        An unknown method, no seed, a parameter outside the values it may take, or a backbone that a method cannot use.
+    MissingDependencyError
+        A package that a method needs.
     DataFormatError
         No test label is a training label. Classes that training images lack are named in the log.
     ClassTooSmallError, TooFewImagesError
-        Too few images for the folds, or for a method that holds some out; the message names it.
+        Too few images or groups for the folds, or for a method that holds some out; the message names it.
     UnreadableImageError
         Every image must be readable.
     Head2ToeError
@@ -167,9 +170,10 @@ def compare(
         An option that there is not.
     """
     chosen = named(methods)
-    seeds = _seeds(seed)
+    seeds = seeds_of(seed)
     _check_parameters(steps, options)
     loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
+    check_methods(chosen, loaded)
     told = progress or (lambda done, total, text: None)
     device = options.get("device", "auto")
     first = Cell(
@@ -189,9 +193,9 @@ def compare(
     with ExitStack() as stack:
         if any(method.reads_rows for method in chosen):
             told(0, len(chosen), "rows of the training images")
-            first.made = stack.enter_context(
-                extracted(loaded, task.train.images, target_sizes, progress=False, **options)
-            )
+            with telling_what_for("train"):
+                rows = extracted(loaded, task.train.images, target_sizes, progress=False, **options)
+                first.made = stack.enter_context(rows)
         cells = [replace(first, seed=one, fitted={}) for one in seeds]
         for cell in cells:
             _fit(cell, chosen, told)
@@ -203,17 +207,6 @@ def compare(
         for cell, made in zip(cells, predicted, strict=True)
         for method in chosen
     ]
-
-
-def _seeds(given: Any) -> list[int]:
-    """One seed or several as numbers, each once."""
-    try:
-        found = [given] if is_whole(given) else list(given)
-    except TypeError:  # no sequence
-        found = []
-    if not found or not all(is_whole(seed) and 0 <= seed <= _LARGEST_SEED for seed in found):
-        raise ParameterError(f"seed is {given!r}: use a whole number from 0 to 2**63 - 1, or several")
-    return list(dict.fromkeys(int(seed) for seed in found))
 
 
 def _check_parameters(steps: Any, options: Mapping[str, Any]) -> None:
@@ -241,18 +234,19 @@ def _check_task(
 
 def _check_split(cell: Cell, chosen: list[Method]) -> None:
     """Refuse methods that hold images out where there are too few, before the others are trained for nothing."""
+    what, own = ("images", np.arange(len(cell.y))) if cell.groups is None else ("groups", cell.groups)
     needed = {method.name: method.fewest_beside for method in chosen if method.fewest_beside}
     if not needed:
         return
     try:
-        left = len(cell.split.train)
+        left, held_out = (len(np.unique(own[part])) for part in (cell.split.train, cell.split.held_out))
     except ClassTooSmallError as error:
         raise ClassTooSmallError(f"{', '.join(needed)}: {error}, or leave such methods out") from error
     short = [name for name, fewest in needed.items() if left < fewest]
     if short:
         raise TooFewImagesError(
-            f"{', '.join(short)}: {left} training images are left when {len(cell.split.held_out)} are held out to "
-            f"choose by, and {needed[short[0]]} are needed: add images, or leave such methods out"
+            f"{', '.join(short)}: {left} training {what} are left when {held_out} are held out to choose by, and "
+            f"{needed[short[0]]} are needed: add {what}, or leave such methods out"
         )
 
 
@@ -260,10 +254,8 @@ def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
     for i, method in enumerate(chosen):
         told(i, len(chosen), f"{method.name}, seed {cell.seed}")
         start = time.perf_counter()
-        try:
+        with telling(method):
             fitted = method.fit(cell)
-        except Head2ToeError as error:
-            raise type(error)(f"{method.name}: {error}") from error
         seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
         cell.fitted[method.name] = replace(fitted, seconds=seconds)
 

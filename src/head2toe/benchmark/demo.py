@@ -16,6 +16,7 @@ from head2toe import Head2ToeClassifier, __version__, backbones, features
 from head2toe.backbones import Backbone, Preprocessing
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
+from head2toe.errors import one_line
 from head2toe.probes import LinearHead
 
 Progress = Callable[[int, int, str], None]
@@ -23,6 +24,7 @@ Progress = Callable[[int, int, str], None]
 IMAGE_SIZE = 64  # pixels: what lets two cores fine-tune a whole network in a minute; the same for all methods
 N_TRAIN, N_TEST = 300, 500
 STEPS = 40
+REPORT = "report.html"
 # Chosen once, on held-out fifths of the training images of the three tasks: tuning for each task would
 # treble the demo's longest part.
 LEARNING_RATES = {"Fine-tuning": 0.05, "From scratch": 0.03}
@@ -64,7 +66,8 @@ def run_demo(
     -------
     dict
         ``table`` (list of dict: task, method, accuracy, standard_error, seconds, stored_bytes, flops),
-        ``report`` (path of the HTML file) and ``seconds``; JSON can hold it.
+        ``report`` (path of the HTML file) and ``seconds``; JSON can hold it. Where the file cannot be written after
+        all, ``report`` is None, and ``problem`` says why: what was measured is not lost with it.
 
     Raises
     ------
@@ -83,10 +86,14 @@ def run_demo(
         pages.append(_page(task, preprocessing, steps, told))
     facts = _facts(backbone, preprocessing, steps)
     title = "Head2Toe beside what one would do instead"
-    report = write_report(Path(out) / "report.html", title=title, lead=LEAD, tasks=pages, facts=facts)
+    report = Path(out) / REPORT
+    try:
+        written = {"report": str(write_report(report, title=title, lead=LEAD, tasks=pages, facts=facts))}
+    except OSError as error:
+        written = {"report": None, "problem": f"{report} cannot be written: {error.strerror or one_line(error)}"}
     told.done()
     table = [{"task": page["name"], **result} for page in pages for result in page["results"]]
-    return {"table": table, "report": str(report), "seconds": time.perf_counter() - start}
+    return {"table": table, **written, "seconds": time.perf_counter() - start}
 
 
 def table_text(table: list[dict[str, Any]]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from head2toe.errors import Head2ToeError
+
 if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
     from head2toe.benchmark.cell import Cell
     from head2toe.data import Images
 
@@ -67,6 +71,8 @@ class Method:
         It trains a whole network, which takes far longer than a probe.
     fewest_beside : int
         It chooses on one split (`Cell.split`), and needs so many training images beside those held out; 0: on none.
+    check : callable, optional
+        Raises a `Head2ToeError` where a `Backbone` is none that it can use, or a package is missing.
     """
 
     name: str
@@ -74,3 +80,27 @@ class Method:
     reads_rows: bool = True
     trains_network: bool = False
     fewest_beside: int = 0
+    check: Callable[[Backbone], Any] | None = None
+
+
+@contextmanager
+def telling(method: Method) -> Iterator[None]:
+    """Name the method in what it refuses."""
+    try:
+        yield
+    except Head2ToeError as error:
+        raise type(error)(f"{method.name}: {error}") from error
+
+
+def check_methods(methods: Iterable[Method], backbone: Backbone) -> None:
+    """Refuse what cannot run, before the others have run for nothing.
+
+    Raises
+    ------
+    MissingDependencyError, ParameterError
+        A package is not installed, or the backbone has no classifier to replace, or what else the method needs.
+    """
+    for method in methods:
+        if method.check is not None:
+            with telling(method):
+                method.check(backbone)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import zlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,8 @@ from head2toe.features.reader import read
 
 log = logging.getLogger(__name__)
 
+_FILE = re.compile(r"(?P<path>.+) (?P<size>\d+) \d+ \d+", re.DOTALL)  # what tells a file,
+_MEMBER = re.compile(r"[0-9a-f]{8} (?P<size>\d+)")  # and a zip's member, from others: see `Images.identity`
 _USE = {"train": "trained on", "test": "judged on"}
 
 
@@ -63,15 +69,25 @@ def tell_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task:
 
 
 def check_apart(task: Task) -> None:
-    """Name, in the log, how many test images are training images too.
+    """Name, in the log, how many test images are training images too, or of groups that these are of.
+
+    A copy of a file is the same image, in a zip too.
 
     Raises
     ------
     ParameterError
-        All of them are.
+        All of them are training images.
     """
-    known = {task.train.identity(i) for i in range(len(task.train))}
-    shared = sum(task.test.identity(i) in known for i in range(len(task.test)))
+    groups = set(task.train.groups or ())
+    near = sum(group in groups for group in task.test.groups or ())
+    if near:
+        told = "%s: %d of %d test images are of groups that training images are of too: accuracy is flattered"
+        log.warning(told, task.name, near, len(task.test))
+    parts = [[part.identity(i) for i in range(len(part))] for part in (task.train, task.test)]
+    sizes = set.intersection(*({_size(one) for one in part} for part in parts))
+    train, test = ([_content(one) if _size(one) in sizes else one for one in part] for part in parts)
+    known = set(train)
+    shared = sum(one in known for one in test)
     if shared == len(task.test):
         raise ParameterError(f"{task.name}: all test images are among the training images: name others")
     if shared:
@@ -83,6 +99,21 @@ def check_apart(task: Task) -> None:
         )
 
 
+def _size(identity: str) -> str | None:
+    found = _FILE.fullmatch(identity) or _MEMBER.fullmatch(identity)
+    return found and found["size"]
+
+
+def _content(identity: str) -> str:
+    """Of a file checksum and size, as the directory of a zip has them of its members; others as they are."""
+    found = _FILE.fullmatch(identity)
+    try:
+        data = Path(found["path"]).read_bytes() if found else None
+    except OSError:
+        return identity
+    return identity if data is None else f"{zlib.crc32(data):08x} {len(data)}"
+
+
 def check_readable(images: Images, workers: int | None = None, part: str = "test") -> None:
     """Decode every image of a part, and keep none: a damaged one would otherwise be met after hours of training.
 
@@ -91,8 +122,15 @@ def check_readable(images: Images, workers: int | None = None, part: str = "test
     UnreadableImageError
         At the first that cannot be decoded.
     """
-    try:
+    with telling_what_for(part):
         deque(read(images, _forgotten, workers=workers, strict=True), maxlen=0)
+
+
+@contextmanager
+def telling_what_for(part: str) -> Iterator[None]:
+    """Say of an image that cannot be read what it is for ("train", "test"), and what can be done."""
+    try:
+        yield
     except UnreadableImageError as error:
         raise UnreadableImageError(
             f"a {part} image cannot be read: {error}; methods are {_USE[part]} all of them: mend it or leave it out"

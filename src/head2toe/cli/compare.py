@@ -10,11 +10,12 @@ import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, data_options, images_alone, output_options
 from head2toe.cli.output import check_file, emit, table
-from head2toe.errors import ParameterError
+from head2toe.errors import DataFormatError, ParameterError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.benchmark.compare import Outcome
+    from head2toe.data import LabelledImages
 
 DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 
@@ -23,6 +24,12 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 @data_options
 @click.option("--test", type=UserPath(), metavar="DATA", help="The test images; by default in DATA.")
 @click.option("--test-split", metavar="NAME", help="Which split holds the test images.")
+@click.option(
+    "--groups",
+    metavar="COLUMN",
+    help="A CSV's column, or an npz's array, that says which images belong together (one object, film or patient): no "
+    "fold divides them.",
+)
 @click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit, of images.")
 @click.option(
     "--methods",
@@ -38,7 +45,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     metavar="I,J,...",
     default="0",
     show_default=True,
-    help="Of folds and first weights: 3 is seed 3, and 0,1,2 three runs.",
+    help="Of folds and first weights, one by one: 0,1,2 are three runs, and 3 is one, with seed 3.",
 )
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
 @click.option(
@@ -55,6 +62,7 @@ def compare(
     label: str | None,
     test: Path | None,
     test_split: str | None,
+    groups: str | None,
     backbone: str,
     methods: str,
     seeds: str,
@@ -80,15 +88,15 @@ def compare(
 
     _check_parts(data, split, test, test_split)
     images_alone(backbone)
-    names, numbers = _listed(methods), _seeds(seeds)
+    names, numbers = _listed(methods), listed_seeds(seeds)
     named(names)  # refused before any image is read
     if out is not None:
         check_file(out, overwrite=overwrite)
     task = Task(
         names_of([data])[0],
         "",
-        read_data(data, split=split, label=label).with_labels(),
-        read_data(test or data, split=test_split, label=label).with_labels(),
+        read_data(data, split=split, label=label, groups=groups).with_labels(),
+        _test_images(test or data, test_split, label, groups).with_labels(),
     )
     check_apart(task)
     told = _told if progress else None
@@ -100,6 +108,16 @@ def compare(
             write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     finally:
         emit(result, _text(outcomes), as_json=as_json)
+
+
+def _test_images(data: Path, split: str | None, label: str | None, groups: str | None) -> LabelledImages:
+    """The test images, with their groups where they have some: no fold needs these."""
+    from head2toe.data import read_data
+
+    try:
+        return read_data(data, split=split, label=label, groups=groups)
+    except DataFormatError:  # other data may have no such column
+        return read_data(data, split=split, label=label)
 
 
 def _check_parts(data: Path, split: str | None, test: Path | None, test_split: str | None) -> None:
@@ -140,7 +158,13 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _seeds(text: str) -> list[int]:
+def listed_seeds(text: str) -> list[int]:
+    """Seeds with commas between them.
+
+    Raises
+    ------
+    ParameterError
+    """
     try:
         found = [int(one) for one in _listed(text)]
     except ValueError:

@@ -8,6 +8,7 @@ import click
 
 from head2toe.cli.options import UserPath, output_options
 from head2toe.cli.output import emit
+from head2toe.errors import OutputExistsError, ParameterError
 
 
 @click.command()
@@ -30,13 +31,17 @@ def demo(
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
     """
     from head2toe.artifacts import check_writable
-    from head2toe.benchmark.demo import run_demo, table_text
+    from head2toe.benchmark.demo import REPORT, run_demo, table_text
 
     check_writable(out)
+    if (out / REPORT).is_dir():
+        raise OutputExistsError(f"{out / REPORT} is a folder, where the report goes: choose another --out")
 
     def tell(done: int, total: int, text: str) -> None:
         click.echo(f"[{done}/{total}] {text}", err=True)
 
     result = run_demo(out, tell if progress else None)
-    text = f"{table_text(result['table'])}\n\nreport: {result['report']}, {result['seconds']:.0f} seconds in all"
+    text = f"{table_text(result['table'])}\n\nreport: {result['report'] or '-'}, {result['seconds']:.0f} seconds in all"
     emit(result, text, as_json=as_json)
+    if result["report"] is None:
+        raise ParameterError(result["problem"])

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from head2toe.cli.compare import listed_seeds
 from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, images_alone, output_options
 from head2toe.cli.output import check_file, emit, resuming, table
-from head2toe.errors import Head2ToeError, ParameterError
+from head2toe.errors import DataFormatError, Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
-    from head2toe.benchmark.vtab import LoadedTask, Presence
+    from head2toe.benchmark.vtab import LoadedTask, LocalTask, Presence
 
 _DEFAULT_METHODS = "linear,head2toe-reference,head2toe"
 
@@ -51,7 +52,13 @@ def list_tasks(
 
 @vtab.command(name="run")
 @click.option("--data", type=UserPath(), metavar="ROOT", help="Run the VTAB tasks below this folder.")
-@click.option("--only", "names", metavar="TASK", multiple=True, help="Of VTAB's tasks only this; may be repeated.")
+@click.option(
+    "--only",
+    "names",
+    metavar="TASK",
+    multiple=True,
+    help="Of VTAB's tasks, those of --hub too, only this; may be repeated.",
+)
 @click.option(
     "--hub",
     "hubs",
@@ -74,7 +81,11 @@ def list_tasks(
     "--methods", metavar="A,B,...", default=_DEFAULT_METHODS, show_default=True, help="Of those of head2toe compare."
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="So many runs of each, from seed 0 on."
+    "--seeds",
+    metavar="N|I,J,...",
+    default="3",
+    show_default=True,
+    help="So many runs of each, from seed 0 on: 3 is the same as 0,1,2. With a comma these seeds: 3, is seed 3 alone.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Gradient steps of one training of a whole network.")
 @click.option(
@@ -91,7 +102,7 @@ def run_tasks(
     backbone: str,
     image_size: int | None,
     methods: str,
-    seeds: int,
+    seeds: str,
     steps: int | None,
     test_limit: int | None,
     device: str,
@@ -116,8 +127,9 @@ def run_tasks(
         )
     settings = Settings(backbone, image_size, test_limit, steps)
     chosen = [method.strip() for method in methods.split(",") if method.strip()]
+    runs = listed_seeds(seeds) if "," in seeds else _count(seeds)
     with resuming(possible=True):
-        ran = run(tasks, chosen, out, settings, seeds=seeds, progress=_tell if progress else None, device=device)
+        ran = run(tasks, chosen, out, settings, seeds=runs, progress=_tell if progress else None, device=device)
     result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
     text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
     emit(result, text, as_json=as_json)
@@ -158,6 +170,13 @@ def print_table(
     emit(made.to_dict(), made.markdown(), as_json=as_json)
 
 
+def _count(text: str) -> int:
+    count = int(text) if text.strip().isdecimal() else 0
+    if count < 1:
+        raise ParameterError(f"--seeds is {text!r}: give a number of runs, or seeds with commas between them")
+    return count
+
+
 def _check_folder(data: Path | None) -> None:
     if data is not None and not data.is_dir():
         raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
@@ -174,7 +193,10 @@ def _tasks(
     loaders: dict[str, Callable[[], LoadedTask]] = {}
     for text in hubs:
         name, place, label = _hub(text)
-        loaders[definition(name).name] = partial(load_task, name, hub=place, label=label, test_limit=limit)
+        full = definition(name).name
+        if full in loaders:
+            raise ParameterError(f"--hub {full} is there twice: a task is read from one data set")
+        loaders[full] = partial(load_task, name, hub=place, label=label, test_limit=limit)
     for one in presence(data) if data is not None else ():
         name = one.definition.name
         if name in wanted and (one.layout is not None or names):  # one that was asked for says what it lacks
@@ -182,12 +204,24 @@ def _tasks(
     for name in only:
         if name not in loaders:  # without --data it would be left out without a word
             raise ParameterError(f"--only {name}: it is looked for below --data, give that (or --hub {name}=REPO)")
-    tasks = [(name, loaders[name]) for name in NAMES if name in loaders]
+    tasks = [(name, loaders[name]) for name in NAMES if name in loaders and name in wanted]
     for local in map(LocalTask.parse, own):
         if local.name in dict(tasks):
             raise ParameterError(f"two tasks are called {local.name}: give one of them another name")
-        tasks.append((local.name, partial(local.load, test_limit=limit)))
+        tasks.append((local.name, partial(_apart, local, limit)))
     return tasks
+
+
+def _apart(local: LocalTask, limit: int | None) -> LoadedTask:
+    """A task of the user's own, which is refused where it would be judged on the images that it learned from."""
+    from head2toe.benchmark.unseen import check_apart
+
+    loaded = local.load(test_limit=limit)
+    try:
+        check_apart(loaded.task)
+    except ParameterError as error:  # of these data alone: other tasks are run
+        raise DataFormatError(str(error)) from error
+    return loaded
 
 
 def _hub(text: str) -> tuple[str, str, str | None]:

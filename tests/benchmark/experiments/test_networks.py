@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 import timm
 from safetensors.torch import save_file
 
 from benchmark.experiments.conftest import labelled
 from head2toe import features
 from head2toe.benchmark.experiments.affine import Linearised, r2
+from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import trained
+from head2toe.benchmark.experiments.running import run_experiment
 from head2toe.benchmark.tasks import Task
+from head2toe.errors import ClassTooSmallError, ParameterError
 
 ATTENTION = "test_vit"
 
@@ -50,3 +54,31 @@ def test_all_rows_are_in_the_number_format_of_the_first(laboratory, monkeypatch)
     other.rows(other.tasks[1])
     assert asked == ["auto", "auto", "bfloat16", "auto", "auto", "bfloat16"]
     assert other.formats == {"tiny10": "bfloat16"}
+
+
+@pytest.mark.parametrize("name", ["affine", "affinity"])
+def test_a_backbone_that_cannot_be_trained_is_refused_before_any_work(laboratory, tmp_path, monkeypatch, name):
+    def headless(self, label):
+        return replace(load(self, label)[0], classifier=None), load(self, label)[1]
+
+    load = Laboratory._load
+    monkeypatch.setattr(Laboratory, "_load", headless)
+    monkeypatch.setattr("head2toe.benchmark.unseen.read", lambda *_, **__: pytest.fail("images were read"))
+    monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("rows were made"))
+    with pytest.raises(ParameterError, match="has no classifier to replace"):
+        run_experiment(name, replace(laboratory, memory={}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("shots", ClassTooSmallError, "1 of its images are of its smallest class, and 2 are needed: add images"),
+        ("backbones", ParameterError, "need two different ones"),
+    ],
+)
+def test_what_is_too_few_is_told_with_what_can_be_done(laboratory, tmp_path, name, error, message):
+    train = labelled(36, 0)
+    task = Task("few", "", replace(train, labels=["up", *train.labels[1:]]), labelled(6, 1))
+    first = dict([next(iter(laboratory.specs.items()))])
+    with pytest.raises(error, match=message):
+        run_experiment(name, replace(laboratory, tasks=[task], specs=first, memory={}), tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from benchmark.vtab.test_vtab_running import SETTINGS, Made, Recorder, a_task
+from head2toe import backbones
 from head2toe.benchmark.vtab import read_cells, run
 from head2toe.errors import OutputExistsError, ParameterError
 
@@ -72,3 +73,24 @@ def test_a_number_format_that_this_machine_does_not_run_is_not_kept(tmp_path):
     again = Trial("float32")
     in_format(tmp_path, again, 2, device="cpu")
     assert again.asked == ["auto"]
+
+
+def test_seeds_may_be_named_one_by_one(tmp_path):
+    assert once(tmp_path, seeds=[4, 0, 4]).made == 2
+    assert sorted(cell["seed"] for cell in read_cells(tmp_path)) == [0, 4]
+    assert (once(tmp_path, seeds=2).made, once(tmp_path, seeds=np.array([4])).kept) == (1, 1)
+    for wrong in ([], [-1], None):
+        with pytest.raises(ParameterError, match="seed is"):
+            once(tmp_path, seeds=wrong)
+
+
+def test_methods_that_cannot_run_are_refused_before_any_data_are_read(tmp_path, monkeypatch):
+    def unread():
+        pytest.fail("data were read")
+
+    load = backbones.load
+    monkeypatch.setattr(backbones, "load", lambda *a, **k: replace(load(*a, **k), classifier=None))
+    with pytest.raises(ParameterError, match=r"^finetune: embedded has no classifier to replace"):
+        run([("kitti", unread)], ["linear", "finetune"], tmp_path, SETTINGS)
+    once(tmp_path, 1)
+    assert run([("kitti", unread)], ["linear"], tmp_path, SETTINGS, seeds=1).kept == 1

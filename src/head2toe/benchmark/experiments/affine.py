@@ -25,7 +25,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
-from head2toe.benchmark.experiments.networks import check_images, trained
+from head2toe.benchmark.experiments.networks import check_images, check_network, trained
 from head2toe.data import Images
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import head_from_dual
@@ -54,8 +54,9 @@ def rates(settings: Settings) -> tuple[float, float]:
 
 def measure(laboratory: Laboratory) -> Rows:
     """Agreement of each model's logits with those of the fine-tuned network, on the test images."""
-    check_images(laboratory)
     small = laboratory.small()
+    check_network(small, pretrained=True)
+    check_images(laboratory)
     pairs = [(task, rate) for task in laboratory.tasks for rate in rates(laboratory.settings)]
     return [row for task, rate in pairs for row in _of_task(small, laboratory, task, rate)]
 

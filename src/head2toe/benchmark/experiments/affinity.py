@@ -12,7 +12,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper
 from head2toe.benchmark.experiments.laboratory import Laboratory
-from head2toe.benchmark.experiments.networks import check_images, trained
+from head2toe.benchmark.experiments.networks import check_images, check_network, trained
 from head2toe.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracies of the linear probe, Head2Toe and a network trained from scratch, all on images of one size."""
     if len(laboratory.tasks) < 2:
         raise ParameterError("affinity against gain needs two tasks: name more data")
-    check_images(laboratory)
     small = laboratory.small()
+    check_network(small, pretrained=False)
+    check_images(laboratory)
     rows: Rows = []
     for task in laboratory.tasks:
         bench = bench_of(small, task)

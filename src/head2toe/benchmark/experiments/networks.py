@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from head2toe.baselines import FineTuned
+from head2toe.baselines.finetune import new_network
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.unseen import check_readable
@@ -18,6 +19,16 @@ def check_images(laboratory: Laboratory) -> None:
     for task in laboratory.tasks:
         check_readable(task.train.images, part="train")
         check_readable(task.test.images)
+
+
+def check_network(laboratory: Laboratory, *, pretrained: bool) -> None:
+    """Refuse a first backbone that cannot be trained as a whole, before anything is measured.
+
+    Raises
+    ------
+    ParameterError
+    """
+    new_network(laboratory.network(laboratory.backbone)[0], 2, pretrained=pretrained)
 
 
 def trained(

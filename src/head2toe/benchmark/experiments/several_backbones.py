@@ -20,7 +20,7 @@ LINEAR, HEAD2TOE = "linear", "head2toe"
 def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of the linear probe and of Head2Toe on each backbone, and on all of them together."""
     if len(laboratory.specs) < 2:
-        raise ParameterError("several backbones need two: give --backbone twice or more")
+        raise ParameterError("several backbones need two different ones: give --backbone twice or more")
     rows: Rows = []
     for task in laboratory.tasks:
         alone = [bench_of(laboratory, task, label) for label in laboratory.specs]

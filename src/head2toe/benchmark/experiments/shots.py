@@ -34,7 +34,8 @@ def measure(laboratory: Laboratory) -> Rows:
         possible = [k for k in laboratory.settings.shots if k <= least]
         if not possible:
             fewest = min(laboratory.settings.shots)
-            raise ClassTooSmallError(f"{task.name}: its smallest class has {least} images, and {fewest} are needed")
+            small = f"{task.name}: {least} of its images are of its smallest class, and {fewest} are needed"
+            raise ClassTooSmallError(f"{small}: add images to that class, or leave it out")
         for shots in possible:
             for draw in range(laboratory.settings.repeats):
                 chosen = balanced(everything.y, shots, laboratory.settings.seed + draw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from head2toe.benchmark.cell import VALIDATION, Cell
+from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.method import Fitted
 from head2toe.probes import LINEAR_VIEW
 
@@ -34,7 +34,7 @@ def knn(cell: Cell) -> Fitted:
     return Fitted(
         flops=2 * len(y) ** 2 * len(indices),
         stored={"rows": unit, "labels": y.to(torch.int32)},
-        choice={"neighbours": k, "cv_accuracy": accuracy, "features": len(indices), "validation": VALIDATION},
+        choice={"neighbours": k, "cv_accuracy": accuracy, "features": len(indices), "validation": cell.validation},
         cv_accuracy=accuracy,
         of_rows=predict,
     )

@@ -77,7 +77,7 @@ def head2toe_ft(cell: Cell) -> Fitted:
     with counted() as spent:
         tuned = _tuned(cell, start, schedule, PROBE_RATES)
     flops = spent.total + refitted.total + frozen.flops
-    fitted = _fitted(cell, tuned, flops, tuned.network.state_dict(), schedule)
+    fitted = _fitted(cell, tuned, flops, _changed(tuned.network, cell.backbone.module), schedule)
     split = cell.split
     before = float(np.mean(part.predict(cell.rows.X[split.held_out]) == cell.y[split.held_out]))
     seconds = (frozen.seconds or 0.0) + time.perf_counter() - begun
@@ -222,7 +222,15 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
         most_features=probe.most_features,
         random_state=cell.seed,
     )
-    return again.fit(cell.rows.X[rows], cell.y[rows])
+    groups = None if cell.groups is None else cell.groups[rows]
+    return again.fit(cell.rows.X[rows], cell.y[rows], groups=groups)
+
+
+def _changed(network: nn.Module, frozen: nn.Module) -> dict[str, torch.Tensor]:
+    """What must be kept beside the frozen backbone: of weights that the head does not read, as its classifier, none."""
+    before = {f"backbone.{name}": tensor for name, tensor in frozen.state_dict().items()}
+    state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+    return {name: one for name, one in state.items() if name not in before or not torch.equal(one, before[name].cpu())}
 
 
 def _choice(cell: Cell, rate: float, steps: int, batch: int) -> dict[str, Any]:

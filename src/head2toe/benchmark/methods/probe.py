@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from head2toe import FeatureProbe, features
-from head2toe.benchmark.cell import VALIDATION, Cell
+from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
@@ -27,7 +27,7 @@ def head2toe(cell: Cell) -> Fitted:
     most = most_features(HEAD_SIZE, cell.backbone.body_bytes, cell.classes)
     probe = FeatureProbe(columns, most_features=most, min_class_size=1, random_state=cell.seed)
     with counted() as spent:
-        probe.fit(cell.rows.X, cell.y)
+        probe.fit(cell.rows.X, cell.y, groups=cell.groups)
     return Fitted(
         flops=spent.total,
         stored=tensors(probe.head_),
@@ -48,7 +48,7 @@ def head2toe_equal(cell: Cell) -> Fitted:
     settings = SearchSettings(views=views, layer_weights=(EQUAL,), heads=heads, most_heads=1, random_state=cell.seed)
     columns = replace(cell.rows.columns(views), commensurable=False)
     with counted() as spent:
-        found = search(cell.rows.X, cell.y, columns, settings=settings)
+        found = search(cell.rows.X, cell.y, columns, settings=settings, groups=cell.groups)
     return Fitted(
         flops=spent.total,
         stored=tensors(found.head),
@@ -60,7 +60,7 @@ def head2toe_equal(cell: Cell) -> Fitted:
 
 def _validation(cell: Cell) -> str:
     """How a search tells good from bad: few images are divided anew some times."""
-    return VALIDATION if len(cell.y) >= FEW_IMAGES else f"{REPEATS} x {VALIDATION}"
+    return cell.validation if len(cell.y) >= FEW_IMAGES else f"{REPEATS} x {cell.validation}"
 
 
 def head2toe_reference(cell: Cell) -> Fitted:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from head2toe.baselines import low_rank
+from head2toe.baselines.finetune import new_network
 from head2toe.benchmark.cell import FOLDS
 from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
@@ -13,6 +16,7 @@ from head2toe.errors import ParameterError
 _SPLIT: dict[str, Any] = {"fewest_beside": 1}
 _TRAINS: dict[str, Any] = {"trains_network": True, "fewest_beside": FOLDS}  # a search there comes before the training
 _ALONE: dict[str, Any] = {"trains_network": True, "reads_rows": False, "fewest_beside": 1}
+_WHOLE: dict[str, Any] = {"check": partial(new_network, c=2)}
 _ALL = (
     Method("linear", ridge.linear),
     Method("knn", neighbours.knn),
@@ -25,11 +29,11 @@ _ALL = (
     Method("head2toe", probe.head2toe),
     Method("head2toe-ft", networks.head2toe_ft, **_TRAINS),
     Method("head2toe-ft+", networks.head2toe_ft_plus, **_TRAINS),
-    Method("lora", networks.lora, **_ALONE),
-    Method("finetune", networks.finetune, **_ALONE),
-    Method("finetune-official", networks.finetune_official, **_ALONE),
-    Method("scratch", networks.scratch, **_ALONE),
-    Method("finetune-cost", networks.finetune_cost, reads_rows=False),
+    Method("lora", networks.lora, **_ALONE, check=partial(low_rank, classes=2)),
+    Method("finetune", networks.finetune, **_ALONE, **_WHOLE),
+    Method("finetune-official", networks.finetune_official, **_ALONE, **_WHOLE),
+    Method("scratch", networks.scratch, **_ALONE, check=partial(new_network, c=2, pretrained=False)),
+    Method("finetune-cost", networks.finetune_cost, reads_rows=False, **_WHOLE),
 )
 METHODS = {method.name: method for method in _ALL}
 STARTS_FROM = {"head2toe-ft": ("head2toe",), "head2toe-ft+": ("head2toe", "head2toe-ft")}

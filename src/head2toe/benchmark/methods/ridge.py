@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from head2toe.benchmark.cell import VALIDATION, Cell
+from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
@@ -42,7 +42,7 @@ def _chosen(cell: Cell, views: tuple[str, ...]) -> Fitted:
     return Fitted(
         flops=spent.total,
         stored=tensors(best.head),
-        choice={"view": view, **best.choice, "features": len(best.head.indices), "validation": VALIDATION},
+        choice={"view": view, **best.choice, "features": len(best.head.indices), "validation": cell.validation},
         cv_accuracy=best.choice["cv_accuracy"],
         of_rows=of_rows(best.head),
     )

@@ -12,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from head2toe import backbones
+from head2toe.benchmark.method import check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
+from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.vtab.fingerprint import fingerprint
 from head2toe.benchmark.vtab.loading import LoadedTask
 from head2toe.errors import (
@@ -86,7 +89,7 @@ def run(
     out: str | os.PathLike[str],
     settings: Settings,
     *,
-    seeds: int = 3,
+    seeds: int | Sequence[int] = 3,
     progress: Progress | None = None,
     compare: Callable[..., list[Any]] | None = None,
     **options: Any,
@@ -97,7 +100,8 @@ def run(
     a whole network is a step of its own (head2toe-ft and head2toe-ft+ are one, in which head2toe comes first again).
     Each cell is written when its step is done, so that an interrupted run loses one step at most; the same call goes on
     from there. A task whose data are missing or damaged does not keep the others from being run, nor does a method that
-    cannot learn from it the other methods.
+    cannot learn from it the other methods. What a method lacks on any data (a package, a classifier of the backbone) is
+    told before any is run.
 
     Parameters
     ----------
@@ -107,8 +111,8 @@ def run(
     out : path
         Cells are ``out/BACKBONE/TASK/METHOD-seedK.json``.
     settings : Settings
-    seeds : int
-        Seeds 0 .. seeds - 1.
+    seeds : int, or sequence of int
+        A number n of runs, with seeds 0 .. n - 1; or these seeds.
     progress : callable(done, total, text), optional
         Over tasks.
     compare : callable, optional
@@ -120,30 +124,32 @@ def run(
     Raises
     ------
     ParameterError
-        No task, no seed or an unknown method.
+        No task, no seed, an unknown method, or one that cannot run with this backbone.
     OutputExistsError
         `out` has cells of this backbone made with other settings, or cells of a task made from other data.
     Head2ToeError
         What the backbone or a method raise.
     """
     names = [method.name for method in named(methods)]
-    chosen = list(tasks)
-    if not chosen or not is_whole(seeds) or seeds < 1:
+    chosen, numbers = list(tasks), _numbers(seeds)
+    if not chosen or not numbers:
         raise ParameterError("nothing to run: at least one task and one seed are needed")
     folder, told = Path(out), progress or (lambda done, total, text: None)
     _check_settings(folder, settings, options)
     options = _as_begun(folder, settings, options)
+
+    def lacking(task: str) -> list[tuple[str, int]]:
+        pairs = [(method, seed) for method in names for seed in numbers]
+        return [pair for pair in pairs if not cell_path(folder, settings.backbone, task, *pair).exists()]
+
+    if compare is None:
+        _check_methods({method for task, _ in chosen for method, _ in lacking(task)}, settings, options)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
         told(number, len(chosen), task)
-        missing = [
-            (method, seed)
-            for method in names
-            for seed in range(seeds)
-            if not cell_path(folder, settings.backbone, task, method, seed).exists()
-        ]
-        kept += len(names) * seeds - len(missing)
+        missing = lacking(task)
+        kept += len(names) * len(numbers) - len(missing)
         if not missing:
             continue
         step = _Step(folder, settings, partial(told, number, len(chosen)), compare, options)
@@ -154,6 +160,21 @@ def run(
             failed[task] = str(error)
     told(len(chosen), len(chosen), "done")
     return Ran(made, kept, failed)
+
+
+def _numbers(seeds: Any) -> list[int]:
+    """The seeds, given as their number or one by one; none where that is no number."""
+    if is_whole(seeds):
+        return list(range(seeds))
+    return [] if isinstance(seeds, str | float) else seeds_of(seeds)
+
+
+def _check_methods(wanted: set[str], settings: Settings, options: Mapping[str, Any]) -> None:
+    """Refuse methods that cannot run whatever the data are, before others run for hours."""
+    with_needs = [METHODS[name] for name in METHODS if name in wanted and METHODS[name].check is not None]
+    if with_needs:
+        look = {"preprocessing": options.get("preprocessing"), "image_size": settings.image_size}
+        check_methods(with_needs, backbones.load(settings.backbone, **look))
 
 
 def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -1,0 +1,26 @@
+"""Seeds as users give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from head2toe.errors import ParameterError
+from head2toe.estimators.checks import is_whole
+
+_LARGEST = 2**63 - 1  # torch takes no larger one
+
+
+def seeds_of(given: Any) -> list[int]:
+    """One seed or several as numbers, each once.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        found = [given] if is_whole(given) else list(given)
+    except TypeError:  # no sequence
+        found = []
+    if not found or not all(is_whole(seed) and 0 <= seed <= _LARGEST for seed in found):
+        raise ParameterError(f"seed is {given!r}: use a whole number from 0 to 2**63 - 1, or several")
+    return list(dict.fromkeys(int(seed) for seed in found))
