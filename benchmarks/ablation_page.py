@@ -89,6 +89,11 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   their number; the nearest code is the answer. *Class means*: the nearest mean is. *Labels smoothed*: logistic heads
   on all statistics alone, as is *logistic* beside them.
 - *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
+
+Kernels, ways to select, to weigh and to teach, second moments, single statistics and costs were measured with the
+embedded backbone alone, some of them on four tasks. There are no figures of class tokens beside the other tokens
+(`Plan.build` can), of several target sizes in one view, of thresholds of channels, and of whole layers left out
+beforehand.
 """
 AVERAGED = """\
 From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each

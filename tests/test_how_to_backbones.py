@@ -44,3 +44,12 @@ def test_the_figures_on_texts_are_those_of_the_record():
     for row in records.read("text"):
         figures = (row[key] for key in ("classes", "train", "test", "linear", "head2toe"))
         assert f"| {' | '.join(map(str, figures))} |" in text
+
+
+def test_the_figures_of_two_backbones_are_those_of_the_records():
+    text, both = PAGE.read_text(encoding="utf-8").replace("\n", " "), records.read("two_backbones")
+    alone = {task: records.read(f"paper/{task}--resnet50")["head2toe"]["accuracy"] for task in both}
+    joint = [f"{both[task]['head2toe']:.1f}" for task in ("location", "signdigits")]
+    single = [f"{100 * alone[task]:.1f}" for task in ("location", "signdigits")]
+    assert f"reaches {joint[0]} on the locations of dSprites and {joint[1]} on signed digits" in text
+    assert f"the ResNet-50 alone {single[0]} and {single[1]}." in text

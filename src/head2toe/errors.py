@@ -101,6 +101,16 @@ class ProbeFormatError(Head2ToeError):
     """A probe folder that cannot be read."""
 
 
+def some_of(names: list[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def and_more(count: int) -> str:
+    """What follows the first of `count` things that is named: " (and 4 more)", nothing where it is the only one."""
+    return f" (and {count - 1} more)" if count > 1 else ""
+
+
 def one_line(error: BaseException) -> str:
     """What an error says, in a line of at most 300 characters without colours; its class where it says nothing."""
     import re  # only for an error: catching these costs no import

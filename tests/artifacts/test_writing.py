@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from test_probe_folder import head, probe
 
+from head2toe.artifacts import load_probe, save_probe
 from head2toe.errors import DiskFullError
 from head2toe.whole_files import replacing, write_text
 
@@ -35,3 +40,26 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(DiskFullError, match=r"notes\.txt cannot be written"):
         full()
+
+
+def test_a_probe_that_several_save_and_read_at_once_is_whole(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    versions = {name: replace(probe(), head=head([0, 2, 9], seed=seed), version=name) for seed, name in enumerate("ab")}
+    coef = {}
+    for name, one in versions.items():
+        save_probe(tmp_path / name, one)
+        coef[name] = load_probe(tmp_path / name).head.coef
+
+    def save(name: str) -> None:
+        for _ in range(30):
+            save_probe(tmp_path / "probe", versions[name], overwrite=True)
+
+    save("a")
+    with ThreadPoolExecutor(3) as pool:
+        saving = [pool.submit(save, name) for name in versions]
+        while not all(one.done() for one in saving):
+            found = load_probe(tmp_path / "probe")
+            assert torch.equal(found.head.coef, coef[found.version])
+        for one in saving:
+            one.result()
+    assert {path.name for path in (tmp_path / "probe").iterdir()} == {"probe.json", "probe.safetensors"}

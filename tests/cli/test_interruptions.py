@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -93,3 +94,15 @@ def test_ctrl_c(backbone, tmp_path, cache_home):
     assert "Traceback" not in err and err.strip().splitlines()[-1].startswith("interrupted: ")
     progress = json.loads((tmp_path / "store" / "progress.json").read_text())
     assert progress["read"] < 600
+
+
+def test_an_interruption_while_the_program_starts_is_told_in_one_line(tmp_path):
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "head2toe", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr.splitlines()) == (130, ["error: interrupted"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from cli.conftest import FAST, QUICK_SEARCH
 from head2toe.features import Cache
@@ -93,3 +94,23 @@ def test_a_cache_that_is_not_ones_own(run, fit, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: "features" not in str(path) and access(path, mode))
     told = fit(folder, tmp_path / "probe", "--overwrite")
     assert told.code == 2 and "no cache can be kept in" in told.err[-1] and "--no-cache" in told.err[-1]
+
+
+@pytest.mark.parametrize("data", ["klänge", "klänge/töne.csv"])
+def test_names_that_the_system_misreads_are_told_with_the_cure(backbone, tmp_path, data):
+    for label in ("süß", "herb"):
+        (tmp_path / "klänge" / label).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (8, 8)).save(tmp_path / "klänge" / label / f"{number}.png")
+    (tmp_path / "klänge" / "töne.csv").write_text("path,label\nsüß/0.png,süß\nherb/0.png,herb\n", encoding="utf-8")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "fit", data, "--out", "probe", "--backbone", backbone, *FAST],
+        cwd=tmp_path,
+        env={**os.environ, **plain},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "set PYTHONUTF8=1" in done.stderr

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import QUICK
 
@@ -15,7 +20,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
-from head2toe.estimators import training_set
+from head2toe.estimators import checks
 from head2toe.estimators.head_size import check_head_size
 
 
@@ -32,11 +37,24 @@ from head2toe.estimators.head_size import check_head_size
         (lambda x, y: (x, [*y[:-1], None]), MissingLabelError),
         (lambda x, y: (x, y, np.ones(3)), DataFormatError),
         (lambda x, y: (x, np.where(y == y[0], "h\udcff", y)), DataFormatError),  # a folder that is not UTF-8
+        (lambda x, y: (x, 1j * np.arange(30)), DataFormatError),
     ],
 )
 def test_bad_data_is_refused_before_the_network_is_loaded(spoil, error, data, no_loading):
     with pytest.raises(error):
         Head2ToeClassifier("embedded", **{**QUICK, "cv": 5}).fit(*spoil(*data))
+
+
+class Side(Enum):
+    LEFT = 1
+    RIGHT = 2
+
+
+@pytest.mark.parametrize("kind", [np.datetime64, np.timedelta64, date.fromordinal, Decimal, pd.Timestamp, Side])
+def test_dates_and_other_objects_are_refused_before_they_are_learned(data, no_loading, kind):
+    days = (kind(1, "D"), kind(2, "D")) if kind in (np.datetime64, np.timedelta64) else (kind(1), kind(2))
+    with pytest.raises(DataFormatError, match=r"^labels are of the type .*, such as .*: give strings.*$"):
+        Head2ToeClassifier("embedded", **QUICK).fit(data[0], [days[i % 2] for i in range(30)])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +87,7 @@ def test_weights_that_leave_one_class_are_refused_before_the_network_is_loaded(d
 @pytest.mark.parametrize(("many", "said"), [(28, True), (29, False)])
 def test_many_images_are_warned_of_before_the_network_is_loaded(many, said, data, no_loading, monkeypatch, caplog):
     """An image of weight zero does not count."""
-    monkeypatch.setattr(training_set, "MANY", many)
+    monkeypatch.setattr(checks, "MANY", many)
     with pytest.raises(AssertionError, match="a backbone was loaded"):
         Head2ToeClassifier("embedded").fit(*data, sample_weight=np.arange(30) > 0)
     assert ("29 images: the time of the search grows with the cube" in caplog.text) is said

@@ -21,7 +21,7 @@ from head2toe.errors import (
     ParameterError,
     TooFewImagesError,
 )
-from head2toe.estimators import FeatureProbe, training_set
+from head2toe.estimators import FeatureProbe, checks
 from head2toe.probes import Block, Columns
 
 QUICK = {"fractions": (0.5, 1.0), "strengths": (0.01,)}
@@ -326,7 +326,7 @@ def test_many_rows_are_told_of(monkeypatch, caplog):
     X, y = problem()
     FeatureProbe(**QUICK).fit(X, y)
     assert not caplog.records
-    monkeypatch.setattr(training_set, "MANY", 40)
+    monkeypatch.setattr(checks, "MANY", 40)
     FeatureProbe(**QUICK).fit(X, y)
     (told,) = caplog.messages
     assert "60 rows" in told and "some 20 of them" in told

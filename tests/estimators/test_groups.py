@@ -131,6 +131,18 @@ def test_groups_are_a_column(tmp_path):
         read_data(tmp_path / "a.npz", groups="object")
 
 
+def test_groups_may_be_an_array_of_an_npz(tmp_path):
+    images, labels, patients = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4), np.array([7, 7, 8, 9])
+    whole = {"images": images, "labels": labels, "patient": patients, "short": patients[:2]}
+    np.savez(tmp_path / "a.npz", **whole, spoilt=[1.0, np.nan, 2, 3], train_images=images[:2], train_patient=[1, 1])
+    assert read_data(tmp_path / "a.npz", groups="patient").groups == ["7", "7", "8", "9"]
+    assert read_data(tmp_path / "a.npz", split="train", groups="patient").groups == ["1", "1"]
+    assert read_data(tmp_path / "a.npz").groups is None
+    for name, message in (("short", "4 images but 2 short"), ("spoilt", "1 groups are empty or NaN, the first at 1")):
+        with pytest.raises(DataFormatError, match=message):
+            read_data(tmp_path / "a.npz", groups=name)
+
+
 def test_a_row_without_a_group_is_named(tmp_path):
     table = copied_pictures(tmp_path)
     table.write_text(table.read_text().replace("3-2.png,b,thing 3", "3-2.png,b,"))

@@ -71,3 +71,9 @@ def test_fitting_a_loaded_probe_without_its_module_says_what_is_missing(module, 
     folder = Head2ToeClassifier(module, preprocessing=PREPROCESSING, **QUICK).fit(*data).save(tmp_path / "probe")
     with pytest.raises(ParameterError, match=r"your own module ResNet: pass it to load\(folder, backbone="):
         Head2ToeClassifier.load(folder, cache=False).fit(*data)
+
+
+def test_a_transform_that_makes_a_batch_of_one_is_told_the_cure():
+    images, labels = pictures()
+    with pytest.raises(PreprocessingError, match=r"leave unsqueeze\(0\) out of the transform"):
+        Head2ToeClassifier(tiny_network(), preprocessing=lambda image: dark(image)[None], **QUICK).fit(images, labels)

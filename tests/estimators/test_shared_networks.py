@@ -99,6 +99,28 @@ def test_a_module_that_was_replaced_since_is_refused_here_and_after_loading(tmp_
     np.testing.assert_allclose(again.predict_proba(images), before, rtol=1e-5)
 
 
+class Scaled(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.factor, self.act = tiny_network(), 1.0, torch.relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.body(x)) * self.factor
+
+
+@pytest.mark.parametrize(("name", "value"), [("factor", -3.0), ("act", torch.tanh)])
+def test_an_attribute_that_was_changed_since_is_refused_until_it_is_put_back(name, value):
+    network = Scaled()
+    probe, images = fitted(network), pictures(8, seed=1)[0]
+    before, old = probe.predict_proba(images), getattr(network, name)
+    network.train()  # its mode is no such attribute
+    setattr(network, name, value)
+    with pytest.raises(WeightsMismatchError, match="computes something else"):
+        probe.predict(images)
+    setattr(network, name, old)
+    np.testing.assert_allclose(probe.predict_proba(images), before, rtol=1e-5)
+
+
 def with_activation(activation: torch.nn.Module) -> torch.nn.Sequential:
     torch.manual_seed(0)
     return torch.nn.Sequential(

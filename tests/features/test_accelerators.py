@@ -10,7 +10,8 @@ from head2toe.data import as_images, as_inputs
 from head2toe.errors import ParameterError
 from head2toe.features import Plan, extract, layers
 from head2toe.features import dtype as formats
-from head2toe.features.dtype import Precision, Prepared, find_device, prepare
+from head2toe.features.device import find_device
+from head2toe.features.dtype import Precision, Prepared, prepare
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from torch import nn
 
+from head2toe.backbones import Preprocessing, load
+from head2toe.data import as_images
+from head2toe.features import Extractor, Plan, layers
 from head2toe.features.axes import described
+from head2toe.features.network import PooledNetwork
+from head2toe.features.noise import noise_batch
 
 KEY = "m", "output", 0
 
@@ -34,3 +41,30 @@ def test_one_place_is_no_plane() -> None:
 def test_of_a_cube_the_channels_come_first() -> None:
     layer = described(KEY, torch.zeros(2, 4, 8, 8, 8), (32, 32), None, None)
     assert layer is not None and (layer.shape, layer.channels_last) == ((4, 64, 8), False)
+
+
+class InLine(nn.Module):
+    """Pixels in one line, and convolutions along it: (B, C, T)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act = nn.Conv1d(3, 32, 5, stride=4), nn.ReLU()
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.act(self.first(x.flatten(2))).mean(2))
+
+
+def test_one_dimensional_convolutions_make_channels_first() -> None:
+    torch.manual_seed(0)
+    backbone = load(InLine(), preprocessing=Preprocessing((16, 16), (0.5,) * 3, (0.5,) * 3))
+    plan = Plan.build(layers(backbone, "act"), [64], statistics=("max",))
+    act = plan.by_name["act"]
+    assert (act.kind, act.shape) == ("map", (32, 1, 63))
+    noise = noise_batch(backbone, 2)
+    expected = backbone.module.act(backbone.module.first(noise.flatten(2)))  # type: ignore[operator]
+    (columns,) = (slice(b.start, b.stop) for b in plan.blocks if (b.layer, b.operation) == ("act", "max"))
+    torch.testing.assert_close(PooledNetwork(backbone.module, plan).rows(noise)[:, columns], expected.amax(2))
+    few = Extractor(backbone, plan, columns=[columns.start + 3], dtype="float32", progress=False)
+    (batch,) = few.stream(as_images(np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)))
+    assert batch.rows.shape == (2, 1)

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -43,24 +44,17 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     DiskFullError
         Nothing is left behind then, and a probe that was there is as it was.
     """
-    target = check_output(folder, overwrite=overwrite)
-    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
-    # A folder that is there stays: it may be a mount point, or the one that the user stands in.
-    # A long name has no room for more.
-    beside = (target if target.exists() else target.parent) / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}"
-    try:
-        beside.mkdir(parents=True)
-        (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
-        save_file(probe.tensors(), beside / TENSORS, metadata={"format": "pt"})
-        with suppress(OSError):  # safetensors lets the owner alone read; not every file system knows modes
-            (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)
-        _put(beside, target)
-    except (OSError, SafetensorError) as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            raise DiskFullError(f"no room on the disk for the probe at {folder}: nothing was written") from error
-        raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    parent = _full(folder).parent
+    with suppress(OSError):  # told by `check_output`
+        parent.mkdir(parents=True, exist_ok=True)
+    with _locked(parent, alone=True):  # another process may save here, or read
+        target = check_output(folder, overwrite=overwrite)
+        try:
+            _write(target, probe)
+        except (OSError, SafetensorError) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+                raise DiskFullError(f"no room on the disk for the probe at {folder}: nothing was written") from error
+            raise
     return target
 
 
@@ -103,6 +97,11 @@ def load_probe(folder: str | Path) -> SavedProbe:
     OSError
         A file may not be read.
     """
+    with _locked(_full(folder).parent, alone=False):
+        return _read(folder)
+
+
+def _read(folder: str | Path) -> SavedProbe:
     path = Path(folder).expanduser()
     missing = [name for name in (DESCRIPTION, TENSORS) if not (path / name).is_file()]
     if missing:
@@ -132,6 +131,38 @@ def _check_free(target: Path, folder: str | Path, overwrite: bool) -> None:
         raise OutputExistsError(f"{folder} is there already and is no probe folder: choose another folder")
     if not overwrite:
         raise OutputExistsError(f"{folder} is there already: choose another folder, or overwrite it")
+
+
+@contextmanager
+def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Keep others from saving into a folder meanwhile, and from reading there if `alone`.
+
+    Nothing is left behind. Where the system, the disk or the folder's mode has no such locks, there is none.
+    """
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl  # not on Windows
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+def _write(target: Path, probe: SavedProbe) -> None:
+    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
+    # A folder that is there stays: it may be a mount point, or the one that the user stands in.
+    # A long name has no room for more.
+    beside = (target if target.exists() else target.parent) / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}"
+    try:
+        beside.mkdir(parents=True)
+        (beside / DESCRIPTION).write_text(description + "\n", encoding="utf-8")
+        save_file(probe.tensors(), beside / TENSORS, metadata={"format": "pt"})
+        with suppress(OSError):  # safetensors lets the owner alone read; not every file system knows modes
+            (beside / TENSORS).chmod((beside / DESCRIPTION).stat().st_mode & 0o777)
+        _put(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _put(beside: Path, target: Path) -> None:

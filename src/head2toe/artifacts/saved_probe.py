@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe.backbones import parts_of
 from head2toe.errors import DataFormatError, ProbeFormatError
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
@@ -119,7 +120,7 @@ class SavedProbe:
         if len(np.unique(classes)) < len(classes):
             raise ProbeFormatError("two of its classes are the same")
         fields = _checked(description, _FIELDS)
-        for network in fields["backbone"].get("parts", [fields["backbone"]]):
+        for network in parts_of(fields["backbone"]):
             _checked(network, _NETWORK)
         costs = _checked({"costs": {}, **description}, {"costs": dict})["costs"]  # older probes have none
         return SavedProbe(classes=classes, plan=plan, costs=costs, version=description["version"], **heads, **fields)

@@ -1,6 +1,6 @@
 """A frozen network with its own preprocessing."""
 
-from head2toe.backbones.backbone import Backbone, pinned, settled
+from head2toe.backbones.backbone import Backbone, parts_of, pinned, settled
 from head2toe.backbones.loading import load, takes
 from head2toe.backbones.preprocessing import AnyPreprocessing, Preprocessing, TransformPreprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
@@ -13,6 +13,7 @@ __all__ = [
     "Preprocessing",
     "TransformPreprocessing",
     "load",
+    "parts_of",
     "pinned",
     "settled",
     "takes",

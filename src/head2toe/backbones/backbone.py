@@ -78,6 +78,11 @@ def freeze(module: torch.nn.Module) -> torch.nn.Module:
     return module.eval().requires_grad_(False)
 
 
+def parts_of(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """What describes each backbone: several have a list of parts, one is its own."""
+    return description.get("parts", [description])
+
+
 def settled(description: dict[str, Any]) -> dict[str, Any]:
     """`Backbone.to_dict()` with the full path of a local folder, which is found from another working directory too."""
     family, _, name = description["spec"].partition("/")

@@ -8,6 +8,7 @@ from torch import nn
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.hf_repository import (
+    PROCESSORS,
     Repository,
     class_of,
     config_of,
@@ -21,7 +22,6 @@ from head2toe.errors import PreprocessingError, UnknownBackboneError, one_line
 
 PREFIX = "hf-audio/"
 _SAMPLES = "input_values"  # what a model of samples calls its input
-_DESCRIPTIONS = ["preprocessor_config.json", "processor_config.json"]
 
 
 def load_audio(name: str) -> Backbone:
@@ -43,7 +43,7 @@ def load_audio(name: str) -> Backbone:
         The repository has no feature extractor.
     WeightsMismatchError, HubUnreachableError, MissingDependencyError
     """
-    found = find_repository(PREFIX, name, _DESCRIPTIONS)
+    found = find_repository(PREFIX, name, PROCESSORS)
     with quiet():
         model, config = _model(found)
         extractor = _extractor(found)
@@ -75,7 +75,7 @@ def _extractor(found: Repository) -> Any:
         extractor = AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last of JSON that is no object
         raise PreprocessingError(
-            f"{found.spec} has no feature extractor that can be read (preprocessor_config.json): {one_line(error)}"
+            f"{found.spec} has no feature extractor that can be read ({PROCESSORS[0]}): {one_line(error)}"
         ) from error
     if getattr(extractor, "feature_size", None) != 1 or not getattr(extractor, "sampling_rate", None):
         raise PreprocessingError(f"the feature extractor of {found.spec} makes no samples: hf-audio/ takes those alone")

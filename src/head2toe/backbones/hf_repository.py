@@ -21,6 +21,8 @@ from head2toe.errors import (
     one_line,
 )
 
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+"""The files that describe how a model's input is made, older ones first."""
 _WEIGHTS = (["*.safetensors", "*.safetensors.index.json"], ["pytorch_model*.bin", "pytorch_model.bin.index.json"])
 # Serves training alone (it hides parts of the input), and many checkpoints leave it out.
 _TRAINING_ONLY = "masked_spec_embed"

@@ -7,13 +7,20 @@ from typing import Any
 import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
-from head2toe.backbones.hf_repository import Repository, class_of, config_of, find_repository, load_model, quiet
+from head2toe.backbones.hf_repository import (
+    PROCESSORS,
+    Repository,
+    class_of,
+    config_of,
+    find_repository,
+    load_model,
+    quiet,
+)
 from head2toe.backbones.image_processor import preprocessing_of
 from head2toe.errors import UnknownBackboneError
 
 PREFIX = "hf/"
 PIXELS = "pixel_values"  # what a vision model calls its input
-_DESCRIPTIONS = ["preprocessor_config.json", "processor_config.json"]
 
 
 def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: bool = True) -> Backbone:
@@ -40,7 +47,7 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
         The checkpoint does not hold all weights of its architecture.
     HubUnreachableError, MissingDependencyError
     """
-    found = find_repository(PREFIX, name, _DESCRIPTIONS)
+    found = find_repository(PREFIX, name, PROCESSORS)
     with quiet():
         module = _without_masks(_model(found))
         preprocessing = preprocessing_of(found.folder, resize, found.spec) if own_preprocessing else None

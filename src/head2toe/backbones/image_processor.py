@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from head2toe.backbones.hf_repository import PROCESSORS
 from head2toe.backbones.preprocessing import Preprocessing, crop_share
 from head2toe.errors import PreprocessingError, one_line
 
-_FILES = ("preprocessor_config.json", "processor_config.json")
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _CURE = "pass a transform with preprocessing="
 # Mean difference allowed between the processor's output and ours, in grey levels of 255: resampling rounds differently.
@@ -51,9 +51,9 @@ def _processor(folder: Path, name: str) -> Any:
     try:
         return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last of JSON that is no object
-        there = [file for file in _FILES if (folder / file).is_file()]
+        there = [file for file in PROCESSORS if (folder / file).is_file()]
         if not there:
-            raise PreprocessingError(f"{name} has no image processor ({_FILES[0]}): {_CURE}") from error
+            raise PreprocessingError(f"{name} has no image processor ({PROCESSORS[0]}): {_CURE}") from error
         raise PreprocessingError(
             f"{name} has {there[0]}, from which no image processor can be read ({one_line(error)}): mend it, or {_CURE}"
         ) from error

@@ -21,11 +21,13 @@ from head2toe.backbones.preprocessing import (
     TransformPreprocessing,
 )
 from head2toe.backbones.sizes import resized
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError, UnknownBackboneError
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
 
+@plain_torch()
 def load(
     spec: str | torch.nn.Module,
     *,

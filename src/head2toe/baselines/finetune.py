@@ -22,7 +22,7 @@ from head2toe.data import as_images
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
 from head2toe.estimators.checks import is_number, is_whole
 from head2toe.estimators.labels import Target, labels_of
-from head2toe.features.dtype import find_device
+from head2toe.features.device import find_device
 from head2toe.features.flops import counter
 
 Progress = Callable[[int, int, str], None]

@@ -79,7 +79,7 @@ class Cell:
         ------
         OneClassError, TooFewImagesError
         """
-        target = Target.of(self.task.train.with_labels().labels or [])
+        target = Target.of(self.task.train.known_labels())
         try:
             target.check(FOLDS, fewest=1)  # VTAB's Sun397 has classes with one training image
         except TooFewImagesError as error:  # a comparison has no cv to lower

@@ -24,7 +24,7 @@ from head2toe.benchmark.unseen import check_readable, tell_classes, telling_what
 from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.estimators.checks import is_whole
 from head2toe.estimators.labels import as_labels
-from head2toe.features.dtype import device_name, find_device
+from head2toe.features.device import device_name, find_device
 
 STEPS = 200  # of one training of a network
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction

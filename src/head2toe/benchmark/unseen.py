@@ -15,7 +15,7 @@ import numpy as np
 
 from head2toe.benchmark.tasks import Task
 from head2toe.data import Images
-from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, UnreadableImageError
+from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, UnreadableImageError, some_of
 from head2toe.features.reader import read
 
 log = logging.getLogger(__name__)
@@ -141,6 +141,5 @@ def _forgotten(_: Any) -> None:
     """Keep nothing of an image."""
 
 
-def _shown(labels: Iterable[Any], most: int = 5) -> str:
-    names = sorted({str(label) for label in labels})
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _shown(labels: Iterable[Any]) -> str:
+    return some_of(sorted({str(label) for label in labels}))

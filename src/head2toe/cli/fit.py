@@ -44,7 +44,8 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 @click.option(
     "--groups",
     metavar="COLUMN",
-    help="A CSV's column that says which images belong together (one object, film or patient): no fold divides them.",
+    help="A CSV's column, or an npz's array, that says which images belong together (one object, film or patient): no "
+    "fold divides them.",
 )
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
@@ -148,7 +149,7 @@ def _check_classes(data: Path, images: LabelledImages) -> None:
     """Refuse a folder around the one that holds the classes, as unpacking leaves it."""
     from head2toe.data.files import is_there
 
-    only, *others = set(images.labels or ())
+    only, *others = set(images.known_labels())
     folder = data / only
     if not others and data.is_dir() and is_there(folder) and _has_folders(folder):
         raise OneClassError(f"all labels are {only!r}: a probe needs 2 classes, each a folder; try {folder}")

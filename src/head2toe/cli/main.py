@@ -144,5 +144,13 @@ def _any_name_on_standard_output() -> Iterator[None]:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is what the user reads
+    print(f"error: {' '.join(message.split())}{_names_misread(message)}", file=sys.stderr)  # noqa: T201 - this is what the user reads
     return code
+
+
+def _names_misread(message: str) -> str:
+    """Advice where the message is of a name in UTF-8 and the system reads names in an encoding of its own."""
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8" or message.isascii():
+        return ""
+    return f" (names are read as {encoding} here: set PYTHONUTF8=1 where they are in UTF-8)"

@@ -15,7 +15,7 @@ from head2toe.data.splits import need_no_choice, no_split
 from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError, one_line
 
 
-def read_arrays(path: Path, split: str | None, label: str | None) -> LabelledImages:
+def read_arrays(path: Path, split: str | None, label: str | None, groups: str | None = None) -> LabelledImages:
     """Read an .npz as `read_data` says; all its images are in memory.
 
     Raises
@@ -31,6 +31,7 @@ def read_arrays(path: Path, split: str | None, label: str | None) -> LabelledIma
             key, lacking = _label_key(list(arrays.files), prefix, path, label)
             labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
             lacking = lacking or missing
+            together = None if groups is None else _groups(arrays, prefix, path, groups, len(images))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
@@ -40,7 +41,7 @@ def read_arrays(path: Path, split: str | None, label: str | None) -> LabelledIma
     if labels is not None and len(labels) != len(images):
         raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
     names = [f"{prefix}images[{i}]" for i in range(len(images))]
-    return LabelledImages(images, labels, names, str(path), lacking)
+    return LabelledImages(images, labels, names, str(path), lacking, together)
 
 
 def _array_images(array: Any, place: str) -> ArrayImages:
@@ -83,12 +84,26 @@ def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> t
     return next(iter(named.values()), None), ""
 
 
-def _as_text(values: np.ndarray, place: str) -> tuple[list[str] | None, str]:
-    """The labels, and what to say where some are missing: NaN, or empty."""
+def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str]:
+    key = next((key for key in (f"{prefix}{name}", name) if key in arrays.files), None)
+    if key is None:
+        raise DataFormatError(
+            f"{path} has no array {name}: groups (groups= or --groups) are a column of a CSV, or an array of an .npz"
+        )
+    found, missing = _as_text(arrays[key], f"{key} of {path}", "groups")
+    if found is None:
+        raise DataFormatError(missing)
+    if len(found) != n:
+        raise DataFormatError(f"{path}: {n} {prefix}images but {len(found)} {key}")
+    return found
+
+
+def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list[str] | None, str]:
+    """The labels (or groups), and what to say where some are missing: NaN, or empty."""
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values  # MedMNIST's are a column
     if values.ndim != 1:
-        raise DataFormatError(f"{place}: labels have shape {values.shape}: one an image, (n,), is needed")
+        raise DataFormatError(f"{place}: {what} have shape {values.shape}: one an image, (n,), is needed")
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
     if len(missing) and values.dtype.kind in "fSU":
-        return None, f"{place}: {len(missing)} labels are empty or NaN, the first at {missing[0]}"
+        return None, f"{place}: {len(missing)} {what} are empty or NaN, the first at {missing[0]}"
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()], ""

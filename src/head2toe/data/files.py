@@ -16,17 +16,12 @@ from PIL import Image
 from head2toe.data.decoding import decode
 from head2toe.data.images import Images, ItemImages
 from head2toe.data.lock import Lock
-from head2toe.data.recordings import SUFFIX, Recordings
+from head2toe.data.recordings import Recordings
+from head2toe.data.suffixes import PICTURES, WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".gif", ".webp", ".avif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
-    }
-)
 _MOST_BYTES = 2**30  # of one image file in a zip; a larger one is an attack or a mistake
 
 
@@ -261,13 +256,13 @@ class ZippedImages:
 def is_image(name: str) -> bool:
     """By the suffix, hidden files left out."""
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in PICTURES and not path.name.startswith(".")
 
 
 def is_sound(name: str) -> bool:
     """By the suffix, hidden files left out."""
     path = PurePosixPath(name)
-    return path.suffix.lower() == SUFFIX and not path.name.startswith(".")
+    return path.suffix.lower() == WAV and not path.name.startswith(".")
 
 
 def is_table(name: str) -> bool:

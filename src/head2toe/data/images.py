@@ -16,15 +16,13 @@ from PIL import Image
 from head2toe.data.dataset_table import advice
 from head2toe.data.decoding import decode, is_tensor, load, picture, values_of
 from head2toe.data.lock import Lock
+from head2toe.data.suffixes import SOUNDS
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
 _TAKEN = (
     "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
     "a tensor (n, 3, h, w), uint8 or float in [0, 1]; a torch Dataset; or what read_data returns"
 )
-
-
-_SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 
 
 @runtime_checkable
@@ -108,7 +106,7 @@ class ItemImages:
         for i, item in enumerate(items):
             if not (isinstance(item, str | os.PathLike | Image.Image | np.ndarray) or is_tensor(item)):
                 raise DataFormatError(f"image {i} is a {type(item).__name__}: pass {_TAKEN}")
-            if isinstance(item, str | os.PathLike) and os.fspath(item).lower().endswith(_SOUNDS):
+            if isinstance(item, str | os.PathLike) and os.fspath(item).lower().endswith(tuple(SOUNDS)):
                 raise DataFormatError(f"image {i} is {item}, a recording: those go with a backbone of hf-audio/")
         self._items = items
         self.names = names or [_name(item, i) for i, item in enumerate(items)]

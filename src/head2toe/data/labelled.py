@@ -51,8 +51,8 @@ class LabelledImages:
         """See `Images`."""
         return self.images.identity(i)
 
-    def with_labels(self) -> LabelledImages:
-        """The same, of which it is certain that they have labels.
+    def known_labels(self) -> list[str]:
+        """The labels.
 
         Raises
         ------
@@ -61,4 +61,14 @@ class LabelledImages:
         if self.labels is None:
             none = f"{self.source} has no labels: give each class a folder of its own, or write a CSV with path,label"
             raise MissingLabelError(self.lacking or none)
+        return self.labels
+
+    def with_labels(self) -> LabelledImages:
+        """The same, of which it is certain that they have labels.
+
+        Raises
+        ------
+        MissingLabelError
+        """
+        self.known_labels()
         return self

@@ -28,6 +28,7 @@ from head2toe.errors import (
     EmptyDataError,
     MissingLabelError,
     ParameterError,
+    and_more,
 )
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def read_data(
     label
         The CSV's column of labels, or the NAME of the npz's.
     groups
-        The CSV's column that says which images belong together (one object, film or patient).
+        The CSV's column, or the npz's array (n,), that says which images belong together (one object, film or patient).
     takes
         "images"; "texts": a CSV with a column `text`; "recordings": a folder or CSV as for images, of .wav files.
 
@@ -84,7 +85,7 @@ def read_data(
     MissingLabelError
         The labels asked for by `label` are not there, or empty in a row.
     DataFormatError
-        The path, split or column of groups is not there, several splits and none chosen, or a form that is not read.
+        The path, split or groups are not there, several splits and none chosen, or a form that is not read.
     """
     if not isinstance(path, str | PathLike):
         raise DataFormatError(f"a {type(path).__name__} is no path: pass that of a folder or a file")
@@ -104,8 +105,7 @@ def read_data(
     if suffix == ".zip":
         return _from_tree(Archive(path), choice)
     if suffix == ".npz":
-        _refuse_groups(choice, str(path))
-        return read_arrays(path, split, label)
+        return read_arrays(path, split, label, groups)
     if is_image(path.name):
         _refuse(choice, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
@@ -155,8 +155,9 @@ def _from_tree(tree: Tree, choice: _Choice) -> LabelledImages:
         _tell_empty(tree, set(labels), choice.split, depth)
     names = [tree.shown(name) for name in files]
     stray = [name for name, below in zip(names, folders, strict=True) if not below] if any(folders) else []
-    more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
-    lacking = f"{stray[0]}{more} lies beside the folders of the classes: move it into one" if stray else ""
+    lacking = (
+        f"{stray[0]}{and_more(len(stray))} lies beside the folders of the classes: move it into one" if stray else ""
+    )
     return LabelledImages(tree.images(files, names), labels, names, tree.place, lacking)
 
 
@@ -238,10 +239,9 @@ def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
     found = [tree.resolve(table, row.file) for row in rows]
     missing = [row for row, file in zip(rows, found, strict=True) if file is None]
     if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataFormatError(
-            f"{Path(tree.place) / table}, line {missing[0].line}{more}: there is no {_shortened(missing[0].file)}; "
-            "paths are relative to the CSV"
+            f"{Path(tree.place) / table}, line {missing[0].line}{and_more(len(missing))}: there is no "
+            f"{_shortened(missing[0].file)}; paths are relative to the CSV"
         )
     return [file for file in found if file is not None]
 
@@ -249,9 +249,7 @@ def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
 def _refuse(choice: _Choice, place: str) -> None:
     if choice.label is not None:
         raise DataFormatError(f"{place} takes its labels from the folders: label= is for a CSV or an .npz")
-    _refuse_groups(choice, place)
-
-
-def _refuse_groups(choice: _Choice, place: str) -> None:
     if choice.groups is not None:
-        raise DataFormatError(f"{place} has no columns: groups (groups= or --groups) are a column of a CSV")
+        raise DataFormatError(
+            f"{place} has no columns: groups (groups= or --groups) are a column of a CSV, or an array of an .npz"
+        )

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from head2toe.data.decoding import is_tensor, values_of
 from head2toe.data.images import file_identity
+from head2toe.data.suffixes import WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
-SUFFIX = ".wav"
 _TAKEN = (
     "a list of .wav files, of float arrays (samples,) at the network's sampling rate, or of pairs (array, rate in Hz); "
     "or an array (n, samples)"
@@ -140,7 +140,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
 def _checked(given: Any, i: int) -> Recording | str:
     if isinstance(given, str | os.PathLike):
         name = os.fspath(given)
-        if not name.lower().endswith(SUFFIX):
+        if not name.lower().endswith(WAV):
             raise DataFormatError(f"recording {i} is {name[:60]!r}: of files only .wav is read; decode others yourself")
         return name
     array, rate = _apart(given)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError
+from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError, and_more
 
 FILE_COLUMNS = ("path", "file")
 TEXT_COLUMNS = ("text",)
@@ -97,8 +97,7 @@ def missing_labels(rows: list[Row], place: str) -> str:
     missing = [row.line for row in rows if row.label == ""]
     if not missing:
         return ""
-    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-    return f"{place}, line {missing[0]}{more}: no label; fill it in or delete the row"
+    return f"{place}, line {missing[0]}{and_more(len(missing))}: no label; fill it in or delete the row"
 
 
 def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:

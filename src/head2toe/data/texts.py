@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from head2toe.data.dataset_table import advice
+from head2toe.data.suffixes import PICTURES, SOUNDS
 from head2toe.errors import DataFormatError
 
 _TAKEN = "a list (or a column) of strings"
 # Names of files of other kinds: a list of these is a list of paths, not of sentences.
-_FILES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".wav", ".flac", ".mp3", ".ogg"})
+_FILES = PICTURES | SOUNDS
 
 
 class Texts:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 
 
@@ -81,6 +82,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self.batch_size = batch_size
         self.verbose = verbose
 
+    @plain_torch()
     def fit(self, images: Any = None, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Load the network and lay out the columns; images and labels play no part."""
         self._networks = self._load_networks()
@@ -89,6 +91,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self.backbone_ = self._networks.described()
         return self
 
+    @plain_torch()
     def transform(self, images: Any) -> np.ndarray:
         """The rows of n images, float32 (n, d); read-only where they are in a cache.
 

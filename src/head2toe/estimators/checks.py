@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -13,6 +14,9 @@ from head2toe.errors import ConstantFeaturesError, NotFiniteError, ParameterErro
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import CONSTANT
 
+log = logging.getLogger(__name__)
+
+MANY = 4000  # images or rows; the search works in matrices with a row and a column for each of them
 _ROUNDING = 1e-5  # of features that a network made of one and the same image
 _CHUNK = 4096  # columns looked at together
 
@@ -111,3 +115,15 @@ def check_strength(name: str, value: Any, ridge: float) -> None:
     """Refuse a strength of the group lasso that has no solution."""
     if not is_number(value) or not (0 < value < np.inf or (value == 0 and ridge > 0)):
         raise ParameterError(f"{name} is {value!r}: use a positive number (zero only with a ridge)")
+
+
+def tell_of_many(n: int, what: str) -> None:
+    """Warn of so many images (or rows) that the search will take long."""
+    if n > MANY:
+        log.warning(
+            "%d %s: the time of the search grows with the cube of their number, and its memory with the square; "
+            "draw some %d of them at random if that is too long",
+            n,
+            what,
+            MANY // 2,
+        )

@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.data import Images
 from head2toe.estimators.feature_probe import FeatureProbe, moved
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
@@ -25,7 +26,7 @@ from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.streaming import columns_read, stream_logits
 from head2toe.estimators.training_set import Readable, TrainingSet
-from head2toe.features.dtype import find_device
+from head2toe.features.device import find_device
 from head2toe.features.store import place_for
 from head2toe.probes import Columns, SearchResult
 
@@ -151,6 +152,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @plain_torch()
     def fit(
         self,
         images: Any,
@@ -223,11 +225,11 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         return self._keep(probe, plan, networks, found.dtype)
 
     def decision_function(self, images: Any) -> np.ndarray:
-        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
         return self.outputs(images).decision
 
     def predict_proba(self, images: Any) -> np.ndarray:
-        """Probabilities, float64 (n, c), in the order of `classes_`."""
+        """Probabilities, float64 (n, c), in the order of `classes_`. Raises as `predict`."""
         return self.outputs(images).probabilities
 
     def predict(self, images: Any) -> np.ndarray:
@@ -247,23 +249,23 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
     def score(  # pyright: ignore[reportIncompatibleMethodOverride] - images are no X, and may bring their labels
         self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Accuracy in [0, 1]."""
+        """Accuracy in [0, 1]. Raises as `predict`, and `MissingLabelError` where there are no labels."""
         return float(accuracy_score(labels_of(images, labels), self.predict(images), sample_weight=sample_weight))
 
     def linear_predict(self, images: Any) -> np.ndarray:
-        """What the linear probe on the penultimate features says, (n,)."""
+        """What the linear probe on the penultimate features says, (n,). Raises as `predict`."""
         (logits,), _, _ = self._run(images, ("linear_head_",), strict=True)
         return self.classes_[logits.argmax(axis=1)]
 
     def linear_score(
         self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Accuracy of the linear probe in [0, 1]."""
+        """Accuracy of the linear probe in [0, 1]. Raises as `score`."""
         truth, predicted = labels_of(images, labels), self.linear_predict(images)
         return float(accuracy_score(truth, predicted, sample_weight=sample_weight))
 
     def outputs(self, images: Any, *, linear: bool = False, strict: bool = True) -> Outputs:
-        """Logits, with the images that could not be read.
+        """Logits, with the images that could not be read. Raises as `predict`.
 
         Parameters
         ----------
@@ -278,6 +280,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         logits, kept, skipped = self._run(images, heads, strict=strict)
         return Outputs(self.classes_, logits[0], logits[1] if linear else None, kept, skipped)
 
+    @plain_torch()
     def save(self, folder: str | PathLike[str], overwrite: bool = False) -> Path:
         """Write the probe into a folder: safetensors and JSON; the backbone stays where it is.
 
@@ -290,6 +293,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         return artifacts.save_probe(Path(folder), to_saved(self), overwrite=overwrite)
 
     @classmethod
+    @plain_torch()
     def load(
         cls, folder: str | PathLike[str], *, backbone: Any = None, preprocessing: Any = None, **options: Any
     ) -> Self:
@@ -364,6 +368,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self._networks = networks
         return self
 
+    @plain_torch()
     def _run(
         self, images: Any, heads: tuple[str, ...], *, strict: bool
     ) -> tuple[list[np.ndarray], np.ndarray, tuple[features.Skipped, ...]]:

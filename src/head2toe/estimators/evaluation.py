@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from head2toe.errors import DataFormatError, EmptyDataError
+from head2toe.errors import DataFormatError, EmptyDataError, some_of
 from head2toe.estimators.classifier import Head2ToeClassifier
 from head2toe.estimators.labels import as_labels, labels_of
 from head2toe.features import Skipped
@@ -70,7 +70,7 @@ def evaluate(
     unknown = sorted(set(true) - classes)
     if len(unknown) == len(set(true)):
         raise DataFormatError(
-            f"no label is a class of the probe: labels are {_shown(unknown)}, classes {_shown(sorted(classes))}"
+            f"no label is a class of the probe: labels are {some_of(unknown)}, classes {some_of(sorted(classes))}"
         )
     found = classifier.outputs(images, linear=True, strict=strict)
     seen = len(found.kept) + len(found.skipped)
@@ -89,7 +89,3 @@ def evaluate(
         skipped=found.skipped,
         unknown=unknown,
     )
-
-
-def _shown(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import DataFormatError, ParameterError
 from head2toe.estimators.checks import (
     check_columns,
@@ -25,13 +26,13 @@ from head2toe.estimators.checks import (
     is_whole,
     listed,
     seed_of,
+    tell_of_many,
 )
 from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels
 from head2toe.estimators.progress import search_bar
-from head2toe.estimators.training_set import tell_of_many
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
@@ -155,6 +156,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @plain_torch()
     def fit(
         self,
         X: ArrayLike,
@@ -218,25 +220,33 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         return self.assume(found, target.classes, columns, rows.shape[1])
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
         return decision(self._logits(X, "head_"))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Softmax of the logits, float64 (n, c)."""
+        """Softmax of the logits, float64 (n, c). Raises as `predict`."""
         return probabilities(self._logits(X, "head_"))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The class of the largest logit, (n,)."""
+        """The class of the largest logit, (n,).
+
+        Raises
+        ------
+        ValueError
+            Other columns than `fit` saw.
+        NotFiniteError
+            NaN or infinity in X.
+        """
         logits = self._logits(X, "head_")
         return self.classes_[logits.argmax(axis=1)]
 
     def linear_predict(self, X: ArrayLike) -> np.ndarray:
-        """What the linear probe fitted beside it says, (n,)."""
+        """What the linear probe fitted beside it says, (n,). Raises as `predict`."""
         logits = self._logits(X, "linear_head_")
         return self.classes_[logits.argmax(axis=1)]
 
     def linear_score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy of the linear probe in [0, 1]."""
+        """Accuracy of the linear probe in [0, 1]. Raises as `predict`."""
         return float(accuracy_score(y, self.linear_predict(X), sample_weight=sample_weight))
 
     def assume(self, found: SearchResult, classes: np.ndarray, columns: Columns, d: int) -> Self:
@@ -337,6 +347,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             raise DataFormatError(f"X has {d} columns, but columns= describes {described}")
         return _ascending(self.columns)
 
+    @plain_torch()
     def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
         check_is_fitted(self)
         head: LinearHead = getattr(self, which)

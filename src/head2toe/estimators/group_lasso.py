@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import decision, probabilities
@@ -54,15 +55,23 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
     dtype: str | None
 
     def decision_function(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """Logits, float64 (n, c); of two classes their difference, (n,), positive for `classes_[1]`."""
+        """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
         return decision(self._logits(X))
 
     def predict_proba(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """Softmax of the logits, float64 (n, c)."""
+        """Softmax of the logits, float64 (n, c). Raises as `predict`."""
         return probabilities(self._logits(X))
 
     def predict(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """The class of the largest logit, (n,)."""
+        """The class of the largest logit, (n,).
+
+        Raises
+        ------
+        ValueError
+            Other columns than `fit` saw.
+        NotFiniteError
+            NaN or infinity in X.
+        """
         logits = self._logits(X)
         return self.classes_[logits.argmax(axis=1)]
 
@@ -264,11 +273,11 @@ class MultinomialGroupLasso(GroupLassoClassifier):
         if self.ratio is None:
             check_strength("alpha", self.alpha, self.ridge)
         options = self._options(data)
-        alpha = self.alpha if self.ratio is None else self.ratio * self._largest(data)
         start = self._start(data) if self.warm_start else None
-        return self._assume(
-            group_lasso(data.X, data.target.y, alpha, start=start, **options, **self._limits()), data.target.classes
-        )
+        with plain_torch():
+            alpha = self.alpha if self.ratio is None else self.ratio * self._largest(data)
+            found = group_lasso(data.X, data.target.y, alpha, start=start, **options, **self._limits())
+            return self._assume(found, data.target.classes)
 
     def _start(self, data: Data) -> GroupLassoResult | None:
         same = hasattr(self, "result_") and np.array_equal(self.classes_, data.target.classes)

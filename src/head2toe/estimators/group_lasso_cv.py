@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_strength, is_number, is_whole
 from head2toe.estimators.feature_probe import probabilities
@@ -90,16 +91,17 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
         if self.scoring not in ("neg_log_loss", "accuracy"):
             raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)
-        self.alphas_ = self._strengths(data)
         folds = folds_of(self.cv, data.target.y)
-        _warn_of_unseen(data, folds)
-        self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
-        best = int(np.argmax(self.scores_.mean(axis=1)))
-        path = group_lasso_path(
-            data.X, data.target.y, list(self.alphas_[: best + 1]), **self._options(data), **self._limits()
-        )
-        self.entry_alphas_, self.ranking_ = (values.numpy() for values in entries(path))
-        return self._assume(path[-1], data.target.classes)
+        with plain_torch():
+            self.alphas_ = self._strengths(data)
+            _warn_of_unseen(data, folds)
+            self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
+            best = int(np.argmax(self.scores_.mean(axis=1)))
+            path = group_lasso_path(
+                data.X, data.target.y, list(self.alphas_[: best + 1]), **self._options(data), **self._limits()
+            )
+            self.entry_alphas_, self.ranking_ = (values.numpy() for values in entries(path))
+            return self._assume(path[-1], data.target.classes)
 
     def _strengths(self, data: Data) -> np.ndarray:
         if self.alphas is not None:

@@ -23,6 +23,8 @@ from head2toe.errors import (
     OneClassError,
     TooFewImagesError,
     UnreadableImageError,
+    one_line,
+    some_of,
 )
 from head2toe.estimators.host import on_host
 from head2toe.features import Skipped
@@ -52,20 +54,22 @@ class Target:
         MissingLabelError
             A label is None or NaN.
         DataFormatError
-            The labels have more than one axis, or are bytes, or of kinds that have no order among them.
+            The labels have more than one axis, are bytes, dates or other objects, or of kinds that have no order among
+            them.
         ValueError
             The labels are continuous (scikit-learn's message).
         """
         try:
             values = column_or_1d(as_labels(labels), warn=True)
         except ValueError as error:
-            raise error if isinstance(error, DataError) else DataFormatError(f"labels: {error}") from error
+            raise error if isinstance(error, DataError) else DataFormatError(f"labels: {one_line(error)}") from error
         try:
             classes, y = np.unique(values, return_inverse=True)
         except TypeError as error:
-            raise _of_several_kinds(values) from error
+            raise _of_several_kinds(values) from error  # or of one that has no order
         if len(classes) and isinstance(classes[0], bytes):
             raise DataFormatError(f"labels are bytes, such as {bytes(classes[0])!r}: decode them into strings")
+        _check_kind(classes)
         check_classification_targets(values)
         _check_text(classes)
         return Target(classes, y.astype(np.int64))
@@ -80,14 +84,31 @@ class Target:
         if not len(self.classes):
             raise OneClassError("no label is left whose weight is positive: a probe needs at least 2 classes")
         if len(self.classes) < 2:
-            raise OneClassError(f"all labels are {_shown(self.classes)}: 1 class, and a probe needs at least 2 classes")
+            raise OneClassError(
+                f"all labels are {some_of(_quoted(self.classes))}: 1 class, and a probe needs at least 2 classes"
+            )
         counts = np.bincount(self.y, minlength=len(self.classes))
         if counts.min() < fewest:
-            small = _shown(self.classes[counts < fewest])
+            small = some_of(_quoted(self.classes[counts < fewest]))
             held = "only one sample" if fewest == 2 else f"fewer than {fewest} samples"
             raise ClassTooSmallError(f"{held} of class {small}: cross-validation needs {fewest}; add images or drop it")
         if len(self.y) < folds:
             raise TooFewImagesError(f"n_samples = {len(self.y)} is fewer than {folds} folds: add images or lower cv")
+
+
+def _check_kind(classes: np.ndarray) -> None:
+    """Refuse dates, spans of time and other objects, which could be learned and not be saved."""
+    odd = classes if classes.dtype.kind in "mMV" else [one for one in classes if classes.dtype.kind == "O"]
+    first = next((one for one in odd if not isinstance(one, str)), None)
+    if first is not None:
+        raise _of_odd_kind(first)
+
+
+def _of_odd_kind(label: Any) -> DataFormatError:
+    return DataFormatError(
+        f"labels are of the type {type(label).__name__}, such as {label}: give strings, whole numbers or booleans, "
+        "for instance [str(label) for label in labels]"
+    )
 
 
 def _check_text(classes: np.ndarray) -> None:
@@ -130,7 +151,7 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
     if labels is not None:
         return labels
     if isinstance(images, LabelledImages):
-        return images.with_labels().labels or ()
+        return images.known_labels()
     brought = getattr(images, "labels", None)
     if brought is None and isinstance(images, Dataset):
         brought = _labels_of_dataset(images)
@@ -215,7 +236,10 @@ def _as_numbers(objects: np.ndarray) -> np.ndarray:
 
 
 def _of_several_kinds(labels: Iterable[Any]) -> DataFormatError:
-    kinds = sorted({type(label).__name__ for label in labels})
+    first, *others = labels
+    kinds = sorted({type(label).__name__ for label in (first, *others)})
+    if len(kinds) == 1:
+        return _of_odd_kind(first)
     return DataFormatError(f"labels are of several kinds ({', '.join(kinds)}): give all as one kind")
 
 
@@ -228,6 +252,5 @@ def _listed(labels: ArrayLike) -> list[Any]:
     return list(labels)  # type: ignore[arg-type]
 
 
-def _shown(labels: np.ndarray, most: int = 5) -> str:
-    names = [repr(label) for label in labels[:most].tolist()]
-    return ", ".join(names) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+def _quoted(labels: np.ndarray) -> list[str]:
+    return [repr(label) for label in labels.tolist()]

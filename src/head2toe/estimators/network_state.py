@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import is_
+from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from head2toe.backbones.backbone import contents
 from head2toe.features.hooks import alone, kept_buffers, version
 
 _WATCHED = 16  # numbers of each parameter
+# Attributes that steer what a module does; tensors among them are often what the last pass left behind.
+_SETTINGS = (bool, int, float, str, NoneType, BuiltinFunctionType, FunctionType)
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkState:
-    """Which modules and parameters networks hold, how often each parameter was written to, and some numbers.
+    """Which modules and parameters networks hold, how often each parameter was written to, some numbers and settings.
 
     The objects themselves, for another one may get the place in memory, and so the id, of one that is gone. Of buffers
     only what they hold: a pass may write to them, and they are put back after it.
@@ -28,25 +31,45 @@ class NetworkState:
     held: tuple[Any, ...]
     versions: tuple[int, ...]
     numbers: bytes
+    settings: tuple[tuple[str, Any], ...]
 
     @classmethod
     def of(cls, parts: Sequence[Backbone]) -> NetworkState:
-        """As they are now. Of modules of the user's own with numbers: writes through `tensor.data` are not counted."""
+        """As they are now.
+
+        Of modules of the user's own with some of their numbers, for writes through `tensor.data` are not counted, and
+        with plain attributes, such as a factor or an activation that is a function.
+        """
         modules = [module for one in parts for module in one.module.modules()]
         weights = [weight for one in parts for weight in one.module.parameters()]
         numbers = b"".join(bytes(number) for one in parts for number in _numbers(one))
-        return cls((*modules, *weights), tuple(version(weight) for weight in weights), numbers)
+        settings = tuple(setting for one in parts for setting in _settings(one))
+        return cls((*modules, *weights), tuple(version(weight) for weight in weights), numbers, settings)
 
     def is_still(self, other: NetworkState) -> bool:
         """Whether nothing was replaced or written to."""
         same = len(self.held) == len(other.held) and all(map(is_, self.held, other.held))
-        return same and (self.versions, self.numbers) == (other.versions, other.numbers)
+        kept = (self.versions, self.numbers, self.settings) == (other.versions, other.numbers, other.settings)
+        return same and kept
+
+
+def _settings(backbone: Backbone) -> list[tuple[str, Any]]:
+    if not _is_own(backbone):
+        return []
+    with alone(backbone.module):
+        everything = [pair for part in backbone.module.modules() for pair in vars(part).items()]
+    # Its mode does not count: it runs in that of evaluation.
+    return [(name, value) for name, value in everything if isinstance(value, _SETTINGS) and name != "training"]
+
+
+def _is_own(backbone: Backbone) -> bool:
+    return backbone.spec.startswith("module/")
 
 
 def _numbers(backbone: Backbone) -> list[memoryview]:
     with alone(backbone.module):  # not in the middle of a pass
         found = [contents(buffer.clone()) for _, _, buffer in kept_buffers(backbone.module)]
-    owned = backbone.module.parameters() if backbone.spec.startswith("module/") else ()
+    owned = backbone.module.parameters() if _is_own(backbone) else ()
     return found + [contents(_few(weight)) for weight in owned]
 
 

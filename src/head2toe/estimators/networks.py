@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from head2toe import features
-from head2toe.backbones import Backbone
+from head2toe.backbones import Backbone, parts_of
 from head2toe.data import Images
+from head2toe.data.views import picked
 from head2toe.errors import DataError, ParameterError, PreprocessingError, WeightsMismatchError
 from head2toe.estimators.network_state import NetworkState
 from head2toe.features.costs import Costs, costs, within
@@ -121,7 +122,7 @@ class Networks:
         ------
         WeightsMismatchError
         """
-        described = made_with.get("parts", [made_with])
+        described = parts_of(made_with)
         refuse_another_number(len(described), len(self.parts))
         for backbone, written in zip(self.parts, described, strict=True):
             _check_weights(backbone, written)
@@ -154,7 +155,7 @@ def refuse_missing_transforms(made_with: dict[str, Any], given: Sequence[Any]) -
     ------
     PreprocessingError
     """
-    for written, transform in zip(made_with.get("parts", [made_with]), given, strict=True):
+    for written, transform in zip(parts_of(made_with), given, strict=True):
         if transform is None and "transform" in written["preprocessing"]:
             raise PreprocessingError(
                 f"images passed your own transform for {written['spec']} at fit, and no file can hold it: pass it as "
@@ -188,31 +189,11 @@ class _JointExtractor:
 
     def stream(self, images: Images) -> Iterator[Batch]:
         for start in range(0, len(images), _TOGETHER):
-            stretch = _Stretch(images, start, min(start + _TOGETHER, len(images)))
+            stretch = picked(images, range(start, min(start + _TOGETHER, len(images))))
             found = [_gathered(one.stream(stretch), one.width) for one in self._parts]
             rows = np.concatenate([batch.rows for batch in found], axis=1)
             moved = [replace(one, index=one.index + start) for one in found[0].skipped]
             yield Batch(found[0].indices + start, rows, moved)
-
-
-class _Stretch:
-    """Images `start` to `stop` of others."""
-
-    def __init__(self, images: Images, start: int, stop: int) -> None:
-        self._images, self._start, self._stop = images, start, stop
-        self.takes = getattr(images, "takes", "images")
-        names = getattr(images, "names", None)
-        if names is not None:
-            self.names = names[start:stop]
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    def __getitem__(self, i: int) -> Any:
-        return self._images[self._start + i]
-
-    def identity(self, i: int) -> str:
-        return self._images.identity(self._start + i)
 
 
 def _gathered(batches: Iterator[Batch], width: int) -> Batch:

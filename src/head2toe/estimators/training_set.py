@@ -12,16 +12,15 @@ from numpy.typing import ArrayLike
 
 from head2toe import features
 from head2toe.data import Images
-from head2toe.data.chained import Chained
+from head2toe.data.views import chained
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one_line
+from head2toe.estimators.checks import tell_of_many
 from head2toe.estimators.groups import check_groups, group_numbers, groups_of
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, check_remaining, labels_of
 from head2toe.estimators.weights import row_weights, sample_weights
 
 log = logging.getLogger(__name__)
-
-MANY = 4000  # images or rows; the search works in matrices with a row and a column for each of them
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class TrainingSet:
         numbers = group_numbers(groups_of(images, groups), len(pictures))
         _check(target.classes[target.y[counting]], None if numbers is None else numbers[counting], folds)
         tell_of_many(int(counting.sum()), "images")
-        everything = pictures if unlabelled is None else Chained(pictures, inputs(unlabelled))
+        everything = pictures if unlabelled is None else chained(pictures, inputs(unlabelled))
         return TrainingSet(everything, target.classes[target.y], weight, numbers)
 
     def readable(self, found: features.FeatureStore, folds: int) -> Readable:
@@ -150,15 +149,3 @@ def _numbers(weights: ArrayLike) -> np.ndarray:
 def _tell(skipped: int, total: int, what: str, where: str) -> None:
     if skipped:
         log.warning("%d of %d %s cannot be read and are left out: see %s", skipped, total, what, where)
-
-
-def tell_of_many(n: int, what: str) -> None:
-    """Warn of so many images (or rows) that the search will take long."""
-    if n > MANY:
-        log.warning(
-            "%d %s: the time of the search grows with the cube of their number, and its memory with the square; "
-            "draw some %d of them at random if that is too long",
-            n,
-            what,
-            MANY // 2,
-        )

@@ -44,6 +44,8 @@ def described(
         return Layer(label, name, where, call, "vector", (math.prod(shape),))
     if len(shape) == 2 and longer is not None:  # padded inside, to whole windows: more windows for a long text
         return Layer(label, name, where, call, "sequence", shape, channels_last=True)
+    if len(shape) == 2 and wider is not None and len(wider) == 2 and _changed(shape, wider) == [1]:
+        return Layer(label, name, where, call, "map", (shape[0], 1, shape[1]))  # (B, C, T), as 1-d convolutions make it
     if len(shape) == 2:
         return Layer(label, name, where, call, "tokens", shape)
     if len(shape) == 4:  # of a volume: its slices are taken as one map, each below the one before

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.errors import ParameterError, one_line
+from head2toe.features.device import find_device
 from head2toe.features.hooks import REFUSALS, run, runs
 from head2toe.features.noise import noise_batch
 
@@ -86,26 +87,6 @@ class Prepared:
         return nullcontext()
 
 
-def find_device(device: str) -> torch.device:
-    """Return the device; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    ParameterError
-        PyTorch does not know the device or this machine has none.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ParameterError(f"device {device!r} is not usable here ({one_line(error)}): try 'auto'") from error
-    return found
-
-
 def check(device: str, dtype: str) -> None:
     """Refuse a device or a number format that cannot be used here; nothing is run.
 
@@ -117,11 +98,6 @@ def check(device: str, dtype: str) -> None:
         raise ParameterError(f"dtype is {dtype!r}: use one of {', '.join(DTYPES)}")
     if find_device(device).type == "cpu" and dtype == "float16":
         raise ParameterError("dtype 'float16' is slow and unsafe on a CPU: use 'bfloat16', 'float32' or 'auto'")
-
-
-def device_name(device: torch.device) -> str:
-    """What a result says of where it was computed: "cpu", "mps", or the GPU's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Prepared:

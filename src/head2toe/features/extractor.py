@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.data.inputs import checked
 from head2toe.errors import Head2ToeError, PreprocessingError, StoreFormatError, UnreadableImageError, one_line
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
@@ -90,6 +91,7 @@ class Extractor:
         Numbers of a row.
     """
 
+    @plain_torch()
     def __init__(
         self,
         backbone: Backbone,
@@ -158,6 +160,7 @@ class Extractor:
         finally:
             pictures.close()
 
+    @plain_torch()
     def _batch(self, group: list[Picture], skipped: list[Skipped]) -> Batch:
         indices = np.array([picture.index for picture in group], np.int64)
         inputs = [picture.pixels for picture in group]
@@ -210,6 +213,7 @@ class Extractor:
         return np.concatenate([first, self._rows(pixels[half:])])
 
 
+@plain_torch()
 def extract(
     backbone: Backbone,
     images: Images,

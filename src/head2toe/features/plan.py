@@ -197,10 +197,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON data."""
         return {
-            "layers": [
-                {**asdict(layer), "shape": list(layer.shape), "grid": layer.grid and list(layer.grid)}
-                for layer in self.layers
-            ],
+            "layers": [_written(layer) for layer in self.layers],
             "blocks": [asdict(block) for block in self.blocks],
             "views": {name: list(numbers) for name, numbers in self.views.items()},
         }
@@ -213,6 +210,13 @@ class Plan:
             tuple(Block(**block) for block in data["blocks"]),
             {name: tuple(numbers) for name, numbers in data["views"].items()},
         )
+
+
+def _written(layer: Layer) -> dict[str, Any]:
+    made = {**asdict(layer), "shape": list(layer.shape), "grid": layer.grid and list(layer.grid)}
+    if not layer.suffix:  # so that rows and probes of older versions, which know none, stay what they are
+        del made["suffix"]
+    return made
 
 
 def _layer(data: dict[str, Any]) -> Layer:

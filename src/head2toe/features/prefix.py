@@ -1,10 +1,10 @@
-"""Class and register tokens: how many stand before the patches, and the grid that the patches fill."""
+"""Class and register tokens: how many stand before and behind the patches, and the grid that the patches fill."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -32,6 +32,9 @@ class PrefixTokens:
     Attributes
     ----------
     count : int
+    suffix : int
+        How many of them stand behind the patches: what a module calls `num_suffix_tokens`, and the detection tokens of
+        YOLOS.
     class_token : bool
         False where all that is known of are registers.
     """
@@ -39,7 +42,7 @@ class PrefixTokens:
     def __init__(self, backbone: Backbone) -> None:
         module = backbone.module
         self.of_text = getattr(backbone.preprocessing, "prefix", 0)
-        counts = [count for part in module.modules() if (count := _count(part, "num_prefix_tokens")) is not None]
+        front, behind = (_first(module, name) for name in ("num_prefix_tokens", "num_suffix_tokens"))
         tokens: dict[str, int] = {}
         for name, parameter in module.named_parameters():
             kind = _STAGE_NUMBER.sub("", name.rpartition(".")[2])  # one for each stage, never together: cls_token2
@@ -47,7 +50,10 @@ class PrefixTokens:
                 tokens[kind] = max(tokens.get(kind, 0), parameter.shape[-2] if parameter.ndim > 1 else 1)
         if not tokens.keys() & _CLASS_TOKENS and _has_class_token(module):
             tokens["cls_token"] = 1
-        self.count = counts[0] if counts else sum(tokens.values())
+        if front is None:  # of a module that tells how many are behind, those that have a name may be these
+            front = sum(tokens.values()) if behind is None else 0
+        self.suffix = _detection_tokens(module) if behind is None else behind
+        self.count = front + self.suffix
         self.class_token = not tokens or bool(tokens.keys() & _CLASS_TOKENS)
         self.in_order = not any(_reorders(part) for part in module.modules())
         self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
@@ -132,6 +138,16 @@ def _is_one_token(parameter: Tensor) -> bool:
     return parameter.ndim in (1, 2, 3) and parameter.numel() == parameter.shape[-1] > 1
 
 
-def _count(module: nn.Module, name: str) -> int | None:
+def _first(module: nn.Module, name: str) -> int | None:
+    told = (_count(part, name) for part in module.modules())
+    return next((count for count in told if count is not None), None)
+
+
+def _detection_tokens(module: nn.Module) -> int:
+    told = (_count(getattr(part, "config", None), "num_detection_tokens") for part in module.modules())
+    return max((count for count in told if count is not None), default=0)
+
+
+def _count(module: Any, name: str) -> int | None:
     value = getattr(module, name, None)
     return value if isinstance(value, int) else None

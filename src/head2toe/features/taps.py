@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError, one_line
 from head2toe.features.axes import Key, Shape, described, is_open
 from head2toe.features.candidates import Wanted, candidates, is_pointwise
@@ -33,6 +34,7 @@ _PROBE_IMAGES, _FEWER = 3, 2
 _ROUNDING = 1e-3  # of the largest number: what two looks at the same images may differ by
 
 
+@plain_torch()
 def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """List what is tapped, in order of execution.
 
@@ -131,6 +133,7 @@ class _Look:
         self.sightings: list[_Sighting] = []
         self.sideways: list[str] = []
         self.is_open = False  # there is a tensor whose proportions do not tell its channels
+        self.in_line = any(isinstance(part, nn.Conv1d) for part in backbone.module.modules())
 
     def run(self, noise: Tensor) -> Any:
         """The network's output."""
@@ -152,7 +155,7 @@ class _Look:
                 self.sideways.append(name)
             return
         key = name, where, call
-        self.is_open |= is_open(tensor, self.size)
+        self.is_open |= is_open(tensor, self.size) or (self.in_line and tensor.ndim == 3)
         layer = described(key, tensor, self.size, self.longer.get(key), self.wider.get(key))
         if layer is None or (self.wanted[name, where] == "vector" and layer.kind != "vector"):
             return
@@ -197,7 +200,8 @@ def _seen(backbone: Backbone) -> Iterator[_Sighting]:
         )
     for sighting in sightings:
         layer = replace(sighting.layer, prefix=prefix.of(sighting.layer, size), penultimate=sighting is penultimate)
-        layer = replace(layer, class_token=prefix.class_token, grid=prefix.grid(layer, size))
+        suffix = prefix.suffix if layer.kind == "tokens" and layer.prefix else 0
+        layer = replace(layer, suffix=suffix, class_token=prefix.class_token, grid=prefix.grid(layer, size))
         linear_input = wanted[layer.module, layer.where] == "linear"
         if layer.penultimate or not linear_input:
             yield replace(sighting, layer=layer)
@@ -273,10 +277,11 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
         return run(backbone.module, batch)
     except Exception as error:  # whatever a network says of images that do not suit it
         reason = one_line(error)
+        batched = "leave unsqueeze(0) out of the transform; else " if batch.ndim == 5 and batch.shape[1] == 1 else ""
         raise PreprocessingError(
             f"{backbone.spec} does not run on {backbone.preprocessing.takes} {tuple(batch.shape[1:])} as its "
-            f"preprocessing makes them ({type(error).__name__}: {reason}): pass the size and channels that it takes, "
-            f"and a module that takes {backbone.preprocessing.takes} alone"
+            f"preprocessing makes them ({type(error).__name__}: {reason}): {batched}pass the size and channels it "
+            f"takes, and a module that takes {backbone.preprocessing.takes} alone"
         ) from error
 
 

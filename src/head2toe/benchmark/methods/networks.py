@@ -20,7 +20,7 @@ from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.errors import ParameterError
-from head2toe.features.dtype import find_device
+from head2toe.features.device import find_device
 from head2toe.probes import LINEAR_VIEW, LinearHead
 from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 from head2toe.probes.standardised import Standardised

@@ -17,6 +17,7 @@ from head2toe.benchmark.vtab.layouts import find, layouts
 from head2toe.benchmark.vtab.pool import Drawn
 from head2toe.benchmark.vtab.sources import access
 from head2toe.data import LabelledImages
+from head2toe.data.views import picked
 from head2toe.errors import DataFormatError, ParameterError
 
 
@@ -126,20 +127,4 @@ def _limited(images: LabelledImages, limit: int | None) -> LabelledImages:
         return images
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:limit]).tolist()
     labels = None if images.labels is None else [images.labels[i] for i in chosen]
-    return LabelledImages(_Some(images, chosen), labels, [images.names[i] for i in chosen], images.source)
-
-
-class _Some:
-    """Some of the images."""
-
-    def __init__(self, images: LabelledImages, chosen: list[int]) -> None:
-        self._images, self._chosen = images, chosen
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitem__(self, i: int) -> Any:
-        return self._images[self._chosen[i]]
-
-    def identity(self, i: int) -> str:
-        return self._images.identity(self._chosen[i])
+    return LabelledImages(picked(images, chosen), labels, [images.names[i] for i in chosen], images.source)

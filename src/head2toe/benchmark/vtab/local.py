@@ -65,7 +65,7 @@ class LocalTask:
             drawn,
             "own",
             whole=len(test),
-            classes=len(set(train.labels or ())),
+            classes=len(set(train.known_labels())),
             test_limit=test_limit,
             validation=validation,
         )

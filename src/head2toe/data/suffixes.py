@@ -1,0 +1,13 @@
+"""Endings of files, in lower case: which are pictures, and which are recordings."""
+
+from __future__ import annotations
+
+PICTURES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".gif", ".webp", ".avif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
+WAV = ".wav"
+"""The recordings that are read."""
+SOUNDS = frozenset({WAV, ".flac", ".mp3", ".ogg"})

@@ -1,0 +1,50 @@
+"""Inputs picked out of sequences that are there: some of one, or several as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from head2toe.data.images import Images
+
+
+class View:
+    """Inputs of one kind (images, texts or recordings) at some places of some sequences.
+
+    Parameters
+    ----------
+    places : sequence of (Images, int)
+    takes : str
+        Their kind.
+    """
+
+    def __init__(self, places: Sequence[tuple[Images, int]], takes: str) -> None:
+        self._places, self.takes = places, takes
+        self.names = [_name(part, i) for part, i in places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, i: int) -> Any:
+        part, place = self._places[i]
+        return part[place]
+
+    def identity(self, i: int) -> str:
+        """That of the part's own."""
+        part, place = self._places[i]
+        return part.identity(place)
+
+
+def chained(*parts: Images) -> View:
+    """Sequences of one kind, one after the other."""
+    return View([(part, i) for part in parts for i in range(len(part))], getattr(parts[0], "takes", "images"))
+
+
+def picked(images: Images, numbers: Iterable[int]) -> View:
+    """Some of a sequence, in this order."""
+    return View([(images, i) for i in numbers], getattr(images, "takes", "images"))
+
+
+def _name(images: Images, i: int) -> str:
+    names = getattr(images, "names", None)
+    return f"image {i}" if names is None else str(names[i])
