@@ -2,8 +2,10 @@
 
 `python -m benchmarks.bench_main_job TASK/BACKBONE ...` runs cells (benchmarks/results/main_job.json; one that is there
 is not run again) and prints all that there are; cells that were not run here are printed from the paper's table
-(`bench_paper`), which fits the same probe on the same rows. `main_job_before.json` holds what the probe reached before
-statistics, discriminant and damped standardisation. Needs the folder `shared` beside the checkout.
+(`bench_paper`), which fits the same probe on rows in float32, beside a linear probe that standardises each feature by
+itself: that of `fit` scales features within their layer, and is better where these say where things are.
+`main_job_before.json` holds what the probe reached before statistics, discriminant and damped standardisation. Needs
+the folder `shared` beside the checkout.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from benchmarks import records
 from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 
 NAME, BEFORE = "main_job", "main_job_before"
+FITTED = "fit, evaluate"
 
 
 def run_cell(task: str, backbone: str) -> dict:
@@ -45,7 +48,7 @@ def row_of(cell: str) -> dict | None:
     """The figures of a cell: from this benchmark, else from the paper's table, which runs the same search."""
     record = records.read(NAME)
     if cell in record:
-        return {**record[cell], "source": "fit, evaluate"}
+        return {**record[cell], "source": FITTED}
     found = records.read(f"paper/{cell.replace('/', '--')}")
     if not {"linear", "head2toe"} <= set(found):
         return None
@@ -81,7 +84,9 @@ def _print(cell: str, row: dict, before: dict | None) -> None:
 def _print_mean(backbone: str, rows: list[dict], before: dict) -> None:
     gains = [row["head2toe"] - row["linear"] for row in rows]
     mean = sum(row["head2toe"] for row in rows) / len(rows)
-    print(f"{backbone}: mean {mean:.1f}; gain over linear {sum(gains) / len(gains):+.1f}, smallest {min(gains):+.1f}")
+    linear = "its own" if {row["source"] for row in rows} == {FITTED} else "the table's"
+    span = f"{sum(gains) / len(gains):+.1f}, from {min(gains):+.1f} to {max(gains):+.1f}"
+    print(f"{backbone}: mean {mean:.1f}; gain over {linear} linear probe {span}")
     pairs = [
         (before[f"{task}/{backbone}"]["head2toe"], row["head2toe"])
         for task, row in zip(TASKS, rows, strict=True)

@@ -6,6 +6,7 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,23 @@ def test_a_probe_that_several_save_and_read_at_once_is_whole(tmp_path: Path) -> 
         for one in saving:
             one.result()
     assert {path.name for path in (tmp_path / "probe").iterdir()} == {"probe.json", "probe.safetensors"}
+
+
+def test_a_lock_of_somebody_else_is_not_waited_for_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder around the probe is not ours: systemd holds locks on /tmp, for one."""
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(import_module("head2toe.artifacts.folder"), "_LONGEST_SAVE", 0.1)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        save_probe(tmp_path / "probe", probe())
+        assert len(load_probe(tmp_path / "probe").classes)
+    finally:
+        os.close(handle)
+
+
+def test_what_cannot_be_described_makes_no_folder(tmp_path: Path) -> None:
+    odd = replace(probe(), costs={"flops": object()})
+    with pytest.raises(TypeError):
+        save_probe(tmp_path / "new" / "probe", odd)
+    assert not any(tmp_path.iterdir())

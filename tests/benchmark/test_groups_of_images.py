@@ -32,7 +32,7 @@ def labelled(images, labels, groups=None):
 
 @pytest.fixture(scope="module")
 def copies():
-    """Each picture four times, of classes drawn at random: who knows a copy knows the class, and nobody else does."""
+    """Each picture three times, of classes drawn at random: who knows a copy knows the class, and nobody else does."""
     images = np.random.default_rng(1).integers(0, 256, (OBJECTS, 32, 32, 3), dtype=np.uint8)
     classes = np.random.default_rng(0).permutation(OBJECTS) % 2
     order = np.random.default_rng(2).permutation(OBJECTS * COPIES) % OBJECTS

@@ -121,6 +121,26 @@ def test_an_attribute_that_was_changed_since_is_refused_until_it_is_put_back(nam
     np.testing.assert_allclose(probe.predict_proba(images), before, rtol=1e-5)
 
 
+class Remembers(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.calls, self.images, self.loss = tiny_network(), 0, 0, float("nan")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls, self.images, self.loss = self.calls + 1, len(x), float("nan")
+        return self.body(x)
+
+
+def test_what_a_pass_remembers_is_no_change():
+    """The network would be looked at anew, with passes of its own, at each prediction."""
+    network = Remembers()
+    probe, images = fitted(network), pictures(8, seed=1)[0]
+    probe.predict(images)
+    before = network.calls
+    probe.predict(images)
+    assert network.calls == before + 1
+
+
 def with_activation(activation: torch.nn.Module) -> torch.nn.Sequential:
     torch.manual_seed(0)
     return torch.nn.Sequential(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from tiny import QUICK, pictures
 
 from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier, MultinomialGroupLasso
+from head2toe.backbones import Preprocessing
 from head2toe.backbones.surroundings import plain_torch
 
 
@@ -79,3 +82,46 @@ def test_a_network_loaded_in_inference_mode_serves_outside_of_it(local_dir):
     with torch.inference_mode():
         probe.fit(images, labels)
     assert probe.score(images, labels) > 0.8
+
+
+def test_threads_may_come_and_go_in_any_order():
+    """The default dtype is that of all threads: who leaves first must not put it back for the others."""
+    inside, done = Barrier(3), Event()
+
+    def first():
+        with plain_torch():
+            inside.wait(10)
+
+    def second():
+        with plain_torch():
+            inside.wait(10)
+            assert done.wait(10)
+            return torch.ones(1).dtype
+
+    with default_dtype(torch.float64), ThreadPoolExecutor(2) as pool:
+        early, late = pool.submit(first), pool.submit(second)
+        inside.wait(10)
+        early.result(10)
+        done.set()
+        assert late.result(10) == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+
+
+class Counts(torch.nn.Module):
+    def __init__(self, persistent):
+        super().__init__()
+        self.convolution, self.classifier = torch.nn.Conv2d(3, 8, 3), torch.nn.Linear(8, 4)
+        self.register_buffer("calls", torch.zeros(1), persistent=persistent)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.classifier(self.convolution(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_network_made_in_inference_mode_may_write_to_its_buffers(persistent):
+    images, labels = pictures()
+    preprocessing = Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3)
+    with torch.inference_mode():
+        probe = Head2ToeClassifier(Counts(persistent), preprocessing=preprocessing, **QUICK).fit(images, labels)
+    assert len(probe.predict(images)) == len(images)

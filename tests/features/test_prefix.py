@@ -111,6 +111,13 @@ def test_a_module_tells_how_many_tokens_stand_behind(front):
     assert layer.canonical(numbers)[0, :, 0].tolist() == order
 
 
+def test_a_module_that_has_no_tokens_behind_has_those_in_front():
+    network = Transformer()
+    network.num_suffix_tokens = 0
+    layer = act_of(network, (32, 32))
+    assert (layer.prefix, layer.suffix) == (1, 0)
+
+
 def test_tokens_behind_are_pooled_apart_from_the_patches():
     backbone = load(Behind(), preprocessing=Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3))
     plan = Plan.build(layers(backbone, "acts.0"), [], statistics=("mean", "centre"))

@@ -8,7 +8,7 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
-from head2toe.probes.discriminant import SHRINKAGE, discriminant
+from head2toe.probes.discriminant import SHRINKAGE, _best_shrinkage, _halves, discriminant
 from head2toe.probes.kernels import FoldKernel, centre
 from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
 
@@ -120,3 +120,18 @@ def test_a_class_that_no_row_has_is_never_the_answer(each: int) -> None:
     head = discriminant(plain, left_out, y, targets, torch.ones(len(y), dtype=torch.float64))
     outputs = torch.from_numpy(rng.normal(size=(200, 5)))
     assert int((outputs @ head.alpha + head.intercept).argmax(dim=1).max()) < 4
+
+
+def test_halves_divide_no_group_and_have_all_classes() -> None:
+    y = torch.arange(120) % 6
+    groups = 7 * (torch.arange(120) // 6 % 5 * 6 + y).numpy() - 3  # five groups of a class, four rows each
+    first, second = _halves(y, groups)
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(120))
+    assert not set(groups[first.numpy()]) & set(groups[second.numpy()])
+    assert {len(y[half].unique()) for half in (first, second)} == {6}
+
+
+def test_one_group_has_no_other_half() -> None:
+    y = torch.arange(12) % 2
+    left_out, targets, one = torch.randn(12, 2, dtype=torch.float64), indicators(y, 2), torch.ones(12).double()
+    assert _best_shrinkage(left_out, y, targets, one, np.zeros(12, np.int64)) == SHRINKAGE[0]

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -18,6 +20,7 @@ from head2toe.artifacts.saved_probe import SavedProbe
 from head2toe.errors import DiskFullError, OutputExistsError, ParameterError, ProbeFormatError
 
 DESCRIPTION, TENSORS = "probe.json", "probe.safetensors"
+_LONGEST_SAVE, _BETWEEN_TRIES = 10.0, 0.02  # seconds
 
 
 def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False) -> Path:
@@ -42,15 +45,16 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     OutputExistsError
         The folder is there, and `overwrite` is not set or it holds no probe.
     DiskFullError
-        Nothing is left behind then, and a probe that was there is as it was.
+        Nothing but empty folders is left behind then, and a probe that was there is as it was.
     """
+    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
     parent = _full(folder).parent
     with suppress(OSError):  # told by `check_output`
         parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent, alone=True):  # another process may save here, or read
         target = check_output(folder, overwrite=overwrite)
         try:
-            _write(target, probe)
+            _write(target, description, probe)
         except (OSError, SafetensorError) as error:
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
                 raise DiskFullError(f"no room on the disk for the probe at {folder}: nothing was written") from error
@@ -145,12 +149,21 @@ def _locked(folder: Path, *, alone: bool) -> Iterator[None]:
 
             handle = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            _wait_for(partial(fcntl.flock, handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB))
         yield
 
 
-def _write(target: Path, probe: SavedProbe) -> None:
-    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
+def _wait_for(lock: Callable[[], None]) -> None:
+    """Whoever keeps it for longer than that is none of ours."""
+    deadline = time.monotonic() + _LONGEST_SAVE
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            return lock()
+        time.sleep(_BETWEEN_TRIES)
+    return None
+
+
+def _write(target: Path, description: str, probe: SavedProbe) -> None:
     # A folder that is there stays: it may be a mount point, or the one that the user stands in.
     # A long name has no room for more.
     beside = (target if target.exists() else target.parent) / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}"

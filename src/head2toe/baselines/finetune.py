@@ -16,6 +16,7 @@ from torch import nn
 
 from head2toe import backbones
 from head2toe.backbones import Backbone
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
 from head2toe.data import as_images
@@ -106,6 +107,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.device = device
         self.progress = progress
 
+    @plain_torch()
     def fit(self, images: Any, labels: Any = None, *, split: tuple[np.ndarray, np.ndarray] | None = None) -> FineTuned:
         """Choose the learning rate, then train on all images.
 
@@ -152,6 +154,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         self.seconds_ = time.perf_counter() - start
         return self
 
+    @plain_torch()
     def predict_proba(self, images: Any) -> np.ndarray:
         """Probabilities, float32 (n, c), in the order of `classes_`."""
         check_is_fitted(self, "network_")

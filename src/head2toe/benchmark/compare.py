@@ -13,6 +13,7 @@ from torch import nn
 
 from head2toe import backbones, features
 from head2toe.backbones import Backbone
+from head2toe.backbones.surroundings import plain_torch
 from head2toe.benchmark.cell import Cell, Progress
 from head2toe.benchmark.costs import stored_bytes
 from head2toe.benchmark.method import Fitted, Method, check_methods, telling
@@ -102,6 +103,7 @@ class Outcome:
         return Outcome(**{part.name: data[part.name] for part in fields(Outcome) if part.name in data})
 
 
+@plain_torch()
 def compare(
     task: Task,
     backbone: str | nn.Module,

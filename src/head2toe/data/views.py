@@ -20,7 +20,8 @@ class View:
 
     def __init__(self, places: Sequence[tuple[Images, int]], takes: str) -> None:
         self._places, self.takes = places, takes
-        self.names = [_name(part, i) for part, i in places]
+        named = {id(part): getattr(part, "names", None) for part in {id(part): part for part, _ in places}.values()}
+        self.names = [_name(named[id(part)], i) for part, i in places]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -45,6 +46,5 @@ def picked(images: Images, numbers: Iterable[int]) -> View:
     return View([(images, i) for i in numbers], getattr(images, "takes", "images"))
 
 
-def _name(images: Images, i: int) -> str:
-    names = getattr(images, "names", None)
+def _name(names: Sequence[Any] | None, i: int) -> str:
     return f"image {i}" if names is None else str(names[i])

@@ -99,9 +99,9 @@ class Target:
 def _check_kind(classes: np.ndarray) -> None:
     """Refuse dates, spans of time and other objects, which could be learned and not be saved."""
     odd = classes if classes.dtype.kind in "mMV" else [one for one in classes if classes.dtype.kind == "O"]
-    first = next((one for one in odd if not isinstance(one, str)), None)
-    if first is not None:
-        raise _of_odd_kind(first)
+    odd = [one for one in odd if not isinstance(one, str)]
+    if odd:
+        raise _of_several_kinds(odd)  # or of one kind that is odd
 
 
 def _of_odd_kind(label: Any) -> DataFormatError:

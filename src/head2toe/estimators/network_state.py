@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import is_
-from types import BuiltinFunctionType, FunctionType, NoneType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -16,8 +16,8 @@ from head2toe.backbones.backbone import contents
 from head2toe.features.hooks import alone, kept_buffers, version
 
 _WATCHED = 16  # numbers of each parameter
-# Attributes that steer what a module does; tensors among them are often what the last pass left behind.
-_SETTINGS = (bool, int, float, str, NoneType, BuiltinFunctionType, FunctionType)
+# Attributes that steer what a module does; tensors and whole numbers are often what the last pass left behind.
+_SETTINGS = (bool, float, str, BuiltinFunctionType, FunctionType)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,10 @@ def _settings(backbone: Backbone) -> list[tuple[str, Any]]:
     with alone(backbone.module):
         everything = [pair for part in backbone.module.modules() for pair in vars(part).items()]
     # Its mode does not count: it runs in that of evaluation.
-    return [(name, value) for name, value in everything if isinstance(value, _SETTINGS) and name != "training"]
+    settings = [pair for pair in everything if isinstance(pair[1], _SETTINGS) and pair[0] != "training"]
+    return [
+        (name, repr(value) if isinstance(value, float) else value) for name, value in settings
+    ]  # NaN equals nothing
 
 
 def _is_own(backbone: Backbone) -> bool:

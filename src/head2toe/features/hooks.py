@@ -160,8 +160,14 @@ def run(module: nn.Module, batch: Tensor) -> Any:
     place since it was loaded. What it writes to the buffers of its state dict, such as a count of its calls, is put
     back. One thread at a time.
     """
-    with alone(module), torch.no_grad(), _set_up(module), _held_buffers(module):
+    with alone(module), _without_gradients(module), _set_up(module), _held_buffers(module):
         return module(batch)
+
+
+def _without_gradients(module: nn.Module) -> Any:
+    """Inference mode only for a network that was made in it: its buffers cannot be written to outside."""
+    made_in_it = any(held.is_inference() for held in (*module.parameters(), *module.buffers()))
+    return torch.inference_mode() if made_in_it else torch.no_grad()
 
 
 def alone(module: nn.Module) -> Any:
@@ -204,7 +210,7 @@ def _held_buffers(module: nn.Module) -> Iterator[None]:
             now = part._buffers.get(name)  # noqa: SLF001
             if now is None or now.shape != before.shape or now.dtype != before.dtype:
                 continue
-            if version(buffer) != written:
+            if buffer.is_inference() or version(buffer) != written:  # those of inference mode count no writes
                 buffer.copy_(before)
             part._buffers[name] = buffer  # noqa: SLF001
 

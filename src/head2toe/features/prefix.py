@@ -51,7 +51,7 @@ class PrefixTokens:
         if not tokens.keys() & _CLASS_TOKENS and _has_class_token(module):
             tokens["cls_token"] = 1
         if front is None:  # of a module that tells how many are behind, those that have a name may be these
-            front = sum(tokens.values()) if behind is None else 0
+            front = 0 if behind else sum(tokens.values())
         self.suffix = _detection_tokens(module) if behind is None else behind
         self.count = front + self.suffix
         self.class_token = not tokens or bool(tokens.keys() & _CLASS_TOKENS)

@@ -82,7 +82,7 @@ class ClosedForms:
         known = self.labels
         left_out = [self.ridge.left_out_outputs(*one) for one in zip(strengths, fitted, strict=True)]
         return [
-            discriminant(solution, outputs, known.y, known.targets, known.weight)
+            discriminant(solution, outputs, known.y, known.targets, known.weight, known.groups)
             for solution, outputs in zip(fitted, left_out, strict=True)
         ]
 

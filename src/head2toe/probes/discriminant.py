@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from head2toe.probes.least_squares import DualSolution
@@ -13,7 +14,12 @@ SHRINKAGE = (1.0, 0.1, 0.01, 0.001)  # never 0: the outputs sum to one, so that 
 
 
 def discriminant(
-    solution: DualSolution, left_out: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor
+    solution: DualSolution,
+    left_out: torch.Tensor,
+    y: torch.Tensor,
+    targets: torch.Tensor,
+    weight: torch.Tensor,
+    groups: np.ndarray | None = None,
 ) -> DualSolution:
     """Put a linear discriminant on the c outputs of a least squares head; both together are one linear head.
 
@@ -33,6 +39,8 @@ def discriminant(
         Indicators of y; or class probabilities, the largest at y: priors and means are then theirs, and the spread is
         that around the mean of the likeliest class.
     weight : Tensor (m,) float64, positive
+    groups : int64 array (m,), optional
+        Rows of one number belong together.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def discriminant(
         Its logits are log posteriors up to a constant.
     """
     fitted = _Gaussians(left_out, y, targets, weight)
-    turn, offset = fitted.rule(_best_shrinkage(left_out, y, targets, weight))
+    turn, offset = fitted.rule(_best_shrinkage(left_out, y, targets, weight, groups))
     return DualSolution(solution.alpha @ turn, solution.intercept @ turn + offset)
 
 
@@ -66,12 +74,17 @@ class _Gaussians:
         return torch.where(absent, turn[:, usual : usual + 1], turn), torch.where(absent, beyond, offset)
 
 
-def _best_shrinkage(left_out: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> float:
+def _best_shrinkage(
+    left_out: torch.Tensor,
+    y: torch.Tensor,
+    targets: torch.Tensor,
+    weight: torch.Tensor,
+    groups: np.ndarray | None,
+) -> float:
     """The shrinkage with which each half of the rows tells the classes of the other half best; ties to the most."""
-    if len(y) < 2:
+    halves = _halves(y, groups)
+    if not all(map(len, halves)):
         return SHRINKAGE[0]
-    turn = torch.argsort(y, stable=True)
-    halves = turn[::2], turn[1::2]
     right = dict.fromkeys(SHRINKAGE, 0.0)
     for fit, judge in (halves, halves[::-1]):
         fitted = _Gaussians(left_out[fit], y[fit], targets[fit], weight[fit])
@@ -80,3 +93,13 @@ def _best_shrinkage(left_out: torch.Tensor, y: torch.Tensor, targets: torch.Tens
             hit = (left_out[judge] @ rotation + offset).argmax(dim=1) == y[judge]
             right[shrinkage] += float(weight[judge] @ hit.double())
     return max(SHRINKAGE, key=right.__getitem__)
+
+
+def _halves(y: torch.Tensor, groups: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows in the order of their classes, in turn to one half and the other; groups as their first rows."""
+    order = torch.argsort(y, stable=True)
+    if groups is None:
+        return order[::2], order[1::2]
+    _, first, member = np.unique(groups[order.numpy()], return_index=True, return_inverse=True)
+    second = torch.from_numpy(first.argsort().argsort()[member] % 2 == 1)
+    return order[~second], order[second]

@@ -46,6 +46,6 @@ def behind(
 def _between(parts: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Variance (k,) of sums of numbers (k, rows) that are independent between groups alone (Liang and Zeger 1986)."""
     order = np.argsort(groups, kind="stable")
-    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    _, first = np.unique(groups[order], return_index=True)
     sums = np.add.reduceat(parts[:, order], first, axis=1)
     return np.square(sums).sum(axis=1) * len(first) / max(1, len(first) - 1)
