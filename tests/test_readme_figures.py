@@ -46,6 +46,15 @@ def test_gains_over_the_linear_probe_and_the_recipe() -> None:
     )
 
 
+def test_gains_over_the_linear_probe_of_the_same_fit() -> None:
+    record = records.read("main_job")
+    names = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
+    rows = [[record[f"{task}/{name}"] for task in bench_paper.GROUPS] for name in names]
+    found = [np.array([row["head2toe"] - row["linear"] for row in one]) for one in rows]
+    spans = [f"{gain.mean():.1f} ({gain.min():.1f})" for gain in found]
+    told(f"over that one the gains are {', '.join(spans[:-1])} and {spans[-1]}")
+
+
 def test_fine_tuning() -> None:
     small, whole = bench_paper.SMALL, bench_paper.OFFICIAL
     linear, tuned, ours = (accuracies(small, name).mean() for name in ("linear", "finetune", "head2toe"))
