@@ -3,7 +3,7 @@
 `python -m benchmarks.bench_main_job TASK/BACKBONE ...` runs cells (benchmarks/results/main_job.json; one that is there
 is not run again) and prints all that there are; cells that were not run here are printed from the paper's table
 (`bench_paper`), which fits the same probe on rows in float32, beside a linear probe that standardises each feature by
-itself: that of `fit` scales features within their layer, and is better where these say where things are.
+itself: that of `fit` scales features within their layer, and is better on average.
 `main_job_before.json` holds what the probe reached before statistics, discriminant and damped standardisation. Needs
 the folder `shared` beside the checkout.
 """
