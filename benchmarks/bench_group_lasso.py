@@ -275,11 +275,15 @@ def _spans(record: dict[str, Any]) -> list[str]:
     for title, meant in rivals.items():
         times = [[one["seconds"] for name, one in row.items() if meant(name) and "seconds" in one] for row in rows]
         ratios = [min(found) / row[OURS]["seconds"] for found, row in zip(times, rows, strict=True) if found]
-        span = (
-            f"{min(ratios):.1f} to {max(ratios):.1f} times our seconds ({statistics.median(ratios):.1f} in the median)"
-        )
-        lines.append(f"{title} got there in {len(ratios)} of {len(rows)} rows, in {span}.")
+        lines.append(f"{title} got there in {len(ratios)} of {len(rows)} rows{_span(ratios)}.")
     return lines
+
+
+def _span(ratios: Sequence[float]) -> str:
+    if not ratios:  # a record just begun
+        return ""
+    middle = statistics.median(ratios)
+    return f", in {min(ratios):.1f} to {max(ratios):.1f} times our seconds ({middle:.1f} in the median)"
 
 
 def on_page(page: str, record: dict[str, Any]) -> str:
