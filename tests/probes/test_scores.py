@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.linear_model import MultiTaskLasso
 
+from head2toe.benchmark.experiments.scorers import SCORERS, Question, interpolated
 from head2toe.probes import ranking
 from head2toe.probes.kernels import centre
 from head2toe.probes.least_squares import KernelRidge, indicators
 from head2toe.probes.ranking import group_lasso_scores
-from head2toe.probes.scorers import SCORERS, Question, interpolated
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 

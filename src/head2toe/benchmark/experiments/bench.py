@@ -11,6 +11,7 @@ import torch
 
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings, TaskRows
 from head2toe.benchmark.experiments.scaling import Scaling, damped
+from head2toe.benchmark.experiments.scorers import Question, Scorer, group_lasso
 from head2toe.benchmark.tasks import Task
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.folds import stratified_folds
@@ -18,7 +19,6 @@ from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import centre
 from head2toe.probes.least_squares import indicators, ridge_path
 from head2toe.probes.ranking import top
-from head2toe.probes.scorers import Question, Scorer, group_lasso
 from head2toe.probes.settings import RIDGE
 
 Option = TypeVar("Option", bound=Hashable)

@@ -1,4 +1,4 @@
-"""Scorers of scikit-learn, under the interface of `head2toe.probes.scorers`."""
+"""Scorers of scikit-learn, under the interface of `head2toe.benchmark.experiments.scorers`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from head2toe.probes.scorers import SCORERS, Question, Scorer
+from head2toe.benchmark.experiments.scorers import SCORERS, Question, Scorer
 
 TREES = 50  # as the official code
 BINS = 10

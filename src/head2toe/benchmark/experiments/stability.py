@@ -12,8 +12,8 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviation, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.scorers import Question, group_lasso
 from head2toe.probes.folds import stratified_folds
-from head2toe.probes.scorers import Question, group_lasso
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

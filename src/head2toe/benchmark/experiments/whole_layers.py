@@ -10,8 +10,8 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, Select, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.scorers import interpolated
 from head2toe.probes.ranking import top
-from head2toe.probes.scorers import interpolated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe.baselines import LassoResult, MultinomialLasso
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
 from head2toe.probes import LinearHead
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
-from head2toe.probes.lasso import LassoResult, MultinomialLasso
 
 RATIOS = (0.3, 0.1, 0.03, 0.01)  # of lambda_max
 FEW_CLASSES = 20  # with more, the last ratio takes longest and was no better

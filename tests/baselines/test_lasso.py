@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from head2toe.probes.lasso import MultinomialLasso
+from head2toe.baselines.lasso import MultinomialLasso
 
 
 @pytest.fixture

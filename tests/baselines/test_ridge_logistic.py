@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from head2toe.baselines.ridge_logistic import ridge_logistic
 from head2toe.probes.folds import stratified_folds
-from head2toe.probes.ridge_logistic import ridge_logistic
 from head2toe.probes.standardised import Standardised
 
 

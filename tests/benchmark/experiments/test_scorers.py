@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.feature_selection import chi2, f_classif, mutual_info_classif
 
+from head2toe.benchmark.experiments.scorers import SCORERS, Question, interpolated
 from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
 from head2toe.probes.least_squares import indicators
 from head2toe.probes.ranking import largest, top
-from head2toe.probes.scorers import SCORERS, Question, interpolated
 from head2toe.probes.standardised import Standardised
 
 N, D, PLANTED = 120, 200, np.array([3, 40, 77, 150, 199])
