@@ -38,6 +38,7 @@ def extract(
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     statistics: tuple[str, ...],
+    cls_token: str,
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -58,7 +59,8 @@ def extract(
     check_writable(out)
     images = read_data(data, split=split, label=label, takes=backbones.takes(backbone))
     network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
-    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
+    tapped = features.layers(network, list(patterns) or None)
+    plan = features.Plan.build(tapped, target_sizes, cls_token, statistics)
     options = running(device, dtype, batch_size)
     with resuming(possible=True):
         found = features.extract(network, images, plan, store=out, strict=strict, progress=progress, **options)

@@ -29,6 +29,7 @@ def layers(
     patterns: tuple[str, ...],
     target_sizes: tuple[int, ...],
     statistics: tuple[str, ...],
+    cls_token: str,
     as_json: bool,
     progress: bool,  # noqa: ARG001 - there is nothing to wait for
 ) -> None:
@@ -42,7 +43,8 @@ def layers(
     if spec is not None and context.get_parameter_source("backbone") is not ParameterSource.DEFAULT:
         raise click.UsageError(f"two backbones, {spec} and {backbone}: name one.", context)
     network = backbones.load(backbone if spec is None else spec, weights=weights, resize=resize, image_size=image_size)
-    plan = features.Plan.build(features.layers(network, list(patterns) or None), target_sizes, statistics=statistics)
+    tapped = features.layers(network, list(patterns) or None)
+    plan = features.Plan.build(tapped, target_sizes, cls_token, statistics)
     views = [view for view in plan.views if view != features.LINEAR_VIEW]
     found = [_described(layer, plan, views) for layer in plan.layers]
     totals = {view: len(plan.columns(view)) for view in views}

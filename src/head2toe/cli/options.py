@@ -171,6 +171,13 @@ def layer_options(command: Command) -> Command:
             callback=_statistics,
             help="What to take of each channel besides, with commas between; none: nothing.",
         ),
+        click.option(
+            "--cls-token",
+            type=click.Choice(["with", "alone", "beside"]),
+            default="with",
+            show_default=True,
+            help="Of a transformer's grids: the class token pooled with the rest, alone, or beside the pooled rest.",
+        ),
     )
 
 

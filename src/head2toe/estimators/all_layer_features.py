@@ -28,6 +28,9 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         Numbers wanted from each layer, approximately; several sizes share what they can.
     statistics : sequence of str
         What to take of each channel besides: some of "mean", "std", "max" and "centre" (of mass).
+    cls_token : str
+        Of a transformer's grids: "with" pools the class token among the other tokens, as the paper does; "alone" keeps
+        it and nothing else, "beside" keeps it beside the others pooled. Statistics always have it beside.
     weights, preprocessing, resize, image_size
         See `head2toe.backbones.load`; weights and preprocessing of several backbones are lists.
     cache : bool or path
@@ -58,6 +61,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         layers: str | Sequence[str] | None = None,
         target_sizes: Sequence[int] = (512,),
         statistics: Sequence[str] = (),
+        cls_token: str = "with",
         weights: str | PathLike[str] | None = None,
         preprocessing: Any = None,
         resize: str = "whole",
@@ -72,6 +76,7 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
         self.layers = layers
         self.target_sizes = target_sizes
         self.statistics = statistics
+        self.cls_token = cls_token
         self.weights = weights
         self.preprocessing = preprocessing
         self.resize = resize

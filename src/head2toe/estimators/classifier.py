@@ -45,6 +45,8 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics.
     statistics : sequence of str
         Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass); the paper takes none.
+    cls_token : str
+        See `AllLayerFeatures`.
     fractions, strengths, layer_weights, search_seconds, cv, class_weight, random_state
         See `FeatureProbe`.
     head_size : float or None
@@ -108,6 +110,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         layers: str | Sequence[str] | None = None,
         target_sizes: Sequence[int] = (512,),
         statistics: Sequence[str] = ("mean", "std", "max", "centre"),
+        cls_token: str = "with",
         fractions: Sequence[float] | None = None,
         strengths: Sequence[float] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
@@ -132,6 +135,7 @@ class Head2ToeClassifier(ClassifierMixin, FrozenNetworkEstimator):
         self.layers = layers
         self.target_sizes = target_sizes
         self.statistics = statistics
+        self.cls_token = cls_token
         self.fractions = fractions
         self.strengths = strengths
         self.layer_weights = layer_weights

@@ -25,8 +25,8 @@ class FrozenNetworkEstimator(BaseEstimator):
     """Base of estimators with the parameters of a backbone and of an extraction.
 
     A subclass stores in `__init__`, unchanged: backbone, weights, preprocessing, resize, image_size, layers,
-    target_sizes, statistics, cache, device, dtype, batch_size and verbose. Constructing, cloning, printing and pickling
-    load no weights, and a pickle holds none, unless the parameter `backbone` is a module of the user's own.
+    target_sizes, statistics, cls_token, cache, device, dtype, batch_size and verbose. Constructing, cloning, printing
+    and pickling load no weights, and a pickle holds none, unless the parameter `backbone` is a module of a user's own.
     """
 
     backbone: Any
@@ -37,6 +37,7 @@ class FrozenNetworkEstimator(BaseEstimator):
     layers: Any
     target_sizes: Any
     statistics: Any
+    cls_token: str
     cache: Any
     device: str
     dtype: str
@@ -105,7 +106,7 @@ class FrozenNetworkEstimator(BaseEstimator):
         """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
         sizes = _several("target_sizes", self.target_sizes, Integral, "a whole number, or several")
         statistics = _several("statistics", self.statistics, str, f"some of {', '.join(features.STATISTICS)}")
-        return networks.lay_out(self.layers, sizes, statistics, budget)
+        return networks.lay_out(self.layers, sizes, self.cls_token, statistics, budget)
 
     def _cache(self) -> features.Cache | None:
         if self.cache is None or isinstance(self.cache, bool | np.bool_):

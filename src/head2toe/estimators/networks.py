@@ -81,7 +81,12 @@ class Networks:
         return parts[0] if self.single else {"parts": parts}
 
     def lay_out(
-        self, pattern: Any, sizes: Sequence[int], statistics: Sequence[str] = (), budget: float | None = None
+        self,
+        pattern: Any,
+        sizes: Sequence[int],
+        cls_token: str = "with",
+        statistics: Sequence[str] = (),
+        budget: float | None = None,
     ) -> tuple[features.Plan, JointCosts]:
         """Columns of a row, and what the layers cost; a budget is a share of each network's FLOPs."""
         plans, spent = [], []
@@ -89,7 +94,7 @@ class Networks:
             found = features.layers(backbone, pattern)
             spent.append(costs(backbone, found))
             chosen = found if budget is None else within(found, spent[-1], budget)
-            plans.append(features.Plan.build(chosen, sizes, statistics=statistics))
+            plans.append(features.Plan.build(chosen, sizes, cls_token, statistics))
         return (plans[0] if self.single else join(plans)), JointCosts(tuple(spent))
 
     def extract(self, images: Images, plan: features.Plan, store: Any, **options: Any) -> features.FeatureStore:
