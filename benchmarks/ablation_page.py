@@ -61,10 +61,14 @@ TAKEN: Pieces = {
 }
 RIVALS = (  # part of a task's record, what it compares (what the search does comes first), and the table's title
     ("kernels", "kernel", "kernels of the kept features under a discriminant, learned layer weights"),
+    ("transforms", "features", "what is made of the kept features, under a discriminant, learned layer weights"),
     ("selections", "way", "ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
+    ("layers", "layers", "whole layers left out beforehand, under a discriminant, learned layer weights"),
     ("weightings", "weights", "ways to weigh the layers, under a discriminant"),
     ("codes", "head", "ways to teach a head its classes, learned layer weights"),
     ("moments", "view", "second moments, learned layer weights"),
+    ("sizes", "view", "target sizes, learned layer weights"),
+    ("tokens", "view", "the class token of grids (N = 512), learned layer weights"),
 )
 SINGLE = ("single", "view", "the statistics one by one, learned layer weights")
 GLOSSARY = """\
@@ -80,6 +84,9 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
 - *Without*: figures are what is lost; negative is worse than everything.
 - Kernels of the kept features: *RBF w* is `exp(-w r^2 / mean r^2)` with the distance r, *quadratic q* the inner
   product and q times its square.
+- *Squares* and *thresholds* (what a feature has above one deviation and below minus one) stand beside the kept
+  features, each with 0.3 or 1 times its feature's variance. A head has twice or three times the coefficients then.
+- *Layers of 90 % of the kernel*: the fewest that make up so much of the weighted kernel; features are ranked in these.
 - *As it is*: features ranked with learned layer weights. *One step of the group lasso*: each feature weighed anew by
   its own score (*reweighted*), by its channel's (*channels*), or by both (*sparse group*). *Kept in most of five
   parts*: ranked in five parts of the rows. *Near-duplicates dropped*: of features with a correlation above 0.95 one
@@ -90,10 +97,9 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   on all statistics alone, as is *logistic* beside them.
 - *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
 
-Kernels, ways to select, to weigh and to teach, second moments, single statistics and costs were measured with the
-embedded backbone alone, some of them on four tasks. There are no figures of class tokens beside the other tokens
-(`Plan.build` can), of several target sizes in one view, of thresholds of channels, and of whole layers left out
-beforehand.
+Kernels, what is made of features, ways to select, to weigh and to teach, second moments, several target sizes, single
+statistics and costs were measured with the embedded backbone alone, some of them on four tasks; class tokens with the
+ViT-Tiny, the only backbone that has one.
 """
 AVERAGED = """\
 From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each

@@ -2,9 +2,10 @@
 
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without. With the
-embedded backbone there are more parts: the single statistics; what the search does not have (kernels, ways to select,
-to weigh layers, to teach classes, second moments, class means of tiny classes: a module of this folder each); and what
-each piece costs. No test image is looked at.
+embedded backbone there are more parts: the single statistics; what the search does not have (kernels, squares and
+thresholds, ways to select features and layers, to weigh layers, to teach classes, second moments, other views, class
+means of tiny classes: a module of this folder each); and what each piece costs. With the ViT-Tiny there is one
+more, its class token. No test image is looked at.
 
 `python -m benchmarks.bench_ablation [TASK--BACKBONE ...]` runs what is missing, cell by cell (a record each:
 benchmarks/results/ablation/TASK--BACKBONE.json), prints the tables and writes docs/ablation.md. Several processes may
@@ -28,24 +29,29 @@ from benchmarks import (
     bench_paper,
     codes,
     kernels,
+    layer_choices,
     moments,
     piece_costs,
     records,
     selections,
     tiny_classes,
+    transforms,
+    view_choices,
     weightings,
 )
 from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
 from head2toe.whole_files import write_text
 
-MORE = ("kernels", "selections", "weightings", "codes")  # with the embedded backbone
+MORE = ("kernels", "transforms", "selections", "layers", "weightings", "codes")  # with the embedded backbone
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")
 SOME = {  # with the embedded backbone on some tasks alone: they take their time
     "single": SINGLE,
     "moments": SINGLE,
+    "sizes": SINGLE,
     "tiny": bench_few_images.CHOSEN,
     "cost": bench_paper.COSTED,
 }
+OF = {"vit_tiny_patch16_224": ("tokens",)}  # parts of other backbones
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)
 
 
@@ -53,7 +59,7 @@ def parts(cell: str) -> set[str]:
     """The parts of a cell's record."""
     task, backbone = cell.split("--")
     if backbone != "embedded":
-        return {"damped", "plain"}
+        return {"damped", "plain", *OF.get(backbone, ())}
     return {"damped", "plain", *MORE, *(part for part, tasks in SOME.items() if task in tasks)}
 
 
@@ -78,17 +84,20 @@ def run_cell(cell: str) -> None:
         "damped": lambda: _searched(rows, y, columns),
         "plain": lambda: _searched(rows, y, replace(columns, commensurable=False)),
         "kernels": lambda: kernels.table(rows, y, columns),
+        "transforms": lambda: transforms.table(rows, y, columns),
         "selections": lambda: selections.table(rows, y, columns, _channels(plan)),
+        "layers": lambda: layer_choices.table(rows, y, columns),
         "weightings": lambda: weightings.table(rows, y, columns),
         "codes": lambda: codes.table(rows, y, columns),
         "moments": lambda: moments.table(backbone, data.images, y),
+        "sizes": lambda: view_choices.sizes(backbone, data.images, y),
+        "tokens": lambda: view_choices.tokens(backbone, data.images, y),
         "tiny": lambda: tiny_classes.table(rows, y, columns),
         "cost": lambda: piece_costs.table(backbone, data.images, rows, y, columns),
         "single": lambda: _singles(rows, y, columns),
     }
     for part in sorted(missing):
-        found = ways[part]()
-        records.write(name, {**records.read(name), part: found})
+        records.add(name, part, ways[part]())
 
 
 def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:

@@ -23,7 +23,8 @@ NAMES = {"Head2Toe": "**Head2Toe**", "Linear probe": "linear probe"}
 
 def run() -> dict[str, Any]:
     """The demo's table and seconds, and its table again of fine-tuning by `tuned`."""
-    from head2toe.benchmark.demo import run_demo, table_text
+    from head2toe.benchmark.demo import run_demo
+    from head2toe.cli.demo import table_text
 
     with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
         found = run_demo(folder, lambda done, total, text: print(f"[{done}/{total}] {text}", flush=True))

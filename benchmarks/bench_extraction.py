@@ -38,7 +38,6 @@ from PIL import Image
 
 from benchmarks.shared_data import SHARED, resident
 from head2toe.backbones import Backbone, Preprocessing, load
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.features.dtype import prepare
 from head2toe.features.extractor import Extractor, extract
 from head2toe.features.hooks import run
@@ -176,7 +175,6 @@ def peak_memory(n: int) -> float:
 
 def one_run(n: int) -> None:
     """Extract n images with a small network to a temporary store; print the peak memory in megabytes (Linux)."""
-    declare_missing_operators()
     import timm
 
     torch.manual_seed(0)
@@ -222,7 +220,6 @@ def main(arguments: Sequence[str] = ()) -> None:
 def _resnet50(weights: str | None) -> Backbone:
     if weights:
         return load(f"timm/local-dir:{weights}")
-    declare_missing_operators()
     import timm
 
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

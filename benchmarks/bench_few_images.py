@@ -82,8 +82,7 @@ def main(tasks: list[str] | None = None) -> None:
         print("bench_few_images: no folder 'shared' beside the checkout, only the records are printed")
     for task in tasks or CHOSEN:
         if SHARED.is_dir() and task not in records.read(NAME):
-            found = run_task(task)
-            records.write(NAME, {**records.read(NAME), task: found})
+            records.add(NAME, task, run_task(task))
     print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'gain':>7}{'estimate':>10}")
     gains, single = [], []
     for task, draws in records.read(NAME).items():

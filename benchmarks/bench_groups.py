@@ -51,7 +51,7 @@ def main() -> None:
         return
     for task in CHOSEN:
         if task not in records.read(NAME):
-            records.write(NAME, {**records.read(NAME), task: run_task(task)})
+            records.add(NAME, task, run_task(task))
     print(f"{PHOTOGRAPHS} photographs, {CROPS} crops of each; accuracy (%) expected, and on crops of new photographs")
     print(f"{'':14}{'without groups':>28}{'with groups':>28}")
     for task, row in records.read(NAME).items():

@@ -57,8 +57,7 @@ def main() -> None:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
             X, y = standardised(MOST_CLASSES, d, Path(folder))
-            found = search_seconds(X, y % c)
-            records.write(NAME, {**records.read(NAME), f"{d}, {c}": found})
+            records.add(NAME, f"{d}, {c}", search_seconds(X, y % c))
             torch.set_num_threads(threads)
     print_tables(records.read(NAME))
 

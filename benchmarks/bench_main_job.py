@@ -62,8 +62,7 @@ def main(cells: list[str] | None = None) -> None:
         print("bench_main_job: no folder 'shared' beside the checkout, only the records are printed")
     for cell in cells or ():
         if SHARED.is_dir() and cell not in records.read(NAME):
-            row = run_cell(*cell.split("/"))
-            records.write(NAME, {**records.read(NAME), cell: row})  # read again: others may fill other cells
+            records.add(NAME, cell, run_cell(*cell.split("/")))
     before = records.read(BEFORE)
     for backbone in BACKBONES:
         rows = {task: row_of(f"{task}/{backbone}") for task in TASKS}

@@ -47,7 +47,7 @@ def main() -> None:
     """Measure what is missing and print."""
     for n, d in SIZES:
         if f"{n}, {d}" not in records.read(NAME):
-            records.write(NAME, {**records.read(NAME), f"{n}, {d}": measured(n, d)})
+            records.add(NAME, f"{n}, {d}", measured(n, d))
     print(f"{'rows, columns':16}{'range s':>10}{'whole s':>10}{'ratio':>8}{'estimates':>20}")
     for size, found in records.read(NAME).items():
         small, whole = found["range"], found["whole"]

@@ -72,8 +72,7 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     missing = [m for m in possible if m not in record and (not only or m in only)]
     if not missing:
         return
-    train, test = (read(name, split) for split in ("train", "test"))
-    task = Task(name, GROUPS[name], train.with_labels(), test.with_labels())
+    task = Task(name, GROUPS[name], read(name, "train"), read(name, "test"))
     start = time.perf_counter()
     network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
     outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_told)

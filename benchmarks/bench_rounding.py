@@ -121,8 +121,7 @@ def main(tasks: list[str] | None = None) -> None:
         return
     for task in tasks or CHOSEN:
         if task not in records.read(NAME):
-            found = run_task(task)
-            records.write(NAME, {**records.read(NAME), task: found})
+            records.add(NAME, task, run_task(task))
     for task, rows in records.read(NAME).items():
         print(f"{task:56}accuracy   logits moved by")
         for key in dict.fromkeys((row["view"], row["head"], row["way"]) for row in rows):

@@ -83,8 +83,7 @@ def main(tasks: list[str] | None = None) -> None:
         for columns in COLUMNS:
             key = f"{task}, {columns}"
             if key not in records.read(NAME):
-                found = run_task(task, columns)
-                records.write(NAME, {**records.read(NAME), key: found})
+                records.add(NAME, key, run_task(task, columns))
     print(f"{'':36}{'d':>9}{'extract s':>11}{'search s':>10}{'ratio':>8}{'peak / matrix':>15}")
     for key, row in records.read(NAME).items():
         print(

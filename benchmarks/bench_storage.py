@@ -50,8 +50,7 @@ def main(tasks: list[str] | None = None) -> None:
         return
     for task in tasks or CHOSEN:
         if task not in records.read(NAME):
-            found = run_task(task)
-            records.write(NAME, {**records.read(NAME), task: found})
+            records.add(NAME, task, run_task(task))
     print(f"{'':14}{'float32':>9}{'float16':>9}{'mean change':>13}{'largest change':>16}{'candidates':>12}")
     for task, row in records.read(NAME).items():
         print(

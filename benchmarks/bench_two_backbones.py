@@ -46,8 +46,7 @@ def main(tasks: list[str] | None = None) -> None:
         return
     for task in tasks or CHOSEN:
         if task not in records.read(NAME):
-            found = run_task(task)
-            records.write(NAME, {**records.read(NAME), task: found})
+            records.add(NAME, task, run_task(task))
     print(f"{'':14}" + "".join(f"{name:>22}" for name in (*PAIR, "both")))
     for task, row in records.read(NAME).items():
         alone = [row_of(f"{task}/{name}") for name in PAIR]

@@ -49,8 +49,7 @@ def main(tasks: list[str] | None = None) -> None:
         print("bench_unlabelled: no folder 'shared' beside the checkout, only the records are printed")
     for task in tasks or CHOSEN:
         if SHARED.is_dir() and task not in records.read(NAME):
-            found = run_task(task)
-            records.write(NAME, {**records.read(NAME), task: found})
+            records.add(NAME, task, run_task(task))
     print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'unlabelled':>12}{'gain':>7}{'over linear':>13}")
     gains, over, single = [], [], []
     for task, draws in records.read(NAME).items():

@@ -35,3 +35,8 @@ def write(name: str, numbers: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"machine": machine, "numbers": numbers}, indent=2) + "\n")
     return path
+
+
+def add(name: str, key: str, found: Any) -> Path:
+    """Write one more entry beside those there are, which are read only now: others may have written meanwhile."""
+    return write(name, {**read(name), key: found})

@@ -40,10 +40,8 @@ def laboratory(name: str, cache: Any, memory: dict) -> Any:
     from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
     from head2toe.benchmark.tasks import Task
 
-    tasks = []
-    for task in TASKS_OF.get(name, tuple(TASKS)):
-        train, test = (read(task, part) for part in ("train", "test"))
-        tasks.append(Task(task, bench_paper.GROUPS[task], train.with_labels(), test.with_labels()))
+    used = TASKS_OF.get(name, tuple(TASKS))
+    tasks = [Task(task, bench_paper.GROUPS[task], read(task, "train"), read(task, "test")) for task in used]
     chosen = BACKBONES if name in USES_SEVERAL else BACKBONES[:1]
     return Laboratory(
         tasks,

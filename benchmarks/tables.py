@@ -7,8 +7,7 @@ from statistics import median
 from typing import Any
 
 from head2toe.benchmark.compare import Outcome
-
-GROUP_ORDER = ("natural", "specialized", "structured")
+from head2toe.benchmark.vtab.table import groups_in_order
 
 
 def accuracy_rows(outcomes: Iterable[Outcome], methods: Sequence[str]) -> list[tuple[str, list[float | None]]]:
@@ -29,7 +28,7 @@ def accuracy_rows(outcomes: Iterable[Outcome], methods: Sequence[str]) -> list[t
         if one.accuracy is not None:
             found.setdefault((one.task, one.method), []).append(100 * one.accuracy)
     middle = {key: median(values) for key, values in found.items()}
-    ordered = sorted(groups, key=lambda g: (GROUP_ORDER.index(g) if g in GROUP_ORDER else len(GROUP_ORDER), g))
+    ordered = groups_in_order(groups)
     rows = [(task, [middle.get((task, m)) for m in methods]) for group in ordered for task in groups[group]]
     by_task = dict(rows)
     means = [(f"mean {g}", _means([by_task[task] for task in groups[g]])) for g in ordered]
@@ -38,17 +37,17 @@ def accuracy_rows(outcomes: Iterable[Outcome], methods: Sequence[str]) -> list[t
     return [*rows, *means, overall, of_groups]
 
 
-def cost_rows(outcomes: Iterable[Outcome], reference: str = "finetune-cost") -> list[dict[str, Any]]:
-    """What each method of one task and backbone costs, and how many times as much the reference does.
+def cost_rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """What each method of one task and backbone costs, and how many times as much `finetune-cost` does.
 
     Returns
     -------
     list of dict
-        method, train_flops, seconds, stored_bytes, estimated, and for each of the three ``..._times``: the reference's
-        figure over the method's; None where there is no reference.
+        method, train_flops, seconds, stored_bytes, estimated, and for each of the three ``..._times``: its figure
+        over the method's; None where it is not among them.
     """
     found = list(outcomes)
-    base = next((one for one in found if one.method == reference), None)
+    base = next((one for one in found if one.method == "finetune-cost"), None)
     rows = []
     for one in found:
         costs = {"train_flops": one.train_flops, "seconds": one.seconds, "stored_bytes": one.stored_bytes}

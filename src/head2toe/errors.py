@@ -97,6 +97,22 @@ class OutputExistsError(Head2ToeError):
     """An output that is already there."""
 
 
+class UnfinishedComparisonError(Head2ToeError):
+    """Some methods of a comparison failed, after others had finished.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        What the others came to.
+    failed : dict of (str, int) to Exception
+        What stopped the others, by method and seed.
+    """
+
+    def __init__(self, message: str, outcomes: list | None = None, failed: dict | None = None) -> None:
+        super().__init__(message)
+        self.outcomes, self.failed = outcomes or [], failed or {}
+
+
 class ProbeFormatError(Head2ToeError):
     """A probe folder that cannot be read."""
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from head2toe.benchmark.demo import METHODS, run_demo, table_text
+from head2toe.benchmark.demo import METHODS, run_demo
+from head2toe.cli.demo import table_text
 from head2toe.errors import ParameterError
 
 

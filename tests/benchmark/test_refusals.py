@@ -27,6 +27,7 @@ from head2toe.errors import (
     MissingDependencyError,
     ParameterError,
     TooFewImagesError,
+    UnfinishedComparisonError,
     UnreadableImageError,
 )
 
@@ -172,8 +173,10 @@ def test_a_failure_names_its_method(task, monkeypatch):
         raise ConstantFeaturesError("all features are the same")
 
     monkeypatch.setitem(METHODS, "knn", replace(METHODS["knn"], fit=fail))
-    with pytest.raises(ConstantFeaturesError, match=r"^knn: all features are the same$"):
+    with pytest.raises(UnfinishedComparisonError, match=r"^knn: all features are the same$"):
         run(task, ["linear", "knn"])
+    with pytest.raises(ConstantFeaturesError, match=r"^knn: all features are the same$"):
+        run(task, ["knn"])
 
 
 def test_too_few_images_for_the_folds_are_told_without_an_option_that_there_is_not(task):

@@ -126,6 +126,18 @@ def write_cell(folder, **change):
     place.write_text(json.dumps(cell))
 
 
+@pytest.mark.parametrize("given", ["runs", "runs/first/embedded", "runs/first/embedded/a"])
+def test_a_table_of_a_folder_beside_the_one_with_cells_names_that(run, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        write_cell(tmp_path / "runs" / name)
+    told = run("vtab", "table", given)
+    assert told.code == 2 and len(told.err) == 1 and f"{given} has no cells" in told.err[0]
+    place = told.err[0].rpartition(" ")[2]
+    assert (tmp_path / place).samefile(tmp_path / "runs" / "first")
+    assert run("vtab", "table", place).code == 0
+
+
 @pytest.mark.parametrize("second", ["t5", "./t5", "sub/../t5"])
 def test_one_file_for_two_tables_is_refused_before_it_is_written(run, tmp_path, monkeypatch, second):
     monkeypatch.chdir(tmp_path)

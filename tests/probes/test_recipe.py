@@ -14,7 +14,7 @@ from head2toe.probes import LINEAR_VIEW, Block, Columns
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.recipe import (
     Recipe,
-    _batches,
+    batches,
     fit_recipe,
     flops,
     head_on_best,
@@ -127,7 +127,7 @@ def test_the_recipe_learns_and_the_same_seed_gives_the_same_head():
 
 def test_batches_are_full_and_every_epoch_has_a_new_order():
     of = torch.tensor([4, 7, 9, 11])
-    drawn = torch.cat(list(_batches(of, 3, 8, torch.Generator().manual_seed(0)))).view(6, 4)
+    drawn = torch.cat(list(batches(of, 3, 8, torch.Generator().manual_seed(0)))).view(6, 4)
     assert all(sorted(epoch.tolist()) == of.tolist() for epoch in drawn)
     assert len({tuple(epoch.tolist()) for epoch in drawn}) > 1
 

@@ -48,8 +48,8 @@ class Backbone:
     @cached_property
     def body_bytes(self) -> int:
         """Bytes of the parameters and buffers, as loaded, without the classifier: what every task has in common."""
-        classifier = self.module.get_submodule(self.classifier) if self.classifier else None
-        return _bytes(self.module) - (_bytes(classifier) if classifier is not None else 0)
+        whole = state_bytes(self.module)
+        return whole - state_bytes(self.module.get_submodule(self.classifier)) if self.classifier else whole
 
     def to_dict(self) -> dict[str, Any]:
         """What identifies the rows this backbone makes, as a JSON object."""
@@ -69,7 +69,8 @@ def contents(tensor: torch.Tensor) -> memoryview:
     return dense.contiguous().flatten().view(torch.uint8).numpy().data
 
 
-def _bytes(module: torch.nn.Module) -> int:
+def state_bytes(module: torch.nn.Module) -> int:
+    """Bytes of the parameters and buffers that a module keeps."""
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def preprocessing_of(folder: Path, resize: str, name: str) -> Preprocessing:
     processor = _processor(folder, name)
     size, crop_pct, mode = _geometry(processor, name)
     mean, std = _scaling(processor, name)
-    interpolation = _FILTERS.get(int(getattr(processor, "resample", None) or 0))
-    made = Preprocessing(size, mean, std, interpolation or "bilinear", "crop", crop_pct, mode)
+    interpolation = _FILTERS.get(int(getattr(processor, "resample", None) or 0), "bilinear")
+    made = Preprocessing(size, mean, std, interpolation, "crop", crop_pct, mode)
     _check(made, processor, name)
-    return Preprocessing(size, mean, std, made.interpolation, resize, crop_pct, mode)
+    return replace(made, resize=resize)
 
 
 def _processor(folder: Path, name: str) -> Any:
@@ -69,12 +70,9 @@ def _geometry(processor: Any, name: str) -> tuple[tuple[int, int], float, str]:
     crop = _dict(processor, "crop_size") if getattr(processor, "do_center_crop", False) else None
     edge = size.get("shortest_edge")
     if edge and getattr(processor, "crop_pct", None) and crop is None:  # ConvNeXt's own rule
-        whole = edge >= 384
-        return (
-            (edge, edge),
-            1.0 if whole else crop_share(edge, int(edge / processor.crop_pct)),
-            "squash" if whole else "center",
-        )
+        if edge >= 384:
+            return (edge, edge), 1.0, "squash"
+        return (edge, edge), crop_share(edge, int(edge / processor.crop_pct)), "center"
     if edge and crop is not None and crop.get("height") == crop.get("width"):
         return (crop["height"], crop["height"]), crop_share(crop["height"], edge), "center"
     if size.get("height") and size.get("width"):

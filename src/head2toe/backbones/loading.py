@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,7 @@ from PIL import Image
 from head2toe.backbones.backbone import Backbone
 from head2toe.backbones.own_module import load_module
 from head2toe.backbones.preprocessing import (
-    IMAGES,
-    RECORDINGS,
     RESIZES,
-    TEXTS,
     AnyPreprocessing,
     Preprocessing,
     TransformPreprocessing,
@@ -80,7 +78,7 @@ def load(
         else _from_name(spec, weights, resize, preprocessing is None)
     )
     _check_numbers(backbone)
-    if backbone.preprocessing is not None and takes(spec) != IMAGES:
+    if backbone.preprocessing is not None and takes(spec) != "images":
         _refuse_for_sequences(backbone.spec, preprocessing=preprocessing, image_size=image_size)
     if preprocessing is None and backbone.preprocessing is None:
         raise PreprocessingError(
@@ -102,7 +100,7 @@ def _check_numbers(backbone: Backbone) -> None:
 def takes(spec: str | torch.nn.Module) -> str:
     """What a backbone takes: "images", "texts" or "recordings"; nothing is loaded."""
     family = spec.partition("/")[0] if isinstance(spec, str) else ""
-    return {"hf-text": TEXTS, "hf-audio": RECORDINGS}.get(family, IMAGES)
+    return {"hf-text": "texts", "hf-audio": "recordings"}.get(family, "images")
 
 
 def _refuse_for_sequences(spec: str, **given: Any) -> None:
@@ -147,8 +145,6 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
 
 
 def _with(backbone: Backbone, preprocessing: AnyPreprocessing | Transform) -> Backbone:
-    from dataclasses import replace
-
     if not isinstance(preprocessing, Preprocessing | TransformPreprocessing):
         if not callable(preprocessing):
             raise PreprocessingError("preprocessing must be a Preprocessing or a callable from a PIL image to a tensor")

@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,8 +17,6 @@ from head2toe.errors import PreprocessingError
 
 RESIZES = ("whole", "crop")
 _LONG = 64  # times the crop, from where the ends of a picture are cut off before it is resized
-IMAGES, TEXTS, RECORDINGS = "images", "texts", "recordings"
-"""What backbones take."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -39,9 +37,9 @@ def crop_share(kept: int, edge: int) -> float:
 class AnyPreprocessing(Protocol):
     """What a backbone needs of its preprocessing.
 
-    What it takes is one of `IMAGES`, `TEXTS` and `RECORDINGS`. Of texts and recordings there is also
-    `noise(count, kind)`, which makes a batch of noise in two lengths ("first", "second") or the "longest", and
-    `prefix`, the number of class tokens in front; `batch` is given those of one length.
+    What it takes is "images", "texts" or "recordings". Of texts and recordings there is also `noise(count, kind)`,
+    which makes a batch of noise in two lengths ("first", "second") or the "longest", and `prefix`, the number of class
+    tokens in front; `batch` is given those of one length.
     """
 
     takes: ClassVar[str]
@@ -82,7 +80,7 @@ class Preprocessing:
         As timm names them; used by "crop" alone.
     """
 
-    takes: ClassVar[str] = IMAGES
+    takes: ClassVar[str] = "images"
 
     size: tuple[int, int]
     mean: tuple[float, ...]
@@ -183,8 +181,6 @@ class Preprocessing:
 
     def with_size(self, size: int | tuple[int, int]) -> Preprocessing:
         """The same preprocessing at another input size."""
-        from dataclasses import replace
-
         return replace(self, size=tuple(size) if isinstance(size, Iterable) else (size, size))
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,7 +219,7 @@ class Preprocessing:
 class TransformPreprocessing:
     """A user's own transform: a callable from an RGB picture to a float tensor (channels, H, W)."""
 
-    takes: ClassVar[str] = IMAGES
+    takes: ClassVar[str] = "images"
 
     transform: Callable[[Image.Image], torch.Tensor]
 

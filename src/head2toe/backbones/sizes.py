@@ -39,9 +39,8 @@ def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
     made = replace(backbone, module=module, preprocessing=backbone.preprocessing.with_size((height, width)))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # timm's interpolation warns of indexing; of the rest the real run will warn
+            # timm's interpolation warns of indexing; of the rest the real run will warn.
+            warnings.simplefilter("ignore")
             _interpolate(made.module, height, width)
             _try(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
     except Exception as error:  # whatever a network says of a shape that it cannot take

@@ -40,9 +40,8 @@ def _compiled_operators_load() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return True  # nothing to mend: the import will say that torchvision is missing
-    compiled = next(Path(spec.origin).parent.glob("_C*.so"), None) or next(
-        Path(spec.origin).parent.glob("_C*.pyd"), None
-    )
+    folder = Path(spec.origin).parent
+    compiled = next((file for ending in ("so", "pyd") for file in folder.glob(f"_C*.{ending}")), None)
     if compiled is None:
         return False
     try:

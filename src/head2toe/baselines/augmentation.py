@@ -28,9 +28,6 @@ def augmented(batch: Tensor) -> Tensor:
 
 @cache
 def _change(height: int, width: int) -> Any:
-    from head2toe.backbones.torchvision_ops import declare_missing_operators
-
-    declare_missing_operators()
     from torchvision.transforms import v2
 
     return v2.Compose([v2.RandomResizedCrop((height, width), scale=AREA, antialias=True), v2.RandomHorizontalFlip()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 
 from head2toe import backbones
 from head2toe.backbones import Backbone
+from head2toe.backbones.backbone import state_bytes
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
@@ -25,8 +26,8 @@ from head2toe.estimators.checks import is_number, is_whole
 from head2toe.estimators.labels import Target, labels_of
 from head2toe.features.device import find_device
 from head2toe.features.flops import counter
+from head2toe.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 HELD_OUT = 0.2  # of the training images, to choose the learning rate
 
 
@@ -150,7 +151,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         parts = [len(split[0])] * len(tuned.table) + [len(numbers)]
         seen = self.steps * sum(min(self.batch_size, count) for count in parts)  # repeats counted
         self.flops_ = 3 * seen * self._forward_flops(pixels)
-        self.stored_bytes_ = sum(t.numel() * t.element_size() for t in self.network_.state_dict().values())
+        self.stored_bytes_ = state_bytes(self.network_)
         self.seconds_ = time.perf_counter() - start
         return self
 

@@ -85,7 +85,8 @@ class MultinomialLasso:
             correlations = self._correlations(theta).abs().amax(dim=0)
             objective, gap = self._gap(Z, b, W, strength, float(correlations.max()))
             if gap <= tolerance or steps >= most:
-                return self._result(strength, indices, W, b, objective, gap, steps)
+                order = torch.argsort(indices)
+                return LassoResult(strength, indices[order], W[:, order].contiguous(), b, objective, gap, steps)
             indices, W, added = _extended(indices, W, correlations / strength)
             columns = self.X[:, indices].contiguous()
             inner = max(0.3 * tolerance, _INNER * gap) if added else 0.1 * tolerance
@@ -134,19 +135,6 @@ class MultinomialLasso:
 
     def _correlations(self, theta: torch.Tensor) -> torch.Tensor:
         return theta.float() @ self.X
-
-    def _result(
-        self,
-        strength: float,
-        indices: torch.Tensor,
-        W: torch.Tensor,
-        b: torch.Tensor,
-        objective: float,
-        gap: float,
-        steps: int,
-    ) -> LassoResult:
-        order = torch.argsort(indices)
-        return LassoResult(strength, indices[order], W[:, order].contiguous(), b, objective, gap, steps)
 
 
 def _extended(indices: torch.Tensor, W: torch.Tensor, ratio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.backbones import Backbone
-from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.baselines.finetune import replace_head
 from head2toe.baselines.training import keep_statistics
 from head2toe.errors import MissingDependencyError, ParameterError, one_line
@@ -85,7 +84,6 @@ def _takes(module: nn.Module) -> bool:
 
 
 def _peft() -> Any:
-    declare_missing_operators()  # peft imports torchvision
     try:
         import peft
     except ImportError as error:

@@ -15,7 +15,7 @@ from head2toe.probes.kernels import centre
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.standardised import Standardised
 
-STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)  # of the ridge, relative to a kernel of mean diagonal one
 PATIENCE = 2
 
 
@@ -33,8 +33,6 @@ def ridge_logistic(
     indices: np.ndarray,
     y: np.ndarray,
     folds: Sequence[Fold],
-    *,
-    strengths: Sequence[float] = STRENGTHS,
 ) -> RidgeLogistic:
     """Fit a logistic head on standardised columns; the strength has the best cross-validated accuracy, then loss.
 
@@ -47,8 +45,6 @@ def ridge_logistic(
     y : int64 array (n,)
         Class numbers 0..c-1.
     folds : sequence of Fold
-    strengths : sequence of float
-        Ridge strengths, relative to a kernel of mean diagonal one.
     """
     target, classes = torch.from_numpy(np.asarray(y, np.int64)), int(np.max(y)) + 1
     weight, everything = torch.ones(len(y), dtype=torch.float64), np.arange(len(y))
@@ -59,7 +55,7 @@ def ridge_logistic(
         for kernel, fold in zip(kernels, folds, strict=True)
     ]
     table: list[dict] = []
-    for strength in sorted(strengths, reverse=True):  # each starts from the one before
+    for strength in STRENGTHS:  # each starts from the one before
         evidence = Evidence()
         for fold, kernel, path in zip(folds, kernels, paths, strict=True):
             solution = path.solve(strength)

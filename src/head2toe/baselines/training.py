@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from head2toe.baselines.augmentation import augmented
 from head2toe.features.hooks import runs
+from head2toe.probes.recipe import batches
 
 MOMENTUM = 0.9
 
@@ -133,11 +134,5 @@ def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
 
 
 def _shuffled(n: int, schedule: Schedule) -> Iterator[Tensor]:
-    """Row numbers of each step's batch: every epoch a new order, batches run on across epochs, so all are full."""
     generator = torch.Generator().manual_seed(schedule.seed)
-    left = torch.empty(0, dtype=torch.int64)
-    for _ in range(schedule.steps):
-        if len(left) < schedule.batch_size:
-            left = torch.cat([left, torch.randperm(n, generator=generator)])
-        yield left[: schedule.batch_size]
-        left = left[schedule.batch_size :]
+    return batches(torch.arange(n), schedule.batch_size, schedule.steps, generator)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,13 @@ from head2toe.backbones import Backbone
 from head2toe.benchmark.method import Fitted
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
-from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
+from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.labels import Target
 from head2toe.probes.folds import Fold, stratified_folds
+from head2toe.progress import Progress, silent
 
 FOLDS = 5
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Cell:
         Networks are trained on random crops and mirror images.
     fitted : dict of str to Fitted
         Methods that have been fitted in this cell.
+    failed : dict of str to Exception
+        What stopped others.
     """
 
     task: Task
@@ -57,13 +60,14 @@ class Cell:
     backbone: Backbone
     image_size: int | None = None
     seed: int = 0
-    progress: Progress = lambda done, total, text: None
+    progress: Progress = silent
     steps: int = 200
     made: Rows | None = None
     preprocessing: Any = None
     device: str = "auto"
     augment: bool = False
     fitted: dict[str, Fitted] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
 
     @property
     def rows(self) -> Rows:
@@ -169,8 +173,22 @@ class Cell:
 
         Raises
         ------
-        ParameterError
+        Head2ToeError
+            It failed, or was not run.
         """
+        if name in self.failed:
+            kind = type(self.failed[name]) if isinstance(self.failed[name], Head2ToeError) else ParameterError
+            raise kind(f"this method starts from {name}, which failed")
         if name not in self.fitted:
             raise ParameterError(f"this method starts from {name}: name {name} before it among the methods")
         return self.fitted[name]
+
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[None]:
+        """Keep what a method fails of, so that it costs the others nothing."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - hours of other methods may be done: `compare` raises it after them
+            clear_frames(error.__traceback__)  # else what the method had in memory stays there
+            self.fitted.pop(name, None)
+            self.failed[name] = error

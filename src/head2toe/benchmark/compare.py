@@ -14,7 +14,7 @@ from torch import nn
 from head2toe import backbones, features
 from head2toe.backbones import Backbone
 from head2toe.backbones.surroundings import plain_torch
-from head2toe.benchmark.cell import Cell, Progress
+from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import stored_bytes
 from head2toe.benchmark.method import Fitted, Method, check_methods, telling
 from head2toe.benchmark.methods import methods as named
@@ -22,10 +22,19 @@ from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.unseen import check_readable, tell_classes, telling_what_for
-from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
+from head2toe.errors import (
+    ClassTooSmallError,
+    Head2ToeError,
+    ParameterError,
+    TooFewImagesError,
+    UnfinishedComparisonError,
+    one_line,
+)
 from head2toe.estimators.checks import is_whole
+from head2toe.estimators.evaluation import mean_recall
 from head2toe.estimators.labels import as_labels
 from head2toe.features.device import device_name, find_device
+from head2toe.progress import Progress, silent
 
 STEPS = 200  # of one training of a network
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
@@ -60,6 +69,8 @@ class Outcome:
         Of the images: size, mean and standard deviation of each channel, interpolation; as its `to_dict` gives it.
     dtype : str or None
         The number format of the frozen backbone.
+    weights_sha256 : str or None
+        Of the pretrained weights; None of an outcome that an older version wrote.
     estimated : bool
         Seconds and FLOPs are extrapolated.
     device : str
@@ -85,6 +96,7 @@ class Outcome:
     image_size: list[int] | None = None
     preprocessing: dict[str, Any] | None = None
     dtype: str | None = None
+    weights_sha256: str | None = None
     estimated: bool = False
     device: str = "cpu"
 
@@ -166,6 +178,8 @@ def compare(
         Too few images or groups for the folds, or for a method that holds some out; the message names it.
     UnreadableImageError
         Every image must be readable.
+    UnfinishedComparisonError
+        A method failed after others had finished: it has their outcomes. Where none did, the first one's own error.
     Head2ToeError
         Data, backbone or parameters that cannot be used; the message names the method that failed.
     TypeError
@@ -176,7 +190,7 @@ def compare(
     _check_parameters(steps, options)
     loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
     check_methods(chosen, loaded)
-    told = progress or (lambda done, total, text: None)
+    told = progress or silent
     device = options.get("device", "auto")
     first = Cell(
         task,
@@ -198,17 +212,20 @@ def compare(
             with telling_what_for("train"):
                 rows = extracted(loaded, task.train.images, target_sizes, progress=False, **options)
                 first.made = stack.enter_context(rows)
-        cells = [replace(first, seed=one, fitted={}) for one in seeds]
+        cells = [replace(first, seed=one, fitted={}, failed={}) for one in seeds]
         for cell in cells:
             _fit(cell, chosen, told)
         told(len(chosen), len(chosen), "test images")
         predicted = [_predict_images(cell) for cell in cells]
         _predict_rows(cells, predicted, loaded, options)
-    return [
+    outcomes = [
         _outcome(cell, method, made.get(method.name), truth)
         for cell, made in zip(cells, predicted, strict=True)
         for method in chosen
+        if method.name in cell.fitted
     ]
+    _tell_failed(cells, outcomes)
+    return outcomes
 
 
 def _check_parameters(steps: Any, options: Mapping[str, Any]) -> None:
@@ -256,15 +273,39 @@ def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
     for i, method in enumerate(chosen):
         told(i, len(chosen), f"{method.name}, seed {cell.seed}")
         start = time.perf_counter()
-        with telling(method):
+        with cell.keeping(method.name), telling(method):
             fitted = method.fit(cell)
-        seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
-        cell.fitted[method.name] = replace(fitted, seconds=seconds)
+            seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
+            cell.fitted[method.name] = replace(fitted, seconds=seconds)
+
+
+def _tell_failed(cells: list[Cell], outcomes: list[Outcome]) -> None:
+    """Raise what methods failed of, with what the others came to."""
+    failed = {(name, cell.seed): error for cell in cells for name, error in cell.failed.items()}
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if not outcomes:
+        raise first
+    texts = dict.fromkeys(_told_of(name, error) for (name, _), error in failed.items())
+    raise UnfinishedComparisonError("; ".join(texts), outcomes, failed) from first
+
+
+def _told_of(name: str, error: Exception) -> str:
+    if isinstance(error, Head2ToeError):  # it names the method
+        return str(error)
+    kind, said = type(error).__name__, one_line(error)
+    return f"{name}: {kind}" if said == kind else f"{name}: {kind}: {said}"
 
 
 def _predict_images(cell: Cell) -> dict[str, np.ndarray]:
     """Class numbers of the test images by each method that reads images."""
-    return {name: fitted.of_images(cell.task.test.images) for name, fitted in cell.fitted.items() if fitted.of_images}
+    made = {}
+    for name, fitted in list(cell.fitted.items()):
+        if fitted.of_images is not None:
+            with cell.keeping(name):
+                made[name] = fitted.of_images(cell.task.test.images)
+    return made
 
 
 def _predict_rows(
@@ -317,6 +358,7 @@ def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np
         image_size=None if size is None else [int(side) for side in size],
         preprocessing=cell.backbone.preprocessing.to_dict(),
         dtype=extraction.dtype if extraction else None,
+        weights_sha256=cell.backbone.weights_sha256,
         estimated=fitted.estimated,
         device=device_name(find_device(cell.device)),
     )
@@ -325,5 +367,4 @@ def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np
 def _accuracies(cell: Cell, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Top-1 accuracy, and mean recall over the classes of the test images; labels are compared as text."""
     hits = cell.target.classes.astype(str)[predicted] == truth
-    recalls = [hits[truth == label].mean() for label in np.unique(truth)]
-    return float(hits.mean()), float(np.mean(recalls))
+    return float(hits.mean()), mean_recall(hits, truth)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +15,10 @@ from head2toe import Head2ToeClassifier, __version__, backbones, features
 from head2toe.backbones import Backbone, Preprocessing
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
+from head2toe.benchmark.standard_error import standard_error
 from head2toe.errors import one_line
 from head2toe.probes import LinearHead
-
-Progress = Callable[[int, int, str], None]
+from head2toe.progress import Progress, silent
 
 IMAGE_SIZE = 64  # pixels: what lets two cores fine-tune a whole network in a minute; the same for all methods
 N_TRAIN, N_TEST = 300, 500
@@ -77,7 +76,7 @@ def run_demo(
     from head2toe.report import write_report
 
     start = time.perf_counter()
-    told = _Steps(len(tasks) * len(METHODS), progress or (lambda done, total, text: None))
+    told = _Steps(len(tasks) * len(METHODS), progress or silent)
     backbone = backbones.load("embedded")
     preprocessing = cast("Preprocessing", backbone.preprocessing).with_size(image_size)
     pages = []
@@ -94,16 +93,6 @@ def run_demo(
     told.done()
     table = [{"task": page["name"], **result} for page in pages for result in page["results"]]
     return {"table": table, **written, "seconds": time.perf_counter() - start}
-
-
-def table_text(table: list[dict[str, Any]]) -> str:
-    """The demo's table for a terminal."""
-    lines = [f"{'task':<20} {'method':<13} {'accuracy %':>12} {'training s':>11} {'stored kB':>10}"]
-    for row in table:
-        accuracy = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
-        stored = f"{row['stored_bytes'] / 1000:,.0f}"
-        lines.append(f"{row['task']:<20} {row['method']:<13} {accuracy:>12} {row['seconds']:>11.1f} {stored:>10}")
-    return "\n".join(lines)
 
 
 class _Steps:
@@ -199,7 +188,7 @@ def _result(
     return {
         "method": method,
         "accuracy": accuracy,
-        "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(predicted))),
+        "standard_error": standard_error(accuracy, len(predicted)),
         "seconds": seconds,
         "stored_bytes": stored,
         "flops": flops,

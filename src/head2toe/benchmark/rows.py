@@ -24,6 +24,7 @@ from head2toe.probes.standardised import Standardised
 
 PAPER_SIZES = (512, 2048)
 LAST_BLOCKS = "last blocks"
+_LAST = 4  # of them
 _BLOCK = re.compile(r"^((?:[A-Za-z_]\w*\.)+?\d+(?:\.\d+)*(?:\.blocks\.\d+)?)(?:\.|$)")
 
 
@@ -95,8 +96,8 @@ def layout(
     return plan.with_views({LAST_BLOCKS: last_blocks(found)}), own, tuple(sorted(wanted, key=int))
 
 
-def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[str, str]]:
-    """The outputs of the last blocks, and how they are pooled: the class token where there is one, else the mean.
+def last_blocks(layers: Sequence[features.Layer]) -> list[tuple[str, str]]:
+    """The outputs of the last four blocks, and how they are pooled: the class token where there is one, else the mean.
 
     A block is what a number in a module's name counts (`blocks.11`, `layer4.2`); its last tap is its output. A network
     without such names gives its last taps.
@@ -108,7 +109,7 @@ def last_blocks(layers: Sequence[features.Layer], count: int = 4) -> list[tuple[
         if found:
             outputs[found[1]] = layer  # in order of execution: the last one stays
     ordered = sorted(outputs.values(), key=[*layers].index)
-    chosen = (ordered if len(ordered) >= count else spatial or [*layers])[-count:]
+    chosen = (ordered if len(ordered) >= _LAST else spatial or [*layers])[-_LAST:]
     return [(layer.name, linear_operation(layer)) for layer in chosen]
 
 

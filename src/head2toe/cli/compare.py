@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, data_options, images_alone, output_options
-from head2toe.cli.output import check_file, emit, table
-from head2toe.errors import DataFormatError, ParameterError
+from head2toe.cli.output import check_file, emit, table, tell
+from head2toe.errors import DataFormatError, ParameterError, UnfinishedComparisonError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def compare(
 
     _check_parts(data, split, test, test_split)
     images_alone(backbone)
-    names, numbers = _listed(methods), listed_seeds(seeds)
+    names, numbers = listed(methods), listed_seeds(seeds)
     named(names)  # refused before any image is read
     if out is not None:
         check_file(out, overwrite=overwrite)
@@ -99,15 +99,20 @@ def compare(
         _test_images(test or data, test_split, label, groups).with_labels(),
     )
     check_apart(task)
-    told = _told if progress else None
     options = {"image_size": image_size, "steps": steps, "augment": augment, "device": device}
-    outcomes = run(task, backbone, names, seed=numbers, progress=told, **options)
+    unfinished = None
+    try:
+        outcomes = run(task, backbone, names, seed=numbers, progress=tell if progress else None, **options)
+    except UnfinishedComparisonError as error:  # what the others came to is not lost
+        outcomes, unfinished = error.outcomes, error
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
     try:  # neither a full disk nor a standard output that is gone loses them
         if out is not None:
             write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     finally:
         emit(result, _text(outcomes), as_json=as_json)
+    if unfinished is not None:
+        raise unfinished
 
 
 def _test_images(data: Path, split: str | None, label: str | None, groups: str | None) -> LabelledImages:
@@ -150,11 +155,8 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def _told(done: int, total: int, text: str) -> None:
-    click.echo(f"{done}/{total} {text}", err=True)
-
-
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """Names with commas between them."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -166,7 +168,7 @@ def listed_seeds(text: str) -> list[int]:
     ParameterError
     """
     try:
-        found = [int(one) for one in _listed(text)]
+        found = [int(one) for one in listed(text)]
     except ValueError:
         found = []
     if not found or min(found) < 0:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from head2toe.cli.options import UserPath, output_options
-from head2toe.cli.output import emit
+from head2toe.cli.output import emit, table, tell
 from head2toe.errors import OutputExistsError, ParameterError
 
 
@@ -31,17 +32,29 @@ def demo(
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
     """
     from head2toe.artifacts import check_writable
-    from head2toe.benchmark.demo import REPORT, run_demo, table_text
+    from head2toe.benchmark.demo import REPORT, run_demo
 
     check_writable(out)
     if (out / REPORT).is_dir():
         raise OutputExistsError(f"{out / REPORT} is a folder, where the report goes: choose another --out")
-
-    def tell(done: int, total: int, text: str) -> None:
-        click.echo(f"[{done}/{total}] {text}", err=True)
 
     result = run_demo(out, tell if progress else None)
     text = f"{table_text(result['table'])}\n\nreport: {result['report'] or '-'}, {result['seconds']:.0f} seconds in all"
     emit(result, text, as_json=as_json)
     if result["report"] is None:
         raise ParameterError(result["problem"])
+
+
+def table_text(results: list[dict[str, Any]]) -> str:
+    """The demo's table for a terminal."""
+    rows = [
+        (
+            row["task"],
+            row["method"],
+            f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}",
+            f"{row['seconds']:.1f}",
+            f"{row['stored_bytes'] / 1000:,.0f}",
+        )
+        for row in results
+    ]
+    return table([("task", "method", "accuracy %", "training s", "stored kB"), *rows], right=range(2, 5))

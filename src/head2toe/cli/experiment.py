@@ -18,6 +18,7 @@ from head2toe.cli.options import (
 )
 from head2toe.cli.output import emit, resuming, table, warn_skipped
 from head2toe.errors import OutputExistsError, ParameterError
+from head2toe.progress import silent
 
 TRAINING = ("affine", "affinity")  # in which a whole network is trained
 
@@ -128,7 +129,7 @@ def experiment(
         _labelled(specs),
         Cache(),
         Settings(target_sizes=tuple(dict.fromkeys(target_sizes)), folds=cv, seed=seed, steps=steps, side=side),
-        progress=_told if progress else _silent,
+        progress=_told if progress else silent,
         backbone_options={"image_size": image_size} if image_size else {},
         run_options={**running(device, dtype, batch_size), "strict": strict, "progress": progress},
     )
@@ -180,7 +181,3 @@ def _text(result: dict[str, Any]) -> str:
 
 def _told(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""

@@ -22,11 +22,11 @@ from head2toe.cli.experiment import experiment
 from head2toe.cli.extract import extract
 from head2toe.cli.fit import fit
 from head2toe.cli.layers import layers
+from head2toe.cli.output import INTERRUPTED
 from head2toe.cli.predict import predict
 from head2toe.cli.vtab import vtab
 from head2toe.errors import Head2ToeError
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 SPINS = "1000"  # of a thread that waits; by default as many as take milliseconds
 
 

@@ -20,6 +20,7 @@ from head2toe.whole_files import replacing
 if TYPE_CHECKING:
     from head2toe.features import Skipped
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _MOST_SHOWN = 20
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -50,6 +51,11 @@ def table(rows: Sequence[Sequence[Any]], *, right: Iterable[int] = ()) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def tell(done: int, total: int, text: str) -> None:
+    """A line of progress on standard error."""
+    click.echo(f"[{done}/{total}] {text}", err=True)
+
+
 def skipped_dicts(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
     """Images that could not be read, for JSON."""
     return [{"path": item.name, "reason": item.reason} for item in skipped]
@@ -75,15 +81,8 @@ def resuming(*, possible: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         if not possible:
             raise
-        raise click.exceptions.Exit(
-            interrupted("run the same command again, it resumes where this one stopped")
-        ) from None
-
-
-def interrupted(note: str) -> int:
-    """Say that Ctrl-C ended the run; return the exit code."""
-    click.echo(f"\ninterrupted: {note}", err=True)
-    return 130
+        click.echo("\ninterrupted: run the same command again, it resumes where this one stopped", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def check_file(path: Path, *, overwrite: bool) -> None:

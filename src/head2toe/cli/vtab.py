@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.compare import listed_seeds
+from head2toe.cli.compare import listed, listed_seeds
 from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, images_alone, output_options
-from head2toe.cli.output import check_file, emit, resuming, table
+from head2toe.cli.output import check_file, emit, resuming, table, tell
 from head2toe.errors import DataFormatError, Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
 
@@ -126,10 +126,10 @@ def run_tasks(
             "no task to run: --data has none of VTAB's (see head2toe vtab list), or name one by --task"
         )
     settings = Settings(backbone, image_size, test_limit, steps)
-    chosen = [method.strip() for method in methods.split(",") if method.strip()]
+    chosen = listed(methods)
     runs = listed_seeds(seeds) if "," in seeds else _count(seeds)
     with resuming(possible=True):
-        ran = run(tasks, chosen, out, settings, seeds=runs, progress=_tell if progress else None, device=device)
+        ran = run(tasks, chosen, out, settings, seeds=runs, progress=tell if progress else None, device=device)
     result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
     text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
     emit(result, text, as_json=as_json)
@@ -232,10 +232,6 @@ def _hub(text: str) -> tuple[str, str, str | None]:
         return name, place, None
     repository, _, label = place.partition(":")
     return name, repository, label or None
-
-
-def _tell(done: int, total: int, text: str) -> None:
-    click.echo(f"[{done}/{total}] {text}", err=True)
 
 
 def _described(one: Presence, *, looked: bool) -> dict[str, Any]:

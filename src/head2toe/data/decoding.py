@@ -117,7 +117,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
         Pillow cannot convert the mode, or a float image has NaN or infinity.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     deep = image.mode == "I" or image.mode.startswith("I;16")  # Pillow would clip it before it lays it over white
     if image.mode in _ALPHA or ("transparency" in image.info and not deep):

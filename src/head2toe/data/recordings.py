@@ -134,7 +134,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
         reason = one_line(error)
         raise UnreadableImageError(f"{os.fspath(path)}: no .wav file that can be read ({reason})") from error
-    return Recording(_scaled(samples if samples.ndim == 1 else _mixed(samples)), int(rate))
+    return Recording(_scaled(samples if samples.ndim == 1 else _scaled(samples).mean(axis=1)), int(rate))
 
 
 def _checked(given: Any, i: int) -> Recording | str:
@@ -162,11 +162,6 @@ def _apart(given: Any) -> tuple[Any, Any]:
     if isinstance(given, tuple | list) and len(given) == 2 and (isinstance(given, tuple) or not np.isscalar(given[0])):
         return given[0], given[1]
     return given, None
-
-
-def _mixed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The mean of channels (T, channels)."""
-    return _scaled(samples).mean(axis=1)
 
 
 def _scaled(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

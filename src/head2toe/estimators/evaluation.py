@@ -80,12 +80,16 @@ def evaluate(
         raise EmptyDataError(f"none of the {len(true)} images can be read; the first: {found.skipped[0].reason}")
     true = true[found.kept]
     hits = np.asarray(found.labels).astype(str) == true
-    recalls = [hits[true == label].mean() for label in np.unique(true)]
     return Evaluation(
         accuracy=float(hits.mean()),
-        balanced_accuracy=float(np.mean(recalls)),
+        balanced_accuracy=mean_recall(hits, true),
         linear_accuracy=float((np.asarray(found.linear_labels).astype(str) == true).mean()),
         n=len(true),
         skipped=found.skipped,
         unknown=unknown,
     )
+
+
+def mean_recall(hits: np.ndarray, true: np.ndarray) -> float:
+    """Mean over the classes among the labels `true` (n,) of the share of their images that are hit, bool (n,)."""
+    return float(np.mean([hits[true == label].mean() for label in np.unique(true)]))

@@ -10,7 +10,6 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -32,6 +31,7 @@ from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.progress import search_bar
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
@@ -50,7 +50,7 @@ from head2toe.probes.settings import (
 _LARGEST = 1e30  # strength that float32 can work with
 
 
-class FeatureProbe(ClassifierMixin, BaseEstimator):
+class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     """Select the useful columns of a feature matrix and fit one linear head on them, all by cross-validation.
 
     Parameters
@@ -118,7 +118,6 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         rounded to few bits, and predictions are the rounded head's.
     """
 
-    classes_: np.ndarray
     n_features_in_: int
 
     def __init__(
@@ -219,27 +218,6 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             )
         return self.assume(found, target.classes, columns, rows.shape[1])
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
-        return decision(self._logits(X, "head_"))
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Softmax of the logits, float64 (n, c). Raises as `predict`."""
-        return probabilities(self._logits(X, "head_"))
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """The class of the largest logit, (n,).
-
-        Raises
-        ------
-        ValueError
-            Other columns than `fit` saw.
-        NotFiniteError
-            NaN or infinity in X.
-        """
-        logits = self._logits(X, "head_")
-        return self.classes_[logits.argmax(axis=1)]
-
     def linear_predict(self, X: ArrayLike) -> np.ndarray:
         """What the linear probe fitted beside it says, (n,). Raises as `predict`."""
         logits = self._logits(X, "linear_head_")
@@ -300,7 +278,7 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
             seconds=limit,
             fractions=None if self.fractions is None else tuple(float(f) for f in self.fractions),
             most_features=self.most_features,
-            strengths=None if self.strengths is None else tuple({float(s): None for s in self.strengths}),
+            strengths=None if self.strengths is None else tuple(dict.fromkeys(map(float, self.strengths))),
             folds=check_folds(self.cv),
             random_state=seed_of(self.random_state),
         )
@@ -315,13 +293,15 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
     def _by_recipe(self, weight: np.ndarray, unlabelled: np.ndarray | None) -> bool:
         if self.engine not in ("exact", "reference"):
             raise ParameterError(f"engine is {self.engine!r}: use 'exact' or 'reference'")
-        if self.engine == "reference" and np.ptp(weight) > 0:
+        if self.engine == "exact":
+            return False
+        if np.ptp(weight) > 0:
             raise ParameterError("the published recipe knows no weights: use engine='exact' with them")
-        if self.engine == "reference" and unlabelled is not None:
+        if unlabelled is not None:
             raise ParameterError("the published recipe learns from labelled rows alone: use engine='exact'")
-        if self.engine == "reference" and self.search_seconds is not None:
+        if self.search_seconds is not None:
             raise ParameterError("the published recipe takes the time it takes: use engine='exact' with search_seconds")
-        return self.engine == "reference"
+        return True
 
     def _weighted(
         self, X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None, groups: ArrayLike | None, folds: int
@@ -348,12 +328,13 @@ class FeatureProbe(ClassifierMixin, BaseEstimator):
         return _ascending(self.columns)
 
     @plain_torch()
-    def _logits(self, X: ArrayLike, which: str) -> np.ndarray:
+    def _logits(self, X: ArrayLike | torch.Tensor, which: str = "head_") -> np.ndarray:
         check_is_fitted(self)
         head: LinearHead = getattr(self, which)
-        return head_logits(head, self._validated(X)[0])
+        kept = np.take(self._validated(X)[0], head.indices.numpy(), axis=1)
+        return head.logits(torch.from_numpy(kept)).numpy()
 
-    def _validated(self, X: ArrayLike, *y: ArrayLike) -> list[np.ndarray]:
+    def _validated(self, X: ArrayLike | torch.Tensor, *y: ArrayLike) -> list[np.ndarray]:
         """Features as float32, and the labels that came with them; without labels, the width must be the fitted one."""
         # scikit-learn has no types, and the checker reads its defaults as such.
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
@@ -373,23 +354,6 @@ def _ascending(columns: Columns) -> Columns:
     return replace(columns, views=views)
 
 
-def head_logits(head: LinearHead, rows: np.ndarray) -> np.ndarray:
-    """Logits of full rows, float32 (n, c)."""
-    kept = np.take(rows, head.indices.numpy(), axis=1)
-    return head.logits(torch.from_numpy(kept)).numpy()
-
-
 def moved(head: LinearHead, columns: np.ndarray, places: np.ndarray) -> LinearHead:
     """The head, reading column ``places[i]`` instead of ``columns[i]``."""
     return replace(head, indices=torch.from_numpy(places[np.searchsorted(columns, head.indices.numpy())]))
-
-
-def decision(logits: np.ndarray) -> np.ndarray:
-    """What scikit-learn calls the decision function of c logits: one number a row where there are two classes."""
-    z = logits.astype(np.float64)
-    return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax, float64 (n, c)."""
-    return softmax(logits.astype(np.float64), axis=1)

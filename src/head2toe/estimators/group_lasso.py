@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
-from head2toe.estimators.feature_probe import decision, probabilities
 from head2toe.estimators.host import on_host
 from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
@@ -37,10 +37,9 @@ class Data:
     weight: np.ndarray
 
 
-class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
+class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
     """What the estimator with a given strength and the one with a chosen strength share; each says how it fits."""
 
-    classes_: np.ndarray
     coef_: np.ndarray
     intercept_: np.ndarray
     selected_: np.ndarray
@@ -53,27 +52,6 @@ class GroupLassoClassifier(ClassifierMixin, BaseEstimator):
     class_weight: Mapping[Any, float] | str | None
     group_weights: ArrayLike | None
     dtype: str | None
-
-    def decision_function(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
-        return decision(self._logits(X))
-
-    def predict_proba(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """Softmax of the logits, float64 (n, c). Raises as `predict`."""
-        return probabilities(self._logits(X))
-
-    def predict(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
-        """The class of the largest logit, (n,).
-
-        Raises
-        ------
-        ValueError
-            Other columns than `fit` saw.
-        NotFiniteError
-            NaN or infinity in X.
-        """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, X: ArrayLike | torch.Tensor) -> np.ndarray:
         check_is_fitted(self)

@@ -14,10 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_strength, is_number, is_whole
-from head2toe.estimators.feature_probe import probabilities
 from head2toe.estimators.folds import folds_of
 from head2toe.estimators.group_lasso import Data, GroupLassoClassifier
 from head2toe.estimators.host import columns_on_host
+from head2toe.estimators.logits import probabilities
 from head2toe.probes.group_lasso import GroupLassoResult, entries, group_lasso_path
 
 

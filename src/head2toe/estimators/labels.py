@@ -207,13 +207,13 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     DataFormatError
         They are not one value an image.
     """
-    labels = on_host(labels)
+    held: Any = on_host(labels)
     try:
-        array = np.asarray(labels)
+        array = np.asarray(held)
         array = array.astype(object) if array.dtype.kind == "T" else array  # strings of NumPy's newer kind
         # NumPy prints None, NaN, numbers and members of an Enum into strings: look at what was given.
         text = array.dtype.kind in "US" and array.ndim == 1
-        given = _listed(labels) if text else array.ravel() if array.dtype.kind in "fOMm" else ()
+        given = list(held) if text else array.ravel() if array.dtype.kind in "fOMm" else ()
     except (TypeError, ValueError) as error:
         raise DataFormatError(f"labels are not one value an image: {error}") from error
     if array.ndim == 0:
@@ -246,10 +246,6 @@ def _of_several_kinds(labels: Iterable[Any]) -> DataFormatError:
 def _is_missing(label: Any) -> bool:
     """None, NaN, or pandas' NA, which is neither equal to itself nor unequal."""
     return label is None or type(label).__name__ == "NAType" or bool(label != label)  # noqa: PLR0124 - NaN
-
-
-def _listed(labels: ArrayLike) -> list[Any]:
-    return list(labels)  # type: ignore[arg-type]
 
 
 def _quoted(labels: np.ndarray) -> list[str]:

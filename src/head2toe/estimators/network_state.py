@@ -60,9 +60,8 @@ def _settings(backbone: Backbone) -> list[tuple[str, Any]]:
         everything = [pair for part in backbone.module.modules() for pair in vars(part).items()]
     # Its mode does not count: it runs in that of evaluation.
     settings = [pair for pair in everything if isinstance(pair[1], _SETTINGS) and pair[0] != "training"]
-    return [
-        (name, repr(value) if isinstance(value, float) else value) for name, value in settings
-    ]  # NaN equals nothing
+    # NaN equals nothing, and is told by its text.
+    return [(name, repr(value) if isinstance(value, float) else value) for name, value in settings]
 
 
 def _is_own(backbone: Backbone) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,12 @@ import numpy.typing as npt
 from head2toe import features
 from head2toe.backbones import Backbone, parts_of
 from head2toe.data import Images
-from head2toe.data.views import picked
 from head2toe.errors import DataError, ParameterError, PreprocessingError, WeightsMismatchError
 from head2toe.estimators.network_state import NetworkState
+from head2toe.estimators.streaming import JointExtractor, Streaming
 from head2toe.features.costs import Costs, costs, within
-from head2toe.features.extractor import Batch
 from head2toe.features.joint import join, part
 from head2toe.features.store import temporary_rows
-
-_TOGETHER = 128  # images that go through one network before the next network sees them
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ class Networks:
             wanted = columns[(columns >= start) & (columns < start + own.d)] - start
             if len(wanted):
                 made.append(features.Extractor(backbone, own, columns=wanted, dtype=dtypes[i], **options))
-        return _JointExtractor(made)
+        return JointExtractor(made)
 
     def check(self, made_with: dict[str, Any]) -> None:
         """Refuse networks that are not those a probe was made with.
@@ -178,36 +175,6 @@ def refuse_another_number(wanted: int, given: int) -> None:
     if wanted != given:
         plural = "backbone" if wanted == 1 else "backbones"
         raise WeightsMismatchError(f"the probe was made with {wanted} {plural}, not with {given}: name the same ones")
-
-
-class Streaming(Protocol):
-    """What gives rows batch by batch."""
-
-    def stream(self, images: Images) -> Iterator[Batch]:
-        """See `features.Extractor.stream`."""
-        ...
-
-
-class _JointExtractor:
-    def __init__(self, parts: list[features.Extractor]) -> None:
-        self._parts = parts
-
-    def stream(self, images: Images) -> Iterator[Batch]:
-        for start in range(0, len(images), _TOGETHER):
-            stretch = picked(images, range(start, min(start + _TOGETHER, len(images))))
-            found = [_gathered(one.stream(stretch), one.width) for one in self._parts]
-            rows = np.concatenate([batch.rows for batch in found], axis=1)
-            moved = [replace(one, index=one.index + start) for one in found[0].skipped]
-            yield Batch(found[0].indices + start, rows, moved)
-
-
-def _gathered(batches: Iterator[Batch], width: int) -> Batch:
-    indices, rows, skipped = [np.empty(0, np.int64)], [np.empty((0, width), np.float32)], []
-    for batch in batches:
-        indices.append(batch.indices)
-        rows.append(batch.rows.copy())
-        skipped += batch.skipped
-    return Batch(np.concatenate(indices), np.concatenate(rows), skipped)
 
 
 def _side_by_side(found: list[features.FeatureStore], plan: features.Plan) -> features.FeatureStore:

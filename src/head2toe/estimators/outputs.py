@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head2toe.estimators.feature_probe import decision, probabilities
+from head2toe.estimators.logits import decision, probabilities
 from head2toe.features import Skipped
 
 

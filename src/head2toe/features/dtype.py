@@ -122,7 +122,7 @@ def prepare(backbone: Backbone, device: str = "auto", dtype: str = "auto") -> Pr
     where = find_device(device)
     if where.type != "cpu":
         precision = _for_accelerator(where, dtype)
-        return _settled(backbone, Prepared(_moved(backbone.module, where), where, precision))
+        return _settled(backbone, Prepared(copy.deepcopy(backbone.module).to(where), where, precision))
     if dtype == "auto":
         return _on_cpu(backbone, *_trial(backbone))
     if dtype == "float32":
@@ -168,10 +168,6 @@ def _for_accelerator(device: torch.device, dtype: str) -> Precision:
     supported = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     chosen = "bfloat16" if supported and device.type != "mps" else "float16"
     return Precision(chosen, autocast=True, reason=f"what {device.type} computes fastest")
-
-
-def _moved(module: nn.Module, device: torch.device) -> nn.Module:
-    return copy.deepcopy(module).to(device)
 
 
 def _in_bfloat16(module: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -261,15 +262,16 @@ def extract(
         raise TypeError("columns are for rows in memory: pass store=None")
     check(options.get("device", "auto"), dtype)  # rows that are stored already would hide a mistake
     request = request_for(backbone, images, plan, dtype)
-    if isinstance(store, Cache):
-        with store.use(request, plan.bytes(len(images))) as folder:
-            try:
-                return _in_store(folder, request, backbone, images, plan, dtype, options)
-            except StoreFormatError:
-                log.warning("the rows that the cache has in %s are damaged: they are made again", folder)
-                shutil.rmtree(folder)
-                return _in_store(folder, request, backbone, images, plan, dtype, options)
-    return _in_store(Path(store), request, backbone, images, plan, dtype, options)
+    fill = partial(_in_store, request, backbone, images, plan, dtype, options)
+    if not isinstance(store, Cache):
+        return fill(Path(store))
+    with store.use(request, plan.bytes(len(images))) as folder:
+        try:
+            return fill(folder)
+        except StoreFormatError:
+            log.warning("the rows that the cache has in %s are damaged: they are made again", folder)
+            shutil.rmtree(folder)
+            return fill(folder)
 
 
 def _in_memory(extractor: Extractor, images: Images, plan: Plan) -> FeatureStore:
@@ -287,13 +289,13 @@ def _in_memory(extractor: Extractor, images: Images, plan: Plan) -> FeatureStore
 
 
 def _in_store(
-    folder: Path,
     request: dict[str, Any],
     backbone: Backbone,
     images: Images,
     plan: Plan,
     dtype: str,
     options: dict[str, Any],
+    folder: Path,
 ) -> FeatureStore:
     store = Store(folder, request, len(images), plan.d)
     if options.get("strict") and store.skipped:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -106,25 +107,17 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
     calls: Counter[tuple[str, str]] = Counter()
     watcher = threading.get_ident()
 
-    def on_output(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-            if threading.get_ident() != watcher:
-                return
-            call = calls[name, "output"]
-            calls[name, "output"] += 1
-            see(name, "output", call, output)
+    def tell(name: str, where: str, value: Any) -> None:
+        if threading.get_ident() == watcher:
+            call = calls[name, where]
+            calls[name, where] += 1
+            see(name, where, call, value)
 
-        return hook
+    def on_output(name: str, _module: nn.Module, _args: Any, output: Any) -> None:
+        tell(name, "output", output)
 
-    def on_input(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            if threading.get_ident() != watcher:
-                return
-            call = calls[name, "input"]
-            calls[name, "input"] += 1
-            see(name, "input", call, args[0] if args else next(iter(kwargs.values()), None))
-
-        return hook
+    def on_input(name: str, _module: nn.Module, args: Any, kwargs: Any) -> None:
+        tell(name, "input", args[0] if args else next(iter(kwargs.values()), None))
 
     def on_start(_module: nn.Module, _args: Any) -> None:
         if threading.get_ident() == watcher:
@@ -135,9 +128,9 @@ def watch(module: nn.Module, taps: Iterable[tuple[str, str]], see: See) -> Itera
     try:
         for name, where in taps:
             if where == "input":
-                handles.append(modules[name].register_forward_pre_hook(on_input(name), with_kwargs=True))
+                handles.append(modules[name].register_forward_pre_hook(partial(on_input, name), with_kwargs=True))
             else:
-                handles.append(modules[name].register_forward_hook(on_output(name)))
+                handles.append(modules[name].register_forward_hook(partial(on_output, name)))
         yield
     finally:
         for handle in handles:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.errors import NoLayerError, NotFiniteError
+from head2toe.features.axes import Key
 from head2toe.features.batch import is_out_of_memory
 from head2toe.features.hooks import first_tensor, run, watch
 from head2toe.features.narrowing import Part
@@ -61,7 +62,7 @@ class PooledNetwork:
         self._scratch = Scratch()
         self._squares = Scratch()
         self._rows = self._buffer
-        self._waiting: set[tuple[str, str, int]] = set()
+        self._waiting: set[Key] = set()
 
     def rows(self, batch: Tensor) -> Tensor:
         """Return the rows of a batch.

@@ -33,4 +33,4 @@ def noise_batch(backbone: Backbone, count: int, kind: str = "first") -> Tensor:
 
 def takes_sequences(backbone: Backbone) -> bool:
     """Tell backbones of texts and recordings, whose inputs differ in length, from those of images."""
-    return hasattr(backbone.preprocessing, "noise")
+    return backbone.preprocessing.takes != "images"

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from head2toe.errors import PreprocessingError
-from head2toe.features.axes import Shape
+from head2toe.features.axes import Key, Shape
 from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, Statistic, operation
 from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
-
-Key = tuple[str, str, int]
 
 
 class PooledLayer:

@@ -151,7 +151,7 @@ def train_head(
     adam = torch.optim.Adam([coef, intercept], lr=recipe.learning_rate, fused=True)
     batch, position = torch.empty(size, d), torch.arange(size)
     losses = []
-    for step, chosen in enumerate(_batches(of, size, recipe.steps, generator)):
+    for step, chosen in enumerate(batches(of, size, recipe.steps, generator)):
         torch.index_select(rows, 0, chosen, out=batch)
         target = y[chosen]
         # (c, batch): with classes first, both products run several times faster than the other way round.
@@ -251,7 +251,7 @@ def flops(n: int, d: int, kept: int, classes: int, recipe: Recipe) -> int:
     return 4 * (d + kept) * classes * seen
 
 
-def _batches(of: torch.Tensor, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def batches(of: torch.Tensor, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
     """Row numbers of each step, every epoch in a new order; batches run on across epochs, so that all are full."""
     left = of[:0]
     for _ in range(steps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,8 +26,7 @@ from head2toe.probes.recipe import (
     unit_norm,
 )
 from head2toe.probes.settings import SearchResult, SearchSettings
-
-Progress = Callable[[int, int, str], None]
+from head2toe.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def recipe_search(
     seed : int
     progress : callable(done, total, text), optional
     """
-    grid = grid or RecipeGrid()
+    grid, told = grid or RecipeGrid(), progress or silent
     views = grid.views or columns.candidate_views() or (LINEAR_VIEW,)
     target = torch.from_numpy(np.asarray(y, np.int64))
     runs = list(itertools.product(grid.learning_rates, grid.steps, grid.penalties))
@@ -139,15 +138,13 @@ def recipe_search(
         indices, spans = columns.indices(name), tap_spans(columns, name)
         view = _View(name, indices, spans, unit_norm(gathered(X, indices), spans))
         for (rate, steps, penalty), fold in itertools.product(runs, folds):
-            if progress:
-                progress(done, total, f"recipe, {name}, learning rate {rate:g}, lambda {penalty:g}")
+            told(done, total, f"recipe, {name}, learning rate {rate:g}, lambda {penalty:g}")
             _try(view, X, target, fold, Recipe(rate, steps, penalty, seed=seed), grid.fractions, evidence, spent)
             done += 1
     table = sorted((_row(columns, *key, found) for key, found in evidence.items()), key=_merit, reverse=True)
     choice = table[0]
     recipe = Recipe(choice["learning_rate"], choice["steps"], choice["penalty"], choice["fraction"], seed=seed)
-    if progress:
-        progress(done, total, "recipe, fit on all rows")
+    told(done, total, "recipe, fit on all rows")
     head = fit_recipe(X, y, columns, choice["view"], recipe)
     classes = int(target.max()) + 1
     spent.flops += flops(len(y), columns.width(choice["view"]), len(head.indices), classes, recipe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -37,12 +36,11 @@ from head2toe.probes.settings import (
 )
 from head2toe.probes.standardised import Standardised
 from head2toe.probes.standings import Standings
+from head2toe.progress import Progress, silent
 
 FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 2
 TAUGHT = 1  # of these, with unlabelled rows
-
-Progress = Callable[[int, int, str], None]
 
 
 def search(
@@ -122,7 +120,7 @@ class _Search:
         added = len(self.fitting.joined.added) if self.fitting.joined else 0
         self.standings = Standings(self.labels, columns, settings.folds, added)
         self.given_up: set[Features] = set()
-        self.report = progress or (lambda done, total, text: None)
+        self.report = progress or silent
 
     def run(self) -> SearchResult:
         self._screen()

@@ -87,11 +87,9 @@ class Standardised:
     def _rescale(self) -> None:
         """Make scales of the spreads: those of blocks are damped."""
         for start, stop in self.blocks:
-            self._damp(start, stop)
-
-    def _damp(self, start: int, stop: int) -> None:
-        variance = np.where(np.isfinite(self.scale[start:stop]), self.scale[start:stop], 0).astype(np.float64) ** 2
-        self.scale[start:stop] = np.where(variance > 0, np.sqrt(variance + variance.mean()), np.inf)
+            spread = self.scale[start:stop]
+            variance = np.where(np.isfinite(spread), spread, 0).astype(np.float64) ** 2
+            spread[:] = np.where(variance > 0, np.sqrt(variance + variance.mean()), np.inf)
 
     def _copied(self) -> Scratch | torch.Tensor | None:
         """All features standardised (d, n), where there is room for them."""

@@ -71,7 +71,7 @@ def _of_task(small: Laboratory, laboratory: Laboratory, task: Any, rate: float) 
     for name, view in ((ALL_LAYERS, small.settings.view), (LAST_LAYER, LINEAR_VIEW)):
         found[name] = affine_fit(bench, view, torch.from_numpy(on_train))
     found[FROZEN] = frozen
-    labels = np.array(task.test.with_labels().labels)
+    labels = np.array(task.test.known_labels())
     return [
         {
             "task": task.name,

@@ -12,6 +12,7 @@ import torch
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings, TaskRows
 from head2toe.benchmark.experiments.scaling import Scaling, damped
 from head2toe.benchmark.experiments.scorers import Question, Scorer, group_lasso
+from head2toe.benchmark.standard_error import standard_error
 from head2toe.benchmark.tasks import Task
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.folds import stratified_folds
@@ -164,7 +165,10 @@ class Bench:
     def row(self, judged: Judged, **more: object) -> dict[str, object]:
         """What every experiment writes down of an option: task, backbone, `more`, features, and accuracies."""
         accuracy = self.test_accuracy(judged)
-        share = accuracy / 100
+        return self.row_of(judged, accuracy, 100 * standard_error(accuracy / 100, len(self.rows.test)), **more)
+
+    def row_of(self, judged: Judged, accuracy: float, error: float, **more: object) -> dict[str, object]:
+        """The same of another head than `head`: its accuracy on the test images and the standard error, in per cent."""
         return {
             "task": self.rows.task,
             "backbone": self.rows.backbone,
@@ -173,7 +177,7 @@ class Bench:
             "strength": judged.strength,
             "cv_accuracy": judged.cv_accuracy,
             "accuracy": accuracy,
-            "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(self.rows.test))),
+            "standard_error": error,
         }
 
 

@@ -66,17 +66,17 @@ def mean(rows: Rows, column: str = "accuracy") -> float:
     return sum(row[column] for row in rows) / len(rows)
 
 
-def deviation(rows: Rows, column: str = "accuracy") -> float:
-    """Standard deviation of a column, estimated from these few draws; zero of a single one."""
-    return statistics.stdev(row[column] for row in rows) if len(rows) > 1 else 0.0
+def deviation(rows: Rows) -> float:
+    """Standard deviation of the accuracies, estimated from these few draws; zero of a single one."""
+    return statistics.stdev(row["accuracy"] for row in rows) if len(rows) > 1 else 0.0
 
 
-def mean_by(rows: Rows, by: str, column: str = "accuracy") -> dict[Any, float]:
-    """Mean of a column for each value of another, over the tasks that have all these values.
+def mean_by(rows: Rows, by: str) -> dict[Any, float]:
+    """Mean accuracy for each value of a column, over the tasks that have all these values.
 
     A value that some task lacks (an offset past its last feature) would otherwise be an average over other tasks.
     """
-    return {value: mean(where(rows, **{by: value}), column) for value in complete(rows, by)}
+    return {value: mean(where(rows, **{by: value})) for value in complete(rows, by)}
 
 
 def complete(rows: Rows, by: str) -> list[Any]:

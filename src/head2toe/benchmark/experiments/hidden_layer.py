@@ -11,6 +11,7 @@ from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.bench import Bench, Judged, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.standard_error import standard_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,17 +53,8 @@ def _hidden(bench: Bench, judged: Judged, fraction: float, selected: list[np.nda
     network = _fitted(bench.z.tile(kept).numpy().T, bench.rows.y, width, penalty, bench.settings.seed)
     test = (bench.rows.test[:, kept] - bench.z.mean[kept]) / bench.z.scale[kept]
     share = float((network.predict(test) == bench.rows.y_test).mean())
-    return {
-        "task": bench.rows.task,
-        "backbone": bench.rows.backbone,
-        "head": f"{width} hidden units",
-        "fraction": fraction,
-        "features": len(kept),
-        "strength": penalty,
-        "cv_accuracy": found[penalty],
-        "accuracy": 100 * share,
-        "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(test))),
-    }
+    chosen, error = Judged(kept, penalty, found[penalty]), standard_error(share, len(test))
+    return bench.row_of(chosen, 100 * share, 100 * error, head=f"{width} hidden units", fraction=fraction)
 
 
 def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int) -> Any:

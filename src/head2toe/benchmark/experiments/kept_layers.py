@@ -47,9 +47,7 @@ def by_layer(bench: Bench, kept: np.ndarray) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Share of each layer that is kept, a panel a task, from the input to the output."""
     tasks = values(rows, "task")
-    figure, panels = style.axes(8.5, 1.4 + 1.25 * len(tasks), 1)
-    figure.clear()
-    panels = figure.subplots(len(tasks), 1, sharex=True, squeeze=False)[:, 0]
+    figure, panels = style.axes(8.5, 1.4 + 1.25 * len(tasks), rows=len(tasks), sharex=True)
     for i, (ax, task) in enumerate(zip(panels, tasks, strict=True)):
         mine = where(rows, task=task)
         shares = [100 * row["kept"] / row["of"] for row in mine]

@@ -12,13 +12,9 @@ from head2toe import backbones, features
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.unseen import check_classes
 from head2toe.errors import OneClassError
+from head2toe.estimators.frozen import columns_of
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
-
-Progress = Callable[[str], None]
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""
+from head2toe.progress import silent
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ class Laboratory:
     specs: dict[str, str]
     cache: features.Cache
     settings: Settings = field(default_factory=Settings)
-    progress: Progress = field(default=_silent)
+    progress: Callable[[str], None] = silent
     backbone_options: dict[str, Any] = field(default_factory=dict)
     run_options: dict[str, Any] = field(default_factory=dict)
     memory: dict[Hashable, Any] = field(default_factory=dict)
@@ -208,8 +204,6 @@ class Laboratory:
         EmptyDataError, DataFormatError
             No test image can be read, or none is of a class of the training images.
         """
-        from head2toe.estimators.frozen import columns_of
-
         label = label or self.backbone
         backbone, plan = self.network(label)
         found = {}

@@ -53,5 +53,4 @@ def trained(
         random_state=settings.seed,
         device=laboratory.run_options.get("device", "auto"),
     )
-    images = task.train.with_labels()
-    return network.fit(images.images, images.labels)
+    return network.fit(task.train.images, task.train.known_labels())

@@ -55,7 +55,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     chosen = find(name)
     style.load()  # a figure that cannot be drawn is told now, not when all is measured
     for task in laboratory.tasks:
-        train, test = (np.asarray(part.with_labels().labels) for part in (task.train, task.test))
+        train, test = (np.asarray(part.known_labels()) for part in (task.train, task.test))
         tell_classes(train, test, task.name)
         check_apart(task)
     start = time.perf_counter(), time.process_time()

@@ -66,15 +66,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def axes(width: float = 7.0, height: float = 4.2, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with some axes in a row; sizes in inches. No window system is asked for."""
+def axes(
+    width: float = 7.0, height: float = 4.2, columns: int = 1, *, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its axes, row by row; sizes in inches. No window system is asked for."""
     load()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def short_names(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -96,9 +98,9 @@ def lines(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str, y: str =
         ax.plot(*zip(*chosen, strict=True), color=COLOURS[i % 10], marker=MARKERS[i % 10], label=str(name))
 
 
-def mean_line(ax: Axes, means: Mapping[Any, float], label: str = "mean of the tasks") -> None:
+def mean_line(ax: Axes, means: Mapping[Any, float]) -> None:
     """The mean over tasks, in black."""
-    ax.plot(list(means), list(means.values()), label=label, **MEAN)
+    ax.plot(list(means), list(means.values()), label="mean of the tasks", **MEAN)
 
 
 def grouped_bars(
@@ -133,12 +135,12 @@ def legend_beside(ax: Axes, **options: Any) -> None:
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, **options)
 
 
-def plain_log(ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None) -> None:
+def plain_log(ax: Axes, ticks: Sequence[float]) -> None:
     """A logarithmic x axis with the measured values as its ticks."""
     from matplotlib.ticker import NullLocator
 
     ax.set_xscale("log")
-    ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks] if labels is None else list(labels))
+    ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
 
 

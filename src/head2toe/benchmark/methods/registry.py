@@ -12,6 +12,7 @@ from head2toe.benchmark.cell import FOLDS
 from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
 from head2toe.errors import ParameterError
+from head2toe.estimators.checks import listed
 
 _SPLIT: dict[str, Any] = {"fewest_beside": 1}
 _TRAINS: dict[str, Any] = {"trains_network": True, "fewest_beside": FOLDS}  # a search there comes before the training
@@ -48,16 +49,10 @@ def methods(names: str | Iterable[str]) -> list[Method]:
         An unknown name, or none.
     """
     wanted: list[str] = []
-    for name in _listed(names):
+    for name in listed(names):
         if not isinstance(name, str) or name not in METHODS:
             raise ParameterError(f"unknown method {name!r}: use some of {', '.join(METHODS)}")
         wanted += [one for one in (*STARTS_FROM.get(name, ()), name) if one not in wanted]
     if not wanted:
         raise ParameterError(f"no method: name some of {', '.join(METHODS)}")
     return [method for name, method in METHODS.items() if name in wanted]
-
-
-def _listed(names: Any) -> tuple[Any, ...]:
-    if isinstance(names, str):
-        return (names,)
-    return tuple(names) if isinstance(names, Iterable) else ()

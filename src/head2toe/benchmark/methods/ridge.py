@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from head2toe.baselines import RidgeLogistic, ridge_logistic
@@ -35,7 +36,7 @@ def _chosen(cell: Cell, views: tuple[str, ...]) -> Fitted:
     with counted() as spent:
         for view in views:
             indices, rows = cell.rows.standardised(view)
-            fit = ridge_logistic(rows, torch.arange(len(indices)).numpy(), cell.y, cell.folds)
+            fit = ridge_logistic(rows, np.arange(len(indices)), cell.y, cell.folds)
             found[view] = replace(fit, head=replace(fit.head, indices=torch.from_numpy(indices)))
     view = max(found, key=lambda name: (round(found[name].choice["cv_accuracy"], 9), -len(found[name].head.indices)))
     best = found[view]

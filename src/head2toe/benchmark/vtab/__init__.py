@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from head2toe.benchmark.vtab.cells import read_cells
     from head2toe.benchmark.vtab.definitions import DEFINITIONS, GROUPS, NAMES, TaskDefinition, definition
     from head2toe.benchmark.vtab.layouts import Layout, Presence, presence
     from head2toe.benchmark.vtab.loading import LoadedTask, load_task
     from head2toe.benchmark.vtab.local import LocalTask
     from head2toe.benchmark.vtab.published import PUBLISHED, PublishedRow
-    from head2toe.benchmark.vtab.running import Ran, Settings, read_cells, run
+    from head2toe.benchmark.vtab.running import Ran, Settings, run
     from head2toe.benchmark.vtab.sources import Access, access
     from head2toe.benchmark.vtab.table import Table, vtab_table
 
@@ -35,7 +36,7 @@ _HOMES = {
     "definition": "definitions",
     "load_task": "loading",
     "presence": "layouts",
-    "read_cells": "running",
+    "read_cells": "cells",
     "run": "running",
     "vtab_table": "table",
 }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -13,29 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from head2toe import backbones
+from head2toe.backbones import Backbone
 from head2toe.benchmark.method import check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
 from head2toe.benchmark.seeds import seeds_of
+from head2toe.benchmark.vtab.cells import Cells
 from head2toe.benchmark.vtab.fingerprint import fingerprint
 from head2toe.benchmark.vtab.loading import LoadedTask
 from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
     DataError,
-    DataFormatError,
     MissingDependencyError,
     OutputExistsError,
     ParameterError,
     TooFewImagesError,
+    UnfinishedComparisonError,
 )
 from head2toe.estimators.checks import is_whole
 from head2toe.features.dtype import check
-from head2toe.whole_files import write_text
+from head2toe.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 Load = Callable[[], LoadedTask]
-SUFFIX = ".json"
 # What a method may say of data that others learn from; `compare` names it.
 _OF_A_METHOD = (ClassTooSmallError, ConstantFeaturesError, TooFewImagesError)
 
@@ -126,7 +123,7 @@ def run(
     ParameterError
         No task, no seed, an unknown method, or one that cannot run with this backbone.
     OutputExistsError
-        `out` has cells of this backbone made with other settings, or cells of a task made from other data.
+        `out` has cells of this backbone made with other settings or weights, or cells of a task made from other data.
     Head2ToeError
         What the backbone or a method raise.
     """
@@ -134,16 +131,20 @@ def run(
     chosen, numbers = list(tasks), _numbers(seeds)
     if not chosen or not numbers:
         raise ParameterError("nothing to run: at least one task and one seed are needed")
-    folder, told = Path(out), progress or (lambda done, total, text: None)
-    _check_settings(folder, settings, options)
-    options = _as_begun(folder, settings, options)
+    cells, told = Cells(Path(out), settings.backbone), progress or silent
+    _check_settings(cells, settings, options)
+    options = _as_begun(cells, options)
 
     def lacking(task: str) -> list[tuple[str, int]]:
         pairs = [(method, seed) for method in names for seed in numbers]
-        return [pair for pair in pairs if not cell_path(folder, settings.backbone, task, *pair).exists()]
+        return [pair for pair in pairs if not cells.path(task, *pair).exists()]
 
-    if compare is None:
-        _check_methods({method for task, _ in chosen for method, _ in lacking(task)}, settings, options)
+    wanted = {method for task, _ in chosen for method, _ in lacking(task)}
+    if compare is None and wanted:
+        look = {"preprocessing": options.get("preprocessing"), "image_size": settings.image_size}
+        network = backbones.load(settings.backbone, **look)
+        check_methods(named(wanted), network)  # what no data can mend is told before others run for hours
+        _check_weights(cells, network)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
@@ -152,7 +153,7 @@ def run(
         kept += len(names) * len(numbers) - len(missing)
         if not missing:
             continue
-        step = _Step(folder, settings, partial(told, number, len(chosen)), compare, options)
+        step = _Step(cells, settings, partial(told, number, len(chosen)), compare, options)
         try:
             for made_now in step.run(load, missing):
                 made += made_now
@@ -169,43 +170,20 @@ def _numbers(seeds: Any) -> list[int]:
     return [] if isinstance(seeds, str | float) else seeds_of(seeds)
 
 
-def _check_methods(wanted: set[str], settings: Settings, options: Mapping[str, Any]) -> None:
-    """Refuse methods that cannot run whatever the data are, before others run for hours."""
-    with_needs = [METHODS[name] for name in METHODS if name in wanted and METHODS[name].check is not None]
-    if with_needs:
-        look = {"preprocessing": options.get("preprocessing"), "image_size": settings.image_size}
-        check_methods(with_needs, backbones.load(settings.backbone, **look))
-
-
-def read_cells(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """All cells below a folder.
-
-    Raises
-    ------
-    DataFormatError
-        There is none, or one is damaged.
-    """
-    cells = [cell for _, cell in _cells(Path(folder), f"*/*/*-seed*{SUFFIX}")]
-    if not cells:
-        raise DataFormatError(
-            f"{os.fspath(folder)} has no cells: write some with head2toe vtab run --out {os.fspath(folder)}"
-        )
-    return cells
-
-
-def cell_path(out: Path, backbone: str, task: str, method: str, seed: int) -> Path:
-    """Where a cell is."""
-    folder = _plain(task)
-    if folder != task:  # two names may look alike as folders
-        folder = f"{folder}-{hashlib.sha256(task.encode()).hexdigest()[:8]}"
-    return out / _plain(backbone) / folder / f"{method}-seed{seed}{SUFFIX}"
+def _check_weights(cells: Cells, network: Backbone) -> None:
+    """Refuse to add to cells of other weights under the same name, as a folder or a hub may have new ones."""
+    for path, cell in cells.there():
+        if cell.get("weights_sha256", network.weights_sha256) != network.weights_sha256:  # older cells do not tell
+            raise OutputExistsError(
+                f"{path} was made with other weights of {cells.backbone}: choose another --out, or delete it"
+            )
 
 
 @dataclass(frozen=True)
 class _Step:
     """What the steps of a task share."""
 
-    out: Path
+    cells: Cells
     settings: Settings
     told: Callable[[str], None]
     compare: Callable[..., list[Any]] | None
@@ -237,13 +215,17 @@ class _Step:
 
         Halves, not one by one: each call reads the rows of all test images again.
         """
+        done, unfinished = [], None
         try:
             done = [self._outcomes(loaded, methods, seeds)]
+        except UnfinishedComparisonError as error:
+            done, unfinished = [error.outcomes], error
         except _OF_A_METHOD as error:
-            done = []
             if len(methods) == 1:
                 failed[methods[0]] = str(error)
         yield from done
+        if unfinished is not None:
+            failed.update(_said_of_data(unfinished))
         if done or len(methods) == 1:
             return
         half = len(methods) // 2
@@ -270,8 +252,7 @@ class _Step:
         """Refuse data that are not those of the cells of this task that are there."""
         task = loaded.task
         wanted = {"group": task.group, **loaded.facts, **prints}
-        folder = cell_path(self.out, self.settings.backbone, task.name, "", 0).parent
-        for path, cell in _cells(folder, f"*{SUFFIX}"):
+        for path, cell in self.cells.of_task(task.name):
             told = (cell.get("data") or loaded.facts, cell.get("fingerprint") or prints)  # older cells tell less
             found = {"group": cell["group"], **told[0], **told[1]}
             if found != wanted:
@@ -284,7 +265,15 @@ class _Step:
         task = loaded.task
         cell = {**outcome, "task": task.name, "group": task.group, "fingerprint": prints}
         cell["settings"], cell["data"] = _described(self.settings, self.options), dict(loaded.facts)
-        _write(cell_path(self.out, self.settings.backbone, task.name, cell["method"], cell["seed"]), cell)
+        self.cells.write(cell)
+
+
+def _said_of_data(unfinished: UnfinishedComparisonError) -> dict[str, str]:
+    """Why methods cannot learn from the data, by their names; whatever else one failed of ends the run."""
+    for error in unfinished.failed.values():
+        if not isinstance(error, _OF_A_METHOD):
+            raise error
+    return {method: str(error) for (method, _), error in unfinished.failed.items()}
 
 
 def _steps(missing: Sequence[tuple[str, int]]) -> list[tuple[list[str], list[int]]]:
@@ -314,10 +303,10 @@ def _described(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]
     return {**settings.to_dict(), **found, **({"augment": True} if options.get("augment") else {})}
 
 
-def _check_settings(out: Path, settings: Settings, options: Mapping[str, Any]) -> None:
+def _check_settings(cells: Cells, settings: Settings, options: Mapping[str, Any]) -> None:
     """Refuse to add to cells that were made with other settings: the table would mix them in one row."""
     wanted = _described(settings, options)
-    for path, cell in _cells(out / _plain(settings.backbone), f"*/*-seed*{SUFFIX}"):
+    for path, cell in cells.there():
         found = cell.get("settings")
         if {"steps": None, **(found or {})} != wanted:  # older cells do not tell the steps
             raise OutputExistsError(
@@ -325,10 +314,9 @@ def _check_settings(out: Path, settings: Settings, options: Mapping[str, Any]) -
             )
 
 
-def _as_begun(out: Path, settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
+def _as_begun(cells: Cells, options: dict[str, Any]) -> dict[str, Any]:
     """The options with the number format of the cells that are there: a trial may find another one faster today."""
-    cells = _cells(out / _plain(settings.backbone), f"*/*-seed*{SUFFIX}")
-    formats = {cell["dtype"] for _, cell in cells if cell.get("dtype") is not None}
+    formats = {cell["dtype"] for _, cell in cells.there() if cell.get("dtype") is not None}
     if "dtype" in options or len(formats) != 1:
         return options
     (dtype,) = formats
@@ -341,58 +329,3 @@ def _as_begun(out: Path, settings: Settings, options: dict[str, Any]) -> dict[st
 
 def _shown(settings: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items()) if isinstance(settings, dict) else "none"
-
-
-def _is_share(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
-
-
-def _is_described(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
-
-
-_FITS = {  # what a table reads of a cell
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "cv_accuracy"), _is_share),
-    **dict.fromkeys(("preprocessing", "data", "fingerprint"), _is_described),
-    **dict.fromkeys(("task", "group", "method", "backbone"), lambda value: isinstance(value, str)),
-    "dtype": lambda value: value is None or isinstance(value, str),
-    "seed": lambda value: isinstance(value, int),
-}
-
-
-def _cells(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The cells that are there, with their files; hidden ones are of a write that is under way, or was interrupted."""
-    for path in sorted(folder.glob(pattern)):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        cell = None if hidden else _read(path)
-        if cell is not None:
-            yield path, cell
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A cell; None where it has been deleted since it was found."""
-    try:
-        cell = json.loads(path.read_bytes())
-        missing = {"task", "group", "method", "seed", "accuracy", "backbone"} - cell.keys()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataFormatError(f"{path} is no cell: delete it, and it is run again") from error
-    if missing:
-        raise DataFormatError(
-            f"{path} is no cell, it lacks {', '.join(sorted(missing))}: delete it, and it is run again"
-        )
-    wrong = sorted(name for name, fits in _FITS.items() if name in cell and not fits(cell[name]))
-    if wrong:
-        raise DataFormatError(f"{path} is no cell, its {', '.join(wrong)} cannot be: delete it, and it is run again")
-    return cell
-
-
-def _write(path: Path, cell: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(cell, indent=1, sort_keys=True, allow_nan=False))
-
-
-def _plain(name: str) -> str:
-    """A name as one folder."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "unnamed"

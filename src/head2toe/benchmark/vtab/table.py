@@ -83,7 +83,7 @@ class Table:
 
     def lines(self) -> list[list[str]]:
         """Cells of text, the header first; a figure that is not there is empty."""
-        present = _groups_in_order(self.groups.values())
+        present = groups_in_order(self.groups.values())
         header = ["method", "backbone", "seeds", *(_TITLES.get(task, task) for task in self.tasks)]
         header += [f"{group} mean" for group in present] + ["mean of tasks", "mean of groups"]
         return [header, *([_shown(cell) for cell in self._line(row, present)] for row in self.rows)]
@@ -208,7 +208,7 @@ def _means(accuracies: Mapping[str, float], groups: Mapping[str, str]) -> tuple[
     by_group: dict[str, list[float]] = {}
     for task, value in accuracies.items():
         by_group.setdefault(groups[task], []).append(value)
-    means = {group: mean(by_group[group]) for group in _groups_in_order(by_group)}
+    means = {group: mean(by_group[group]) for group in groups_in_order(by_group)}
     return means, mean(accuracies.values()), mean(means.values())
 
 
@@ -263,7 +263,8 @@ def _escaped(text: str) -> str:
     return " ".join(text.splitlines()).replace("|", "\\|")
 
 
-def _groups_in_order(groups: Iterable[str]) -> list[str]:
+def groups_in_order(groups: Iterable[str]) -> list[str]:
+    """Each group once: VTAB's in the order of its paper, then others by name."""
     return sorted(set(groups), key=lambda group: (_place(group), group))
 
 

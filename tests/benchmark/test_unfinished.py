@@ -1,0 +1,113 @@
+"""A method that fails costs the others nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cli.conftest import write_folder
+from estimators.tiny import pictures, write_local_dir
+from head2toe.benchmark import Task
+from head2toe.benchmark.compare import compare
+from head2toe.benchmark.methods import METHODS
+from head2toe.cli import main
+from head2toe.data import LabelledImages, as_images
+from head2toe.errors import DataError, ParameterError, UnfinishedComparisonError
+
+OPTIONS = {"target_sizes": (16,), "dtype": "float32", "image_size": 32}
+
+
+def labelled(n, seed):
+    images, labels = pictures(n, seed)
+    return LabelledImages(as_images(images), [str(label) for label in labels], [str(i) for i in range(n)])
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Task("squares", "structured", labelled(45, 0), labelled(24, 1))
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return write_local_dir(tmp_path_factory.mktemp("hub") / "tiny", seed=0)
+
+
+def failing(monkeypatch, name, error, seed=None):
+    """The method fails of the error, with the seed or with all."""
+    fit = METHODS[name].fit
+
+    def fails(cell):
+        if seed in (None, cell.seed):
+            raise error
+        return fit(cell)
+
+    monkeypatch.setitem(METHODS, name, replace(METHODS[name], fit=fails))
+
+
+def test_the_others_finish_and_come_with_the_error(task, network, monkeypatch):
+    failing(monkeypatch, "linear", RuntimeError("out of\nmemory"))
+    with pytest.raises(UnfinishedComparisonError, match=r"^linear: RuntimeError: out of memory$") as caught:
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+    monkeypatch.undo()
+    (alone,) = compare(task, network, "knn", **OPTIONS)
+    assert [(one.method, one.accuracy) for one in caught.value.outcomes] == [("knn", alone.accuracy)]
+    assert list(caught.value.failed) == [("linear", 0)]
+
+
+def test_a_method_may_fail_with_one_seed_alone(task, network, monkeypatch):
+    failing(monkeypatch, "linear", DataError("these folds are none"), seed=1)
+    with pytest.raises(UnfinishedComparisonError, match=r"^linear: these folds are none$") as caught:
+        compare(task, network, ["linear", "knn"], seed=(0, 1), **OPTIONS)
+    assert [(one.method, one.seed) for one in caught.value.outcomes] == [("linear", 0), ("knn", 0), ("knn", 1)]
+
+
+def test_where_nothing_finished_the_error_is_the_method_s_own(task, network, monkeypatch):
+    failing(monkeypatch, "linear", DataError("no good"))
+    failing(monkeypatch, "knn", RuntimeError("neither"))
+    with pytest.raises(DataError, match="linear: no good"):
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+    with pytest.raises(RuntimeError, match="neither"):
+        compare(task, network, "knn", **OPTIONS)
+
+
+def test_what_starts_from_a_method_that_failed_says_so(task, network, monkeypatch):
+    failing(monkeypatch, "head2toe", ParameterError("not today"))
+    with pytest.raises(UnfinishedComparisonError) as caught:
+        compare(task, network, ["linear", "head2toe-ft"], **OPTIONS)
+    assert [one.method for one in caught.value.outcomes] == ["linear"]
+    assert str(caught.value) == "head2toe: not today; head2toe-ft: this method starts from head2toe, which failed"
+
+
+def test_predictions_may_fail_too(task, network, monkeypatch):
+    fit = METHODS["knn"].fit
+
+    def blind(cell):
+        def fails(images):
+            raise MemoryError
+
+        return replace(fit(cell), of_rows=None, of_images=fails)
+
+    monkeypatch.setitem(METHODS, "knn", replace(METHODS["knn"], fit=blind))
+    with pytest.raises(UnfinishedComparisonError, match=r"^knn: MemoryError$") as caught:
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+    assert [one.method for one in caught.value.outcomes] == ["linear"]
+
+
+def test_ctrl_c_stops_the_comparison(task, network, monkeypatch):
+    failing(monkeypatch, "linear", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+
+
+def test_the_command_prints_what_finished(network, tmp_path, monkeypatch, capsys):
+    write_folder(tmp_path / "data" / "train", n=45, seed=0)
+    write_folder(tmp_path / "data" / "test", n=24, seed=1)
+    failing(monkeypatch, "knn", DataError("no neighbour"))
+    out = tmp_path / "figures.json"
+    given = ["compare", str(tmp_path / "data"), "--split", "train", "--test-split", "test", "--backbone", network]
+    assert main([*given, "--methods", "linear,knn", "--image-size", "32", "--out", str(out)]) == 2
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["method", "linear"]
+    assert shown.err.splitlines() == ["error: knn: no neighbour"]
+    assert '"linear"' in out.read_text() and '"knn"' not in out.read_text()

@@ -1,0 +1,57 @@
+"""What the other methods of a step came to is kept where one of them fails; cells of other weights are not mixed in."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.vtab.test_vtab_running import FACTS, SETTINGS, Made, a_task
+from estimators.tiny import pictures, write_local_dir
+from head2toe.benchmark.tasks import Task
+from head2toe.benchmark.vtab import LoadedTask, Settings, read_cells, run
+from head2toe.data import LabelledImages, as_images
+from head2toe.errors import ConstantFeaturesError, OutputExistsError, UnfinishedComparisonError
+
+
+def failing(error):
+    """Stands for `compare`, in which knn fails."""
+
+    def compare(task, backbone, methods, *, seed, **options):
+        done = [Made(method, one) for one in seed for method in methods if method != "knn"]
+        failed = {("knn", one): error for one in seed if "knn" in methods}
+        if not failed:
+            return done
+        raise UnfinishedComparisonError(str(error), done, failed) if done else error
+
+    return compare
+
+
+def test_a_method_that_cannot_learn_from_the_data_is_told_after_the_others(tmp_path):
+    compare = failing(ConstantFeaturesError("knn: all features are the same"))
+    ran = run([a_task(), a_task("dtd")], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    assert ran.made == 4 and ran.failed == dict.fromkeys(("kitti", "dtd"), "knn: all features are the same")
+    assert {(cell["task"], cell["method"]) for cell in read_cells(tmp_path)} == {("kitti", "linear"), ("dtd", "linear")}
+
+
+def test_anything_else_ends_the_run_and_keeps_what_finished(tmp_path):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=failing(RuntimeError("out of memory")))
+    assert [(cell["method"], cell["seed"]) for cell in read_cells(tmp_path)] == [("linear", 0), ("linear", 1)]
+
+
+def test_cells_of_other_weights_are_not_mixed_in(tmp_path):
+    def load():
+        parts = []
+        for seed, n in enumerate((30, 12)):
+            images, labels = pictures(n, seed)
+            parts.append(LabelledImages(as_images(images), labels.tolist(), [str(i) for i in range(n)]))
+        return LoadedTask(Task("squares", "structured", *parts), 2, FACTS)
+
+    spec, out = write_local_dir(tmp_path / "network", seed=0), tmp_path / "cells"
+    settings, options = Settings(spec, image_size=32), {"dtype": "float32", "target_sizes": (16,)}
+    assert run([("squares", load)], ["linear"], out, settings, seeds=1, **options).made == 1
+    write_local_dir(tmp_path / "network", seed=1)  # other weights under the same name
+    assert run([("squares", load)], ["linear"], out, settings, seeds=1, **options).kept == 1
+    with pytest.raises(OutputExistsError, match=r"linear-seed0.json was made with other weights of .*: choose another"):
+        run([("squares", load)], ["linear", "knn"], out, settings, seeds=1, **options)
+    write_local_dir(tmp_path / "network", seed=0)
+    assert run([("squares", load)], ["linear", "knn"], out, settings, seeds=1, **options).made == 1
