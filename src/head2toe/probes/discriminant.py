@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -48,8 +49,8 @@ def discriminant(
         Its logits are log posteriors up to a constant.
     """
     fitted = _Gaussians(left_out, y, targets, weight)
-    turn, offset = fitted.rule(_best_shrinkage(left_out, y, targets, weight, groups))
-    return DualSolution(solution.alpha @ turn, solution.intercept @ turn + offset)
+    turn, offset = fitted.rules((_best_shrinkage(left_out, y, targets, weight, groups),))
+    return DualSolution(solution.alpha @ turn[0], solution.intercept @ turn[0] + offset[0])
 
 
 class _Gaussians:
@@ -62,16 +63,17 @@ class _Gaussians:
         residual = outputs - self.means[y]
         self.covariance = (residual * share[:, None]).T @ residual
 
-    def rule(self, shrinkage: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """The linear discriminant, (c, c) and (c,), the covariance shrunk to the sphere of the same trace."""
+    def rules(self, shrinkages: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Linear discriminants, (v, c, c) and (v, c): v times the covariance, shrunk to the sphere of its trace."""
         mean = self.covariance.diagonal().mean().clamp_min(1e-12)
-        shrunk = (1 - shrinkage) * self.covariance + shrinkage * mean * torch.eye(len(self.means), dtype=mean.dtype)
-        turn = torch.linalg.solve(shrunk, self.means.T)
-        offset = self.prior.log() - (self.means * turn.T).sum(dim=1) / 2
+        share = torch.tensor(shrinkages, dtype=mean.dtype)[:, None, None]
+        shrunk = (1 - share) * self.covariance + share * mean * torch.eye(len(self.means), dtype=mean.dtype)
+        turn = torch.linalg.solve(shrunk, self.means.T.expand_as(shrunk))  # else four vectors of four, where v is c
+        offset = self.prior.log() - (self.means * turn.mT).sum(dim=2) / 2
         absent, usual = self.prior <= _NOBODY, int(self.prior.argmax())
         # A class that no row has would lie at zero, near to many where the covariance is small.
-        beyond = offset[usual] + math.log(_NOBODY)
-        return torch.where(absent, turn[:, usual : usual + 1], turn), torch.where(absent, beyond, offset)
+        beyond = offset[:, usual : usual + 1] + math.log(_NOBODY)
+        return torch.where(absent, turn[:, :, usual : usual + 1], turn), torch.where(absent, beyond, offset)
 
 
 def _best_shrinkage(
@@ -85,14 +87,12 @@ def _best_shrinkage(
     halves = _halves(y, groups)
     if not all(map(len, halves)):
         return SHRINKAGE[0]
-    right = dict.fromkeys(SHRINKAGE, 0.0)
+    right = torch.zeros(len(SHRINKAGE), dtype=torch.float64)
     for fit, judge in (halves, halves[::-1]):
-        fitted = _Gaussians(left_out[fit], y[fit], targets[fit], weight[fit])
-        for shrinkage in SHRINKAGE:
-            rotation, offset = fitted.rule(shrinkage)
-            hit = (left_out[judge] @ rotation + offset).argmax(dim=1) == y[judge]
-            right[shrinkage] += float(weight[judge] @ hit.double())
-    return max(SHRINKAGE, key=right.__getitem__)
+        turn, offset = _Gaussians(left_out[fit], y[fit], targets[fit], weight[fit]).rules(SHRINKAGE)
+        hit = (left_out[judge] @ turn + offset[:, None]).argmax(dim=2) == y[judge]
+        right += hit.double() @ weight[judge]
+    return SHRINKAGE[int(right.argmax())]
 
 
 def _halves(y: torch.Tensor, groups: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor]:
