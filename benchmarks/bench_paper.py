@@ -178,7 +178,7 @@ def pairs(found: list, rival: str, tasks: Iterable[str]) -> list[tuple]:
 
 def outcomes(backbone: str) -> list:
     """All that has been measured with a backbone."""
-    from head2toe.benchmark.compare import Outcome
+    from head2toe.benchmark.outcome import Outcome
 
     found = [records.read(f"paper/{task}--{backbone}") for task in GROUPS]
     return [Outcome.from_dict(row) for record in found for row in record.values()]

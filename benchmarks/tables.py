@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from head2toe.benchmark.compare import Outcome
+from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.vtab.table import groups_in_order
 
 

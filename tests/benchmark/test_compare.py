@@ -18,9 +18,10 @@ from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels
 from head2toe.baselines.training import Schedule, train
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
-from head2toe.benchmark.compare import Outcome, compare
+from head2toe.benchmark.compare import compare
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
+from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import bench_paper, cost_table, records, shared_data
 from PIL import Image
 
-from head2toe.benchmark.compare import Outcome
+from head2toe.benchmark.outcome import Outcome
 
 CELL = "signdigits--embedded-64"
 

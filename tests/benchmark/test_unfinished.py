@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cli.conftest import write_folder
@@ -13,7 +16,7 @@ from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS
 from head2toe.cli import main
 from head2toe.data import LabelledImages, as_images
-from head2toe.errors import DataError, ParameterError, UnfinishedComparisonError
+from head2toe.errors import ConstantFeaturesError, DataError, ParameterError, UnfinishedComparisonError
 
 OPTIONS = {"target_sizes": (16,), "dtype": "float32", "image_size": 32}
 
@@ -60,6 +63,7 @@ def test_a_method_may_fail_with_one_seed_alone(task, network, monkeypatch):
     with pytest.raises(UnfinishedComparisonError, match=r"^linear: these folds are none$") as caught:
         compare(task, network, ["linear", "knn"], seed=(0, 1), **OPTIONS)
     assert [(one.method, one.seed) for one in caught.value.outcomes] == [("linear", 0), ("knn", 0), ("knn", 1)]
+    assert list(caught.value.failed) == [("linear", 1)]
 
 
 def test_where_nothing_finished_the_error_is_the_method_s_own(task, network, monkeypatch):
@@ -77,21 +81,63 @@ def test_what_starts_from_a_method_that_failed_says_so(task, network, monkeypatc
         compare(task, network, ["linear", "head2toe-ft"], **OPTIONS)
     assert [one.method for one in caught.value.outcomes] == ["linear"]
     assert str(caught.value) == "head2toe: not today; head2toe-ft: this method starts from head2toe, which failed"
+    kinds = [type(error) for error in caught.value.failed.values()]
+    assert kinds == [ParameterError, ParameterError]
 
 
-def test_predictions_may_fail_too(task, network, monkeypatch):
+def test_what_starts_from_a_method_that_cannot_learn_from_the_data_fails_of_that(task, network, monkeypatch):
+    failing(monkeypatch, "head2toe", ConstantFeaturesError("all the same"))
+    with pytest.raises(UnfinishedComparisonError) as caught:
+        compare(task, network, ["linear", "head2toe-ft"], **OPTIONS)
+    assert all(type(error) is ConstantFeaturesError for error in caught.value.failed.values())
+
+
+@pytest.mark.parametrize(("error", "told"), [(MemoryError(), "MemoryError"), (DataError("too dark"), "too dark")])
+@pytest.mark.parametrize("reads", ["of_rows", "of_images"])
+def test_predictions_may_fail_too(task, network, monkeypatch, reads, error, told):
     fit = METHODS["knn"].fit
 
     def blind(cell):
-        def fails(images):
-            raise MemoryError
+        def fails(_):
+            raise error
 
-        return replace(fit(cell), of_rows=None, of_images=fails)
+        return replace(fit(cell), **{"of_rows": None, "of_images": None, reads: fails})
 
     monkeypatch.setitem(METHODS, "knn", replace(METHODS["knn"], fit=blind))
-    with pytest.raises(UnfinishedComparisonError, match=r"^knn: MemoryError$") as caught:
+    with pytest.raises(UnfinishedComparisonError, match=rf"^knn: {told}$") as caught:
         compare(task, network, ["linear", "knn"], **OPTIONS)
     assert [one.method for one in caught.value.outcomes] == ["linear"]
+    assert caught.value.outcomes[0].accuracy is not None
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, DataError])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_a_failed_method_had_in_memory_is_free_for_the_next(task, network, monkeypatch, kind, wrapped):
+    held, seen, fit = [], [], METHODS["knn"].fit
+
+    def fills():
+        large = np.ones(1000)
+        held.append(weakref.ref(large))
+        raise kind("full")
+
+    def fails(cell):
+        if not wrapped:
+            fills()
+        try:
+            fills()
+        except kind as error:
+            raise kind("fuller") from error
+
+    def looks(cell):
+        gc.collect()
+        seen.extend(one() for one in held)
+        return fit(cell)
+
+    monkeypatch.setitem(METHODS, "linear", replace(METHODS["linear"], fit=fails))
+    monkeypatch.setitem(METHODS, "knn", replace(METHODS["knn"], fit=looks))
+    with pytest.raises(UnfinishedComparisonError):
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+    assert len(seen) == 1 and seen[0] is None
 
 
 def test_ctrl_c_stops_the_comparison(task, network, monkeypatch):

@@ -87,6 +87,13 @@ def test_a_head_size_reaches_the_classifier(fit, folder, tmp_path):
     assert wrong.code == 2 and "head_size is 0" in wrong.err[-1]
 
 
+def test_a_class_token_reaches_the_plan(fit, folder, run, backbone, tmp_path):
+    assert fit(folder, tmp_path / "probe", "--cls-token", "beside").code == 0
+    assert Head2ToeClassifier.load(tmp_path / "probe").cls_token == "beside"
+    wrong = fit(folder, tmp_path / "other", "--cls-token", "without")
+    assert wrong.code == 2 and "--cls-token" in wrong.err[-1]
+
+
 def test_the_search_can_be_told_how_long_it_may_take(fit, folder, tmp_path):
     hasty = fit(folder, tmp_path / "hasty", "--search-seconds", "1e-9")
     assert hasty.code == 0

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from head2toe.backbones import Backbone
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.method import Fitted, telling
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
 from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
@@ -185,10 +185,21 @@ class Cell:
 
     @contextmanager
     def keeping(self, name: str) -> Iterator[None]:
-        """Keep what a method fails of, so that it costs the others nothing."""
+        """Keep what a method fails of, so that it costs the others nothing; what head2toe refuses names it."""
         try:
-            yield
+            with telling(name):
+                yield
         except Exception as error:  # noqa: BLE001 - hours of other methods may be done: `compare` raises it after them
-            clear_frames(error.__traceback__)  # else what the method had in memory stays there
+            _let_go(error)
             self.fitted.pop(name, None)
             self.failed[name] = error
+
+
+def _let_go(error: BaseException) -> None:
+    """Let go of what a method had in memory: an error holds it in its frames, and those it was made of in theirs."""
+    errors = [error]
+    for one in errors:  # it grows
+        clear_frames(one.__traceback__)
+        for earlier in (one.__cause__, one.__context__):
+            if earlier is not None and not any(earlier is other for other in errors):
+                errors.append(earlier)

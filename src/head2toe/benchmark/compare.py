@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from head2toe.backbones import Backbone
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import stored_bytes
-from head2toe.benchmark.method import Fitted, Method, check_methods, telling
+from head2toe.benchmark.method import Fitted, Method, check_methods
 from head2toe.benchmark.methods import methods as named
+from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.rows import extracted
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import Task
@@ -38,81 +39,6 @@ from head2toe.progress import Progress, silent
 
 STEPS = 200  # of one training of a network
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One method on one task.
-
-    Attributes
-    ----------
-    task, group, backbone, method : str
-    accuracy, balanced_accuracy : float or None
-        Top-1 accuracy and mean recall over the classes of the test images, in [0, 1]; None where a method is only
-        costed. A test image of a class that no training image has counts as an error.
-    cv_accuracy : float or None
-        Of the chosen hyper-parameters on held-out training images.
-    extract_seconds : float
-        Of the rows of the training images, which all methods that read rows share; 0 for the others.
-    train_seconds : float
-        Everything after that, the choice of hyper-parameters included.
-    train_flops : int
-        Both together, a multiply-add as 2.
-    stored_bytes : int
-        Of the file that keeps what the method changed: a head, or a network.
-    choice : dict
-        Hyper-parameters chosen, and on what.
-    seed, n_train, n_test, classes : int
-    image_size : list of two int, or None
-        Height and width of the network's input; None with a preprocessing of the user's own.
-    preprocessing : dict or None
-        Of the images: size, mean and standard deviation of each channel, interpolation; as its `to_dict` gives it.
-    dtype : str or None
-        The number format of the frozen backbone.
-    weights_sha256 : str or None
-        Of the pretrained weights; None of an outcome that an older version wrote.
-    estimated : bool
-        Seconds and FLOPs are extrapolated.
-    device : str
-        Where rows were extracted and networks trained: "cpu", "mps", or a GPU's name. Seconds compare on one device.
-    """
-
-    task: str
-    group: str
-    backbone: str
-    method: str
-    accuracy: float | None
-    balanced_accuracy: float | None
-    cv_accuracy: float | None
-    extract_seconds: float
-    train_seconds: float
-    train_flops: int
-    stored_bytes: int
-    choice: dict[str, Any]
-    seed: int
-    n_train: int
-    n_test: int
-    classes: int
-    image_size: list[int] | None = None
-    preprocessing: dict[str, Any] | None = None
-    dtype: str | None = None
-    weights_sha256: str | None = None
-    estimated: bool = False
-    device: str = "cpu"
-
-    @property
-    def seconds(self) -> float:
-        """Of extraction and training."""
-        return self.extract_seconds + self.train_seconds
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> Outcome:
-        """The outcome that `to_dict` wrote."""
-        return Outcome(**{part.name: data[part.name] for part in fields(Outcome) if part.name in data})
 
 
 @plain_torch()
@@ -273,7 +199,7 @@ def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
     for i, method in enumerate(chosen):
         told(i, len(chosen), f"{method.name}, seed {cell.seed}")
         start = time.perf_counter()
-        with cell.keeping(method.name), telling(method):
+        with cell.keeping(method.name):
             fitted = method.fit(cell)
             seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
             cell.fitted[method.name] = replace(fitted, seconds=seconds)
@@ -312,8 +238,8 @@ def _predict_rows(
     cells: list[Cell], predicted: list[dict[str, np.ndarray]], backbone: Backbone, options: dict[str, Any]
 ) -> None:
     """Add those of each method that reads rows, from one pass over the test images."""
-    readers: list[tuple[dict[str, np.ndarray], str, Callable[[np.ndarray], np.ndarray]]] = [
-        (made, name, fitted.of_rows)
+    readers: list[tuple[Cell, dict[str, np.ndarray], str, Callable[[np.ndarray], np.ndarray]]] = [
+        (cell, made, name, fitted.of_rows)
         for cell, made in zip(cells, predicted, strict=True)
         for name, fitted in cell.fitted.items()
         if fitted.of_rows is not None
@@ -327,10 +253,13 @@ def _predict_rows(
     )
     parts: list[list[np.ndarray]] = [[] for _ in readers]
     for batch in extractor.stream(test):
-        for found, (_, _, predict) in zip(parts, readers, strict=True):
-            found.append(np.asarray(predict(batch.rows)))
-    for found, (made, name, _) in zip(parts, readers, strict=True):
-        made[name] = np.concatenate(found)
+        for found, (cell, _, name, predict) in zip(parts, readers, strict=True):
+            if name not in cell.failed:
+                with cell.keeping(name):
+                    found.append(np.asarray(predict(batch.rows)))
+    for found, (cell, made, name, _) in zip(parts, readers, strict=True):
+        if name not in cell.failed:
+            made[name] = np.concatenate(found)
 
 
 def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np.ndarray) -> Outcome:

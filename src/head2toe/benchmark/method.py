@@ -84,12 +84,12 @@ class Method:
 
 
 @contextmanager
-def telling(method: Method) -> Iterator[None]:
-    """Name the method in what it refuses."""
+def telling(name: str) -> Iterator[None]:
+    """Name a method in what it refuses."""
     try:
         yield
     except Head2ToeError as error:
-        raise type(error)(f"{method.name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 def check_methods(methods: Iterable[Method], backbone: Backbone) -> None:
@@ -102,5 +102,5 @@ def check_methods(methods: Iterable[Method], backbone: Backbone) -> None:
     """
     for method in methods:
         if method.check is not None:
-            with telling(method):
+            with telling(method.name):
                 method.check(backbone)

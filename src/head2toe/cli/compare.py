@@ -14,7 +14,7 @@ from head2toe.errors import DataFormatError, ParameterError, UnfinishedCompariso
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
-    from head2toe.benchmark.compare import Outcome
+    from head2toe.benchmark.outcome import Outcome
     from head2toe.data import LabelledImages
 
 DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"

@@ -158,8 +158,9 @@ def _warn_of_unseen(data: Data, folds: list[tuple[np.ndarray, np.ndarray]]) -> N
         trained = data.target.y[train[data.weight[train] > 0]]
         unseen = np.setdiff1d(data.target.y[test], trained)
         if len(unseen):
+            first = data.target.classes.tolist()[unseen[0]]
             warnings.warn(
-                f"cv has a fold that tests the class {data.target.classes[unseen[0]]!r} and trains on no row of it: "
+                f"cv has a fold that tests the class {first!r} and trains on no row of it: "
                 "the scores say little about the strengths; use stratified or shuffled folds",
                 UserWarning,
                 stacklevel=3,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import weakref
+
 import pytest
 
 from benchmark.vtab.test_vtab_running import FACTS, SETTINGS, Made, a_task
 from estimators.tiny import pictures, write_local_dir
+from head2toe import backbones
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.vtab import LoadedTask, Settings, read_cells, run
 from head2toe.data import LabelledImages, as_images
@@ -38,20 +43,50 @@ def test_anything_else_ends_the_run_and_keeps_what_finished(tmp_path):
     assert [(cell["method"], cell["seed"]) for cell in read_cells(tmp_path)] == [("linear", 0), ("linear", 1)]
 
 
-def test_cells_of_other_weights_are_not_mixed_in(tmp_path):
-    def load():
-        parts = []
-        for seed, n in enumerate((30, 12)):
-            images, labels = pictures(n, seed)
-            parts.append(LabelledImages(as_images(images), labels.tolist(), [str(i) for i in range(n)]))
-        return LoadedTask(Task("squares", "structured", *parts), 2, FACTS)
+def squares():
+    parts = []
+    for seed, n in enumerate((30, 12)):
+        images, labels = pictures(n, seed)
+        parts.append(LabelledImages(as_images(images), labels.tolist(), [str(i) for i in range(n)]))
+    return LoadedTask(Task("squares", "structured", *parts), 2, FACTS)
 
+
+@pytest.mark.parametrize("written", [{}, {"weights_sha256": None}])
+def test_older_cells_do_not_tell_their_weights(tmp_path, written):
+    options = {"dtype": "float32", "target_sizes": (16,)}
+    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=1, **options)
+    place = tmp_path / "embedded" / "squares" / "linear-seed0.json"
+    cell = json.loads(place.read_text())
+    assert len(cell.pop("weights_sha256")) == 64
+    place.write_text(json.dumps({**cell, **written}))
+    assert run([("squares", squares)], ["linear", "knn"], tmp_path, SETTINGS, seeds=1, **options).made == 1
+
+
+def test_a_run_keeps_no_network_of_its_own(tmp_path, monkeypatch):
+    loaded, alive, load = [], [], backbones.load
+
+    def watched(*given, **options):
+        loaded.append(weakref.ref(found := load(*given, **options)))
+        return found
+
+    def look(*given, **options):
+        gc.collect()
+        alive.extend(one() for one in loaded)
+        return []
+
+    monkeypatch.setattr(backbones, "load", watched)
+    monkeypatch.setattr("head2toe.benchmark.compare.compare", look)
+    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=1)
+    assert len(alive) == 1 and alive[0] is None
+
+
+def test_cells_of_other_weights_are_not_mixed_in(tmp_path):
     spec, out = write_local_dir(tmp_path / "network", seed=0), tmp_path / "cells"
     settings, options = Settings(spec, image_size=32), {"dtype": "float32", "target_sizes": (16,)}
-    assert run([("squares", load)], ["linear"], out, settings, seeds=1, **options).made == 1
+    assert run([("squares", squares)], ["linear"], out, settings, seeds=1, **options).made == 1
     write_local_dir(tmp_path / "network", seed=1)  # other weights under the same name
-    assert run([("squares", load)], ["linear"], out, settings, seeds=1, **options).kept == 1
+    assert run([("squares", squares)], ["linear"], out, settings, seeds=1, **options).kept == 1
     with pytest.raises(OutputExistsError, match=r"linear-seed0.json was made with other weights of .*: choose another"):
-        run([("squares", load)], ["linear", "knn"], out, settings, seeds=1, **options)
+        run([("squares", squares)], ["linear", "knn"], out, settings, seeds=1, **options)
     write_local_dir(tmp_path / "network", seed=0)
-    assert run([("squares", load)], ["linear", "knn"], out, settings, seeds=1, **options).made == 1
+    assert run([("squares", squares)], ["linear", "knn"], out, settings, seeds=1, **options).made == 1

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from head2toe import backbones
-from head2toe.backbones import Backbone
 from head2toe.benchmark.method import check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
@@ -141,10 +140,7 @@ def run(
 
     wanted = {method for task, _ in chosen for method, _ in lacking(task)}
     if compare is None and wanted:
-        look = {"preprocessing": options.get("preprocessing"), "image_size": settings.image_size}
-        network = backbones.load(settings.backbone, **look)
-        check_methods(named(wanted), network)  # what no data can mend is told before others run for hours
-        _check_weights(cells, network)
+        _check_network(wanted, cells, settings, options)
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
@@ -170,10 +166,17 @@ def _numbers(seeds: Any) -> list[int]:
     return [] if isinstance(seeds, str | float) else seeds_of(seeds)
 
 
-def _check_weights(cells: Cells, network: Backbone) -> None:
-    """Refuse to add to cells of other weights under the same name, as a folder or a hub may have new ones."""
+def _check_network(wanted: set[str], cells: Cells, settings: Settings, options: Mapping[str, Any]) -> None:
+    """Refuse, before others run for hours, methods that no data can mend, and weights that are not those of the cells.
+
+    A folder or a hub may have new ones under the same name. The network is not kept: `compare` loads its own.
+    """
+    look = {"preprocessing": options.get("preprocessing"), "image_size": settings.image_size}
+    network = backbones.load(settings.backbone, **look)
+    check_methods(named(wanted), network)
     for path, cell in cells.there():
-        if cell.get("weights_sha256", network.weights_sha256) != network.weights_sha256:  # older cells do not tell
+        told = cell.get("weights_sha256") or network.weights_sha256  # older cells do not tell
+        if told != network.weights_sha256:
             raise OutputExistsError(
                 f"{path} was made with other weights of {cells.backbone}: choose another --out, or delete it"
             )
