@@ -151,16 +151,15 @@ class Cell:
 
     @cached_property
     def _last_are_a_sample(self) -> bool:
-        """Not sorted by class, no class in them alone, half of the classes, or two, that they could hold.
+        """No class is in them alone, and they have two classes and half of those that they could hold.
 
-        Nor may a group be cut in two.
+        Nor may a group be cut in two. Images sorted by class have a class in the last ones alone, or one there at all.
         """
         first, held_out = len(self.y) - self.task.held_out, self.task.held_out
-        is_sorted = np.count_nonzero(np.diff(self.y)) < self.classes
         seen = len(np.unique(self.y[first:]))
         few = seen < 2 or 2 * seen < min(self.classes, held_out)
         cut = self.groups is not None and bool(np.isin(self.groups[first:], self.groups[:first]).any())
-        return not is_sorted and not few and not cut and len(np.unique(self.y[:first])) == self.classes
+        return not few and not cut and len(np.unique(self.y[:first])) == self.classes
 
     def split_name(self) -> str:
         """How `split` is told in a choice."""

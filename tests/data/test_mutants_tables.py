@@ -1,0 +1,76 @@
+"""Tables and arrays with gaps, repeats and more than one way to be read."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from head2toe.data import read_data
+from head2toe.data.table import read_table
+from head2toe.errors import DataError, DataFormatError, MissingLabelError
+
+PIXELS = np.zeros((3, 4, 5), np.uint8)
+
+
+def rows(text, **options):
+    return read_table(text.encode(), "a.csv", **options)
+
+
+def test_a_row_without_a_group_is_refused():
+    with pytest.raises(DataFormatError, match=r"a\.csv, line 3: no film"):
+        rows("path,film\na.png,1\nb.png,\n", groups="film")
+
+
+@pytest.mark.parametrize("text", ["path,label\na.png,cat\n", "nothing,of use\na,b\n", "path\n"])
+def test_the_limit_of_csv_is_left_as_it_was(text):
+    before = csv.field_size_limit(4321)
+    try:
+        with contextlib.suppress(DataError):  # the second and third are refused
+            rows(text)
+        assert csv.field_size_limit() == 4321
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_names_that_share_a_number_are_no_classes():
+    """As many names as numbers, and yet not one to one."""
+    found = rows("path,label,class_name\na.png,0,cat\nb.png,1,dog\nc.png,0,dog\n")
+    assert [row.label for row in found] == ["0", "1", "0"]
+
+
+def test_empty_cells_beyond_the_columns_are_nothing():
+    """As spreadsheets leave them."""
+    assert [row.label for row in rows("path,label\na.png,cat,,\nb.png,dog\n")] == ["cat", "dog"]
+    with pytest.raises(DataFormatError, match="line 2: more cells than columns"):
+        rows("path,label\na.png,cat,,x\n")
+
+
+def test_rows_without_a_split_belong_to_none(tmp_path):
+    for name in "abc":
+        Image.new("L", (3, 2)).save(tmp_path / f"{name}.png")
+    (tmp_path / "a.csv").write_text("path,label,split\na.png,x,train\nb.png,y,\nc.png,z,train\n")
+    assert read_data(tmp_path / "a.csv").labels == ["x", "y", "z"]  # there is no choice to make
+    assert read_data(tmp_path / "a.csv", split="train").labels == ["x", "z"]
+
+
+def test_labels_of_bytes_may_be_missing(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=np.array([b"x", b"", b"y"]))
+    with pytest.raises(MissingLabelError, match="1 labels are empty or NaN, the first at 1"):
+        read_data(tmp_path / "a.npz").known_labels()
+
+
+def test_the_array_that_is_named_for_the_split_goes_first(tmp_path):
+    train = {"train_images": PIXELS, "train_label_hue": [1, 2, 3], "train_film": [0, 0, 1]}
+    np.savez(tmp_path / "a.npz", **train, test_images=PIXELS, hue=[7, 8, 9], film=[5, 6, 7])
+    found = read_data(tmp_path / "a.npz", split="train", label="hue", groups="film")
+    assert found.labels == ["1", "2", "3"] and found.groups == ["0", "0", "1"]
+
+
+def test_more_groups_than_images_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, film=[5, 6, 7, 8])
+    with pytest.raises(DataFormatError, match="3 images but 4 film"):
+        read_data(tmp_path / "a.npz", groups="film")

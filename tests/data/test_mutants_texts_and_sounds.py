@@ -1,0 +1,74 @@
+"""Texts that look like files, and samples that look like rates."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from head2toe.data.recordings import as_recordings
+from head2toe.data.texts import as_texts
+from head2toe.errors import DataFormatError, UnreadableImageError
+
+
+def test_one_text_that_ends_like_a_file_is_a_text_among_others():
+    assert len(as_texts(["look at a.png", "a cat"])) == 2
+
+
+@pytest.mark.parametrize("text", ["word " * 100 + "a.png", "first line\nsee a.png"])
+def test_long_texts_and_those_of_several_lines_are_no_files(text):
+    assert as_texts([text])[0] == text
+    with pytest.raises(DataFormatError, match="a file"):
+        as_texts(["a.png"])
+
+
+def test_a_text_of_half_a_character_has_an_identity():
+    """As JSON may hold it."""
+    texts = as_texts(["\ud800", "\udfff"])
+    assert texts.identity(0) != texts.identity(1)
+
+
+def test_an_array_of_pictures_is_no_array_of_recordings():
+    with pytest.raises(DataFormatError, match=r"an array of shape \(2, 3, 4\)"):
+        as_recordings(np.zeros((2, 3, 4), np.float32))
+
+
+@pytest.mark.parametrize("rate", [16000.5, 0, -1, "16000", float("nan")])
+def test_a_rate_is_a_whole_number_of_samples_a_second(rate):
+    with pytest.raises(DataFormatError, match="sampling rate"):
+        as_recordings([(np.zeros(3), rate)])
+
+
+def test_the_lowest_rate():
+    assert as_recordings([(np.zeros(3), 1)])[0].rate == 1
+
+
+def test_two_samples_are_no_pair():
+    assert as_recordings([[0.5, 0.25]])[0].samples.tolist() == [0.5, 0.25]
+    assert as_recordings([[np.array([0.5, 0.25]), 8000]])[0].rate == 8000
+
+
+def test_unsigned_samples_have_their_zero_in_the_middle():
+    found = as_recordings([np.array([0, 128, 192], np.uint8)])[0]
+    assert found.samples.tolist() == [-1.0, 0.0, 0.5]
+
+
+def test_the_same_samples_at_another_rate_are_another_recording():
+    one = as_recordings([(np.ones(3), 8000), (np.ones(3), 16000)])
+    assert one.identity(0) != one.identity(1)
+
+
+@pytest.mark.parametrize(("samples", "what"), [([0.0, np.nan], "NaN"), ([np.inf], "infinity"), ([], "no sample")])
+def test_samples_that_are_none(samples, what):
+    with pytest.raises(UnreadableImageError, match=f"recording 0: .*{what}"):
+        as_recordings([np.array(samples, np.float32)])[0]
+
+
+def test_remarks_in_a_recording_are_passed_over_in_silence(tmp_path):
+    held = io.BytesIO()
+    wavfile.write(held, 8000, np.array([0, 16384], np.int16))
+    data = held.getvalue() + b"note" + (4).to_bytes(4, "little") + b"mine"
+    (tmp_path / "a.wav").write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert as_recordings([tmp_path / "a.wav"])[0].samples.tolist() == [0.0, 0.5]

@@ -1,0 +1,156 @@
+"""Folders and zips with more in them than the data."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from head2toe.data import files, read_data
+from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError, UnreadableImageError
+
+
+def png(value: int = 0) -> bytes:
+    held = io.BytesIO()
+    Image.new("L", (3, 2), value).save(held, "png")
+    return held.getvalue()
+
+
+def folder_of(folder: Path, *names: str, **texts: str) -> Path:
+    """Pictures, and tables by the names before ".csv"."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(png())
+    for name, text in texts.items():
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+def zip_of(path: Path, members: dict[str, str | bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, held in members.items():
+            archive.writestr(name, held)
+    return path
+
+
+def test_hidden_files_are_not_said_to_be_unread(tmp_path, caplog):
+    folder_of(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".keep.txt").write_text("")
+    assert read_data(tmp_path).labels == ["cat", "dog"]
+    assert not caplog.records
+    with pytest.raises(EmptyDataError) as caught:
+        read_data(tmp_path / "empty")
+    assert ".txt" not in str(caught.value)
+
+
+def test_a_folder_that_is_called_like_a_table_is_none(tmp_path):
+    folder_of(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / "labels.csv").mkdir()
+    assert read_data(tmp_path).labels == ["cat", "dog"]
+
+
+def test_a_hidden_table_is_not_read(tmp_path):
+    folder_of(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / ".old.csv").write_text("path,label\ncat/a.png,tom\n")
+    assert read_data(tmp_path).labels == ["cat", "dog"]
+
+
+def test_of_two_tables_none_is_the_data(tmp_path):
+    table = "path,label\ncat/a.png,tom\n"
+    assert read_data(folder_of(tmp_path, "cat/a.png", "dog/b.png", one=table, two=table)).labels == ["cat", "dog"]
+
+
+def test_the_only_table_may_be_one_of_tabs(tmp_path):
+    assert read_data(folder_of(tmp_path, "cat/a.png", "dog/b.png", one="path\tlabel\ncat/a.png\ttom\n")).labels == [
+        "tom"
+    ]
+
+
+def test_predictions_beside_the_pictures_are_no_list_of_them(tmp_path):
+    folder_of(tmp_path, "a.png", "b.png", predictions="path,class,probability\na.png,cat,0.9\n")
+    assert len(read_data(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_what_macos_leaves_in_archives_is_no_class(tmp_path, pack):
+    names = ("cat/a.png", "dog/b.png", "__MACOSX/c.png")
+    packed = zip_of(tmp_path / "a.zip", dict.fromkeys(names, png())) if pack else folder_of(tmp_path, *names)
+    assert read_data(packed).labels == ["cat", "dog"]
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    assert read_data(folder_of(tmp_path, "cat/a.png", "test/b.png")).labels == ["cat", "test"]
+
+
+def test_a_picture_beside_the_splits_is_named(tmp_path):
+    folder_of(tmp_path, "train/cat/a.png", "test/cat/b.png", "stray.png")
+    with pytest.raises(MissingLabelError, match=r"stray\.png lies beside"):
+        read_data(tmp_path).known_labels()
+
+
+def test_a_class_without_pictures_is_told_once_and_for_its_split(tmp_path, caplog):
+    folder_of(tmp_path, "train/cat/a.png", "test/cat/b.png")
+    for name in ("train/bird/a.heic", "train/bird/b.heic", "test/fish/c.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert read_data(tmp_path, split="train").labels == ["cat"]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1 and "the folder bird " in told[0]
+
+
+def test_texts_of_a_folder_that_is_called_like_a_table(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(DataFormatError, match="texts are read from a CSV"):
+        read_data(tmp_path / "a.csv", takes="texts")
+
+
+def test_an_encrypted_zip_is_told(tmp_path):
+    path = zip_of(tmp_path / "a.zip", {"cat/a.png": png()})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the zip's directory
+    path.write_bytes(data)
+    with pytest.raises(DataFormatError, match="is encrypted"):
+        read_data(path)
+
+
+def test_a_member_too_large_for_an_image_is_not_unpacked(tmp_path, monkeypatch):
+    data = read_data(zip_of(tmp_path / "a.zip", {"cat/a.png": png()}))
+    assert data[0].size == (3, 2)
+    monkeypatch.setattr(files, "_MOST_BYTES", 10)
+    with pytest.raises(UnreadableImageError, match="too many for an image"):
+        data[0]
+
+
+@pytest.mark.parametrize(
+    ("members", "labels"),
+    [
+        ({"pets/labels.csv": "path,label\na.png,tom\n", "pets/a.png": png()}, ["tom"]),  # all in a folder
+        ({"cat/a.png": png(), "cat/b.png": png()}, ["cat", "cat"]),  # a single class
+        ({"cat/a.png": png(), "cat/notes/b.csv": "path,label\n"}, ["cat"]),  # a table of its own deep in it
+        ({"cat/a.png": png(), "dog/b.png": png(), "cat/b.csv": "path,label\na.png,tom\n"}, ["cat", "dog"]),
+    ],
+)
+def test_where_the_data_of_a_zip_begin(tmp_path, members, labels):
+    assert read_data(zip_of(tmp_path / "a.zip", members)).labels == labels
+
+
+def test_a_backslash_in_a_name_is_a_separator_on_windows_alone(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for system, name in ((3, "cat/a\\b.png"), (0, "dog\\c.png")):
+            member = zipfile.ZipInfo("x")
+            member.filename, member.create_system = name, system
+            archive.writestr(member, png())
+    data = read_data(tmp_path / "a.zip")
+    assert data.names == ["cat/a\\b.png", "dog/c.png"] and data.labels == ["cat", "dog"]
+
+
+def test_the_identity_of_a_member_is_its_checksum_and_size(tmp_path):
+    data = read_data(zip_of(tmp_path / "a.zip", {"cat/a.png": png(7)}))
+    assert data.identity(0) == f"{zlib.crc32(png(7)):08x} {len(png(7))}"
+    assert np.asarray(data[0]).max() == 7
