@@ -51,7 +51,7 @@ SOME = {  # with the embedded backbone on some tasks alone: they take their time
     "tiny": bench_few_images.CHOSEN,
     "cost": bench_paper.COSTED,
 }
-OF = {"vit_tiny_patch16_224": ("tokens",)}  # parts of other backbones
+OF_BACKBONES = {"vit_tiny_patch16_224": ("tokens",)}  # parts of other backbones
 CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)
 
 
@@ -59,7 +59,7 @@ def parts(cell: str) -> set[str]:
     """The parts of a cell's record."""
     task, backbone = cell.split("--")
     if backbone != "embedded":
-        return {"damped", "plain", *OF.get(backbone, ())}
+        return {"damped", "plain", *OF_BACKBONES.get(backbone, ())}
     return {"damped", "plain", *MORE, *(part for part, tasks in SOME.items() if task in tasks)}
 
 
@@ -110,10 +110,9 @@ def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
 
 
 def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
-    from head2toe.probes import SearchSettings, search
+    from head2toe.probes import search
 
-    settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
-    return search(rows, y, _single(columns), settings=settings).table
+    return search(rows, y, _single(columns), settings=view_choices.settings()).table
 
 
 def _channels(plan: Any) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from head2toe.features import Plan
+from benchmarks.view_choices import pairs, searched
+from head2toe.features import STATISTICS, Plan, layers
 from head2toe.features.pooling import Shape, channels, register
 
 BOTH, ALONE = "statistics and second moments", "second moments alone"
@@ -46,7 +47,7 @@ def signs(count: int) -> Tensor:
 
 def with_moments(plan: Plan) -> Plan:
     """The plan with a view of second moments alone, and one of them beside the statistics."""
-    described = [(plan.blocks[i].layer, plan.blocks[i].operation) for i in plan.views["statistics"]]
+    described = pairs(plan, "statistics")
     flat = [pair for pair in described if plan.by_name[pair[0]].kind == "vector"]
     moments = [(layer.name, f"moments:{layer.prefix}") for layer in plan.layers if _has_places(layer)]
     return plan.with_views({BOTH: described + moments, ALONE: flat + moments})
@@ -57,16 +58,6 @@ def _has_places(layer: Any) -> bool:
 
 
 def table(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
-    """A search's table with learned layer weights and heads in closed form: the views, and the statistics."""
-    from head2toe import features
-    from head2toe.estimators.frozen import columns_of
-    from head2toe.probes import SearchSettings, search
-
-    plan = with_moments(Plan.build(features.layers(backbone), (), statistics=features.STATISTICS))
-    rows = features.extract(backbone, images, plan, progress=False).rows
-    settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
-    columns = columns_of(plan)
-    names = ("linear", "statistics", BOTH, ALONE)
-    views = {name: columns.views[name] for name in names}
-    found = search(rows, y, replace(columns, views=views), settings=settings).table
-    return sorted(found, key=lambda row: names.index(row["view"]))
+    """A search's table: the statistics, and the views of second moments."""
+    plan = with_moments(Plan.build(layers(backbone), (), statistics=STATISTICS))
+    return searched(backbone, images, y, plan, ("statistics", BOTH, ALONE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +19,9 @@ def sizes(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
     from head2toe import features
 
     plan = features.Plan.build(features.layers(backbone), (SMALL, LARGE))
-    small, large = (_pairs(plan, str(size)) for size in (SMALL, LARGE))
+    small, large = (pairs(plan, str(size)) for size in (SMALL, LARGE))
     views = dict(zip(SIZES, (small, large, list(dict.fromkeys(small + large))), strict=True))
-    return _searched(backbone, images, y, plan, views)
+    return searched(backbone, images, y, plan.with_views(views), SIZES)
 
 
 def tokens(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
@@ -31,26 +31,29 @@ def tokens(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
 
     found = features.layers(backbone)
     plans = [features.Plan.build(found, (SMALL,), option) for option in CLASS_TOKEN_OPTIONS]
-    views = {name: _pairs(plan, str(SMALL)) for name, plan in zip(TOKENS, plans, strict=True)}
-    return _searched(backbone, images, y, plans[0], views)
+    views = {name: pairs(plan, str(SMALL)) for name, plan in zip(TOKENS, plans, strict=True)}
+    return searched(backbone, images, y, plans[0].with_views(views), TOKENS)
 
 
-def _pairs(plan: Any, view: str) -> list[tuple[str, str]]:
+def pairs(plan: Any, view: str) -> list[tuple[str, str]]:
+    """Layer and operation of each block of a view."""
     return [(plan.blocks[i].layer, plan.blocks[i].operation) for i in plan.views[view]]
 
 
-def _searched(
-    backbone: Any, images: Any, y: np.ndarray, plan: Any, views: Mapping[str, list[tuple[str, str]]]
-) -> list[dict[str, Any]]:
-    """With learned layer weights and heads in closed form, in the order of the views."""
+def searched(backbone: Any, images: Any, y: np.ndarray, plan: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The table of a search among some views of a plan, as `settings` says, the linear probe first."""
     from head2toe import features
     from head2toe.estimators.frozen import columns_of
-    from head2toe.probes import LINEAR_VIEW, SearchSettings, search
+    from head2toe.probes import LINEAR_VIEW, search
 
-    plan = plan.with_views(views)
-    rows = features.extract(backbone, images, plan, progress=False).rows
-    settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
-    columns = columns_of(plan)
-    names = (LINEAR_VIEW, *views)
-    result = search(rows, y, replace(columns, views={name: columns.views[name] for name in names}), settings=settings)
-    return sorted(result.table, key=lambda row: names.index(row["view"]))
+    rows, columns = features.extract(backbone, images, plan, progress=False).rows, columns_of(plan)
+    order = (LINEAR_VIEW, *names)
+    chosen = replace(columns, views={name: columns.views[name] for name in order})
+    return sorted(search(rows, y, chosen, settings=settings()).table, key=lambda row: order.index(row["view"]))
+
+
+def settings() -> Any:
+    """Learned layer weights and heads in closed form; nothing is given up early."""
+    from head2toe.probes import SearchSettings
+
+    return SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
