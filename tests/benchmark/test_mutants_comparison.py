@@ -18,7 +18,8 @@ from PIL import Image
 
 from head2toe.benchmark import Task
 from head2toe.benchmark.cell import Cell
-from head2toe.benchmark.method import Fitted, Method
+from head2toe.benchmark.fitted import Fitted
+from head2toe.benchmark.method import Method
 from head2toe.benchmark.rows import Rows, last_blocks
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import names_of

@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from head2toe.backbones import Backbone
-from head2toe.benchmark.method import Fitted, telling
+from head2toe.benchmark.fitted import Fitted
+from head2toe.benchmark.refusals import telling
 from head2toe.benchmark.rows import Rows
 from head2toe.benchmark.tasks import Task
 from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError

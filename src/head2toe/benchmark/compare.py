@@ -16,7 +16,8 @@ from head2toe.backbones import Backbone
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import stored_bytes
-from head2toe.benchmark.method import Fitted, Method, check_methods
+from head2toe.benchmark.fitted import Fitted
+from head2toe.benchmark.method import Method, check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.rows import extracted

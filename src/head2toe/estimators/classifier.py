@@ -23,7 +23,7 @@ from head2toe.estimators.predictions import ImagePredictions
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.training_set import Readable, TrainingSet
 from head2toe.features.store import place_for
-from head2toe.probes import Columns, SearchResult
+from head2toe.probes import SearchResult
 
 
 class Head2ToeClassifier(ImagePredictions):
@@ -94,9 +94,6 @@ class Head2ToeClassifier(ImagePredictions):
     dtype_ : str
         The number format the backbone ran in; of several with commas.
     """
-
-    flops_: int | None  # None of a probe that an older version wrote
-    flops_saved_: int | None
 
     def __init__(
         self,
@@ -257,21 +254,6 @@ class Head2ToeClassifier(ImagePredictions):
         """
         return loaded(cls, Path(folder), backbone, preprocessing, options)
 
-    def assume(
-        self, found: SearchResult, classes: np.ndarray, plan: features.Plan, backbone: dict[str, Any], dtype: str
-    ) -> Self:
-        """Become the fitted classifier over the columns of a plan; `fit` ends here, and so does loading."""
-        self.classes_ = classes
-        self.plan_ = plan
-        self.backbone_ = backbone
-        self.dtype_ = dtype
-        self.probe_ = self._feature_probe(None).assume(found, classes, columns_of(plan), plan.d)
-        self.choice_, self.search_table_ = found.choice, found.table
-        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
-        self.estimated_accuracy_ = self.probe_.estimated_accuracy_
-        self._extractor = None
-        return self
-
     @contextmanager
     def _rows(self, networks: Networks, images: Images, plan: features.Plan) -> Iterator[features.FeatureStore]:
         """The rows, from the cache or into it, or where they do no harm."""
@@ -284,20 +266,6 @@ class Head2ToeClassifier(ImagePredictions):
         most = most_features(self.head_size, body_bytes, len(np.unique(readable.labels)))
         probe = self._feature_probe(columns_of(plan), most)
         return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled, readable.groups)
-
-    def _feature_probe(self, columns: Columns | None, most: int | None = None) -> FeatureProbe:
-        return FeatureProbe(
-            columns,
-            fractions=self.fractions,
-            most_features=most,
-            strengths=self.strengths,
-            layer_weights=self.layer_weights,
-            search_seconds=self.search_seconds,
-            cv=self.cv,
-            class_weight=self.class_weight,
-            random_state=self.random_state,
-            verbose=self.verbose,
-        )
 
     def _keep(self, probe: FeatureProbe, plan: features.Plan, networks: Networks, dtype: str) -> Self:
         """Cut plan and heads down to the blocks that a head reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,20 +13,44 @@ from sklearn.utils.validation import check_is_fitted
 from head2toe import features
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.estimators.feature_probe import FeatureProbe
-from head2toe.estimators.frozen import FrozenNetworkEstimator
+from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.labels import labels_of
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.streaming import Streaming, columns_read, stream_logits
 from head2toe.features.device import find_device
+from head2toe.probes import Columns, SearchResult
 
 
 class ImagePredictions(ClassifierMixin, FrozenNetworkEstimator):
-    """The predictions of a classifier of images, whose `fit` leaves what is declared here."""
+    """A fitted classifier of images; a subclass has the parameters, and `fit`."""
 
-    classes_: np.ndarray
-    plan_: features.Plan
-    probe_: FeatureProbe
-    dtype_: str
+    fractions: Any
+    strengths: Any
+    layer_weights: Any
+    search_seconds: Any
+    cv: Any
+    class_weight: Any
+    random_state: Any
+    skipped_: tuple[features.Skipped, ...]
+    skipped_unlabelled_: tuple[features.Skipped, ...]
+    cached_: bool
+    flops_: int | None  # None of a probe that an older version wrote
+    flops_saved_: int | None
+
+    def assume(
+        self, found: SearchResult, classes: np.ndarray, plan: features.Plan, backbone: dict[str, Any], dtype: str
+    ) -> Self:
+        """Become the fitted classifier over the columns of a plan; `fit` ends here, and so does loading."""
+        self.classes_ = classes
+        self.plan_ = plan
+        self.backbone_ = backbone
+        self.dtype_ = dtype
+        self.probe_ = self._feature_probe(None).assume(found, classes, columns_of(plan), plan.d)
+        self.choice_, self.search_table_ = found.choice, found.table
+        self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
+        self.estimated_accuracy_ = self.probe_.estimated_accuracy_
+        self._extractor = None
+        return self
 
     def decision_function(self, images: Any) -> np.ndarray:
         """Logits, float64 (n, c); of two their difference (n,), above 0 for `classes_[1]`. Raises as `predict`."""
@@ -102,6 +126,20 @@ class ImagePredictions(ClassifierMixin, FrozenNetworkEstimator):
             extractor = networks.extractor(self.plan_, columns, dtype, strict=strict, **self._options())
             self._extractor = ready = (key, extractor)
         return ready[1]
+
+    def _feature_probe(self, columns: Columns | None, most: int | None = None) -> FeatureProbe:
+        return FeatureProbe(
+            columns,
+            fractions=self.fractions,
+            most_features=most,
+            strengths=self.strengths,
+            layer_weights=self.layer_weights,
+            search_seconds=self.search_seconds,
+            cv=self.cv,
+            class_weight=self.class_weight,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
 
     def _dtype(self) -> str:
         """The number format of the training rows, unless the caller or the device wants another."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,17 +16,15 @@ from head2toe.artifacts import SavedProbe, load_probe
 from head2toe.backbones import Preprocessing, pinned, settled
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
+from head2toe.estimators.predictions import ImagePredictions
 from head2toe.probes import SearchResult
-
-if TYPE_CHECKING:
-    from head2toe.estimators.classifier import Head2ToeClassifier
 
 # The machine's and the moment's, not the probe's.
 _NOT_SAVED = ("backbone", "preprocessing", "cache", "device", "batch_size", "verbose")
-Classifier = TypeVar("Classifier", bound="Head2ToeClassifier")
+Classifier = TypeVar("Classifier", bound=ImagePredictions)
 
 
-def to_saved(classifier: Head2ToeClassifier) -> SavedProbe:
+def to_saved(classifier: ImagePredictions) -> SavedProbe:
     """What is needed to predict, and how it was chosen."""
     probe = classifier.probe_
     return SavedProbe(
@@ -64,7 +62,7 @@ def loaded(
 
 
 def _from_saved(
-    kind: type[Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
+    kind: Callable[..., Classifier], saved: SavedProbe, backbone: Any, preprocessing: Any, options: dict[str, Any]
 ) -> Classifier:
     written = {name: _from_plain(name, value) for name, value in saved.parameters.items()}
     strange = sorted(written.keys() - inspect.signature(kind).parameters.keys())
@@ -119,7 +117,7 @@ def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:
         raise ProbeFormatError(f"its preprocessing is not one: {error}") from error
 
 
-def _parameters(classifier: Head2ToeClassifier) -> dict[str, Any]:
+def _parameters(classifier: ImagePredictions) -> dict[str, Any]:
     """The constructor's parameters that JSON can hold."""
     found = {}
     for name, value in classifier.get_params(deep=False).items():

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from head2toe.benchmark.cell import Cell
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.fitted import Fitted
 from head2toe.probes import LINEAR_VIEW
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)

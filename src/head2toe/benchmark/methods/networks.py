@@ -18,7 +18,7 @@ from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.fitted import Fitted
 from head2toe.errors import ParameterError
 from head2toe.features.device import find_device
 from head2toe.probes import LINEAR_VIEW, LinearHead

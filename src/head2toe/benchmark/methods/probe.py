@@ -7,7 +7,7 @@ from dataclasses import replace
 from head2toe import FeatureProbe, features
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
 from head2toe.estimators.head_size import HEAD_SIZE, most_features
 from head2toe.probes import SearchSettings, search

@@ -10,7 +10,7 @@ import torch
 from head2toe.baselines import RidgeLogistic, ridge_logistic
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
 from head2toe.benchmark.rows import LAST_BLOCKS
 from head2toe.probes import LINEAR_VIEW

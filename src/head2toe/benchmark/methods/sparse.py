@@ -12,7 +12,7 @@ import torch
 from head2toe.baselines import LassoResult, MultinomialLasso
 from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
-from head2toe.benchmark.method import Fitted
+from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
 from head2toe.probes import LinearHead
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
