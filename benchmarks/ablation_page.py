@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.pages import markdown_table
+from benchmarks.markdown import markdown_table
 from benchmarks.shared_data import TASKS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "ablation.md"
@@ -62,6 +62,7 @@ TAKEN: Pieces = {
 RIVALS = (  # part of a task's record, what it compares (what the search does comes first), and the table's title
     ("kernels", "kernel", "kernels of the kept features under a discriminant, learned layer weights"),
     ("transforms", "features", "what is made of the kept features, under a discriminant, learned layer weights"),
+    ("expansions", "features", "kernels at a linear head's price, under a discriminant, learned layer weights"),
     ("selections", "way", "ways to keep at most 3 % of the features under a discriminant, learned layer weights"),
     ("layers", "layers", "whole layers left out beforehand, under a discriminant, learned layer weights"),
     ("weightings", "weights", "ways to weigh the layers, under a discriminant"),
@@ -81,11 +82,14 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   lack it, and a row of what everything loses may lose that head along. `head2toe-equal` of [the
   table](reproduction.md) is a search of the paper's candidates with logistic heads for its own two best, and so the
   fairer figure for the paper.
-- *Without*: figures are what is lost; negative is worse than everything.
+- *Without*: how far the search lies from everything when it lacks a piece; negative is worse.
 - Kernels of the kept features: *RBF w* is `exp(-w r^2 / mean r^2)` with the distance r, *quadratic q* the inner
   product and q times its square.
 - *Squares* and *thresholds* (what a feature has above one deviation and below minus one) stand beside the kept
   features, each with 0.3 or 1 times its feature's variance. A head has twice or three times the coefficients then.
+- *Random Fourier features w*: as many cosines of random projections as features are kept (4096 at most), whose inner
+  products estimate those of the kernel RBF w; *products*: of all pairs of the best features, about as many as are kept.
+  *With*: beside the kept features, with 0.3 or 1 times their variance in all, the cosines those of width 1.
 - *Layers of 90 % of the kernel*: the fewest that make up so much of the weighted kernel; features are ranked in these.
 - *As it is*: features ranked with learned layer weights. *One step of the group lasso*: each feature weighed anew by
   its own score (*reweighted*), by its channel's (*channels*), or by both (*sparse group*). *Kept in most of five
@@ -143,7 +147,8 @@ def page(found: dict[str, Records], chosen: dict[str, dict[str, Row]]) -> str:
             "accuracy (per cent, five folds) on the 1000 training images of each task; no test image plays a part. "
             f"The standard error of a figure is {min(errors):.1f} to {max(errors):.1f} points, of a difference on the "
             "same images less. A figure is that of the best of its candidates: the more there are, the higher by luck "
-            "alone. Logistic heads are solved by fewer steps now than when these were ([details](test-images.md))."
+            "alone. Logistic heads were solved in more steps than now when this was measured "
+            "([details](test-images.md))."
         ),
         GLOSSARY.strip(),
         f"One search took {np.median(seconds):.0f} s in the median, one thread, nothing given up early.",
@@ -187,8 +192,8 @@ def _no_help(found: dict[str, Records]) -> list[str]:
         for backbone, records in found.items():
             measured = _having(records, part)
             if measured:
-                told = _beside_the_first(_compared(measured, key))
-                bullets.append(f"- {backbone}, {title} ({len(measured)} tasks): {told}.")
+                compared = _beside_the_first(_compared(measured, key))
+                bullets.append(f"- {backbone}, {title} ({len(measured)} tasks): {compared}.")
     return bullets
 
 

@@ -3,9 +3,9 @@
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without. With the
 embedded backbone there are more parts: the single statistics; what the search does not have (kernels, squares and
-thresholds, ways to select features and layers, to weigh layers, to teach classes, second moments, other views, class
-means of tiny classes: a module of this folder each); and what each piece costs. With the ViT-Tiny there is one
-more, its class token. No test image is looked at.
+thresholds, random features and products, ways to select features and layers, to weigh layers, to teach classes, second
+moments, other views, class means of tiny classes: a module of this folder each); and what each piece costs. With the
+ViT-Tiny there is one more, its class token. No test image is looked at.
 
 `python -m benchmarks.bench_ablation [TASK--BACKBONE ...]` runs what is missing, cell by cell (a record each:
 benchmarks/results/ablation/TASK--BACKBONE.json), prints the tables and writes docs/ablation.md. Several processes may
@@ -28,6 +28,7 @@ from benchmarks import (
     bench_few_images,
     bench_paper,
     codes,
+    expansions,
     kernels,
     layer_choices,
     moments,
@@ -39,13 +40,14 @@ from benchmarks import (
     view_choices,
     weightings,
 )
-from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
+from benchmarks.shared_data import BACKBONES, TASKS, no_shared_data, read, spec
 from head2toe.whole_files import write_text
 
 MORE = ("kernels", "transforms", "selections", "layers", "weightings", "codes")  # with the embedded backbone
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")
 SOME = {  # with the embedded backbone on some tasks alone: they take their time
     "single": SINGLE,
+    "expansions": SINGLE,
     "moments": SINGLE,
     "sizes": SINGLE,
     "tiny": bench_few_images.CHOSEN,
@@ -85,6 +87,7 @@ def run_cell(cell: str) -> None:
         "plain": lambda: _searched(rows, y, replace(columns, commensurable=False)),
         "kernels": lambda: kernels.table(rows, y, columns),
         "transforms": lambda: transforms.table(rows, y, columns),
+        "expansions": lambda: expansions.table(rows, y, columns),
         "selections": lambda: selections.table(rows, y, columns, _channels(plan)),
         "layers": lambda: layer_choices.table(rows, y, columns),
         "weightings": lambda: weightings.table(rows, y, columns),
@@ -163,8 +166,7 @@ def averaged() -> dict[str, dict[str, Any]]:
 
 def main(cells: list[str] | None = None) -> None:
     """Run what is missing, print, and write the page."""
-    if not SHARED.is_dir():
-        print("bench_ablation: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data("ablation"):
         return
     for cell in cells or CELLS:
         run_cell(cell)

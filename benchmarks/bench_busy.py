@@ -11,39 +11,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
+from typing import Any
 
-from benchmarks import records
+from benchmarks import records, tables
 
 NAME = "busy"
 WAITING = ("default", "short")
 REPEATS = 3
 FIGURES = ("64 pixels, images/s", "224 pixels, images/s", "eigenvalues, ms")
-MEASURE = """
-import json, time, torch
-from head2toe import backbones
-
-def median(work, seconds=4.0):
-    work()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return sorted(times)[len(times) // 2]
-
-module = backbones.load("embedded").module
-matrix = torch.randn(800, 800, dtype=torch.float64)
-matrix = matrix @ matrix.T
-with torch.inference_mode():
-    speeds = []
-    for side, count in ((64, 16), (224, 8)):
-        images = torch.randn(count, 3, side, side).to(memory_format=torch.channels_last)
-        speeds.append(count / median(lambda: module(images)))
-print(json.dumps([*speeds, 1000 * median(lambda: torch.linalg.eigh(matrix))]))
-"""
 
 
 def measure(waiting: str) -> list[float]:
@@ -52,8 +32,37 @@ def measure(waiting: str) -> list[float]:
 
     free = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     chosen = {"GOMP_SPINCOUNT": SPINS} if waiting == "short" else {}
-    done = subprocess.run([sys.executable, "-c", MEASURE], env=free | chosen, capture_output=True, check=True)
-    return json.loads(done.stdout)
+    command = [sys.executable, "-m", "benchmarks.bench_busy", "--figures"]
+    return json.loads(subprocess.run(command, env=free | chosen, capture_output=True, check=True).stdout)
+
+
+def print_figures(seconds: float = 4.0) -> None:
+    """Measure in this process, each figure for so many seconds, and print them as JSON."""
+    import torch
+
+    from head2toe import backbones
+
+    module = backbones.load("embedded").module
+    matrix = torch.randn(800, 800, dtype=torch.float64)
+    matrix = matrix @ matrix.T
+    speeds = []
+    with torch.inference_mode():
+        for side, count in ((64, 16), (224, 8)):
+            images = torch.randn(count, 3, side, side).to(memory_format=torch.channels_last)
+            speeds.append(count / _middle_time(partial(module, images), seconds))
+        milliseconds = 1000 * _middle_time(partial(torch.linalg.eigh, matrix), seconds)
+    print(json.dumps([*speeds, milliseconds]))
+
+
+def _middle_time(work: Callable[[], Any], seconds: float) -> float:
+    """Median seconds of a piece of work that is done over and over, at least three times."""
+    work()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2]
 
 
 @contextmanager
@@ -85,11 +94,12 @@ def main() -> None:
 
 def show() -> None:
     """Print the record."""
-    from head2toe.cli.output import table
-
     rows = [(name, *(f"{row[figure]:.0f}" for figure in FIGURES)) for name, row in records.read(NAME).items()]
-    print(table([("", *FIGURES), *rows], right=range(1, 4)))
+    tables.show([("", *FIGURES), *rows])
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--figures"]:
+        print_figures()
+    else:
+        main()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import records
+from benchmarks.markdown import put_between
 from head2toe.whole_files import write_text
 
 NAME = "demo"
@@ -74,8 +75,7 @@ def _row(task: str, row: dict[str, Any], steps: int) -> str:
 
 def written(page: str, record: dict[str, Any]) -> str:
     """The README with the block of a record."""
-    before, rest = page.split(MARKS[0])
-    return before + MARKS[0] + "\n" + block(record) + MARKS[1] + rest.split(MARKS[1])[1]
+    return put_between(MARKS, block(record), page)
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ from PIL import Image
 
 from benchmarks.shared_data import SHARED, resident
 from head2toe.backbones import Backbone, Preprocessing, load
+from head2toe.backbones.running import run
 from head2toe.features.dtype import prepare
 from head2toe.features.extractor import Extractor, extract
-from head2toe.features.hooks import run
 from head2toe.features.narrowing import narrow
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch

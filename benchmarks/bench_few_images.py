@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.shared_data import SHARED, read
+from benchmarks.shared_data import no_shared_data, read
+from benchmarks.tables import show
 
 NAME = "few_images"
 CHOSEN = ("cifar10", "signdigits", "nuclei_count", "rsscn7")
@@ -78,20 +79,16 @@ def drawn(y: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print the table."""
-    if not SHARED.is_dir():
-        print("bench_few_images: no folder 'shared' beside the checkout, only the records are printed")
-    for task in tasks or CHOSEN:
-        if SHARED.is_dir() and task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
-    print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'gain':>7}{'estimate':>10}")
-    gains, single = [], []
-    for task, draws in records.read(NAME).items():
+    keys = () if no_shared_data(NAME, "only the records are printed") else tasks or CHOSEN
+    shown, gains, single = [("task", "a class", "linear", "head2toe", "gain", "estimate")], [], []
+    for task, draws in records.fill(NAME, keys, run_task).items():
         for count in PER_CLASS:
             rows = [row for row in draws.values() if row["per_class"] == count]
             linear, ours, estimate = (np.mean([row[k] for row in rows]) for k in ("linear", "head2toe", "estimate"))
             gains.append(ours - linear)
             single += [row["head2toe"] - row["linear"] for row in rows]
-            print(f"{task:16}{count:8}{linear:9.1f}{ours:10.1f}{ours - linear:+7.1f}{estimate:10.1f}")
+            shown.append((task, count, f"{linear:.1f}", f"{ours:.1f}", f"{ours - linear:+.1f}", f"{estimate:.1f}"))
+    show(shown)
     print(f"mean gain {np.mean(gains):+.1f}, least {min(gains):+.1f}; of single draws {min(single):+.1f}")
 
 

@@ -35,10 +35,12 @@ import numpy as np
 import torch
 
 from benchmarks import group_lasso_rivals as rivals
+from benchmarks.markdown import put_between
 from benchmarks.real_rows import standardised
 from benchmarks.records import read, write
 from benchmarks.shared_data import SHARED
 from head2toe.probes.group_lasso import group_lasso, lambda_max
+from head2toe.whole_files import write_text
 
 SIZES = [(d, c, ratio) for d in (20_000, 200_000) for c in (10, 100) for ratio in (0.1, 0.01)]
 ROWS = [f"ce:{d}:{c}:{ratio}" for d, c, ratio in SIZES]
@@ -288,8 +290,7 @@ def _span(ratios: Sequence[float]) -> str:
 
 def on_page(page: str, record: dict[str, Any]) -> str:
     """The how-to page with the measured part written anew."""
-    before, rest = page.split(MARKS[0])
-    return before + MARKS[0] + "\n" + measured(record) + MARKS[1] + rest.split(MARKS[1])[1]
+    return put_between(MARKS, measured(record), page)
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -320,7 +321,7 @@ def main(argv: Sequence[str] = ()) -> None:
 
     def keep() -> None:
         write("group_lasso", record)
-        PAGE.write_text(on_page(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
+        write_text(PAGE, on_page(PAGE.read_text(encoding="utf-8"), record))
 
     with tempfile.TemporaryDirectory() as folder:
         options.cache = options.cache or Path(folder)

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import records
-from benchmarks.shared_data import SHARED, read
+from benchmarks.shared_data import no_shared_data, read
+from benchmarks.tables import show
 
 NAME = "groups"
 CHOSEN = ("rsscn7", "brainmri", "signdigits")
@@ -46,17 +47,15 @@ def run_task(task: str) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Measure what is not in the record, and print."""
-    if not SHARED.is_dir():
-        print("bench_groups: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    for task in CHOSEN:
-        if task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
+    found = records.fill(NAME, CHOSEN, run_task)
     print(f"{PHOTOGRAPHS} photographs, {CROPS} crops of each; accuracy (%) expected, and on crops of new photographs")
-    print(f"{'':14}{'without groups':>28}{'with groups':>28}")
-    for task, row in records.read(NAME).items():
-        told = (f"{row[way]['expected']:20.1f}{row[way]['new']:8.1f}" for way in ("alone", "groups"))
-        print(f"{task:14}" + "".join(told))
+    figures = {
+        task: [f"{row[way][what]:.1f}" for way in ("alone", "groups") for what in ("expected", "new")]
+        for task, row in found.items()
+    }
+    show([("", "without groups", "", "with groups", ""), *((task, *row) for task, row in figures.items())])
 
 
 if __name__ == "__main__":

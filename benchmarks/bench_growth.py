@@ -19,7 +19,8 @@ import torch
 
 from benchmarks import records
 from benchmarks.real_rows import standardised
-from benchmarks.shared_data import SHARED
+from benchmarks.shared_data import no_shared_data
+from benchmarks.tables import show
 
 NAME = "growth"
 FEATURES = (12_500, 25_000, 50_000, 100_000, 200_000)
@@ -39,6 +40,17 @@ def search_seconds(X: np.ndarray, y: np.ndarray) -> float:
     return time.process_time() - start
 
 
+def one_thread_seconds(size: str, folder: Path) -> float:
+    """Of the search on real rows of a size, "features, classes"."""
+    d, c = map(int, size.split(", "))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    X, y = standardised(MOST_CLASSES, d, folder)
+    seconds = search_seconds(X, y % c)
+    torch.set_num_threads(threads)
+    return seconds
+
+
 def exponent(sizes: list[int], seconds: list[float]) -> float:
     """Slope of the logarithms between the first size and the last."""
     return float(np.log(seconds[-1] / seconds[0]) / np.log(sizes[-1] / sizes[0]))
@@ -46,20 +58,11 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
 
 def main() -> None:
     """Measure what is missing and print."""
-    if not SHARED.is_dir():
-        print("bench_growth: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    wanted = [(d, MOST_CLASSES) for d in FEATURES] + [(SOME_FEATURES, c) for c in CLASSES]
+    sizes = [f"{d}, {MOST_CLASSES}" for d in FEATURES] + [f"{SOME_FEATURES}, {c}" for c in CLASSES]
     with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-        for d, c in dict.fromkeys(wanted):
-            if f"{d}, {c}" in records.read(NAME):
-                continue
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            X, y = standardised(MOST_CLASSES, d, Path(folder))
-            records.add(NAME, f"{d}, {c}", search_seconds(X, y % c))
-            torch.set_num_threads(threads)
-    print_tables(records.read(NAME))
+        print_tables(records.fill(NAME, sizes, lambda size: one_thread_seconds(size, Path(folder))))
 
 
 def print_tables(record: dict[str, float]) -> None:
@@ -70,8 +73,9 @@ def print_tables(record: dict[str, float]) -> None:
     }
     for title, curve in curves.items():
         sizes, seconds = list(curve), list(curve.values())
-        print(f"\n{title:26}" + "".join(f"{size:>10,}" for size in sizes) + f"{'exponent':>10}")
-        print(f"{'CPU-seconds':26}" + "".join(f"{s:10.1f}" for s in seconds) + f"{exponent(sizes, seconds):10.2f}")
+        measured = (*(f"{value:.1f}" for value in seconds), f"{exponent(sizes, seconds):.2f}")
+        print()
+        show([(title, *(f"{size:,}" for size in sizes), "exponent"), ("CPU-seconds", *measured)])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import time
 
 from benchmarks import records
-from benchmarks.shared_data import BACKBONES, SHARED, TASKS, read, spec
+from benchmarks.shared_data import BACKBONES, TASKS, no_shared_data, read, spec
 
 NAME, BEFORE = "main_job", "main_job_before"
 FITTED = "fit, evaluate"
@@ -58,11 +58,8 @@ def row_of(cell: str) -> dict | None:
 
 def main(cells: list[str] | None = None) -> None:
     """Run the cells that are named and missing, and print the table of all that there is."""
-    if not SHARED.is_dir():
-        print("bench_main_job: no folder 'shared' beside the checkout, only the records are printed")
-    for cell in cells or ():
-        if SHARED.is_dir() and cell not in records.read(NAME):
-            records.add(NAME, cell, run_cell(*cell.split("/")))
+    absent = no_shared_data(NAME, "only the records are printed")
+    records.fill(NAME, () if absent else cells or (), lambda cell: run_cell(*cell.split("/")))
     before = records.read(BEFORE)
     for backbone in BACKBONES:
         rows = {task: row_of(f"{task}/{backbone}") for task in TASKS}

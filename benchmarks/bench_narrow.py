@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks import records
+from benchmarks.tables import show
 
 NAME = "narrow"
-SIZES = ((1500, 5), (3000, 30))  # rows and columns
+SIZES = ("1500, 5", "3000, 30")  # rows and columns
 CLASSES = 3
 
 
-def measured(n: int, d: int) -> dict[str, Any]:
+def measured(size: str) -> dict[str, Any]:
     """Seconds of both ways, and what each expects of new rows."""
     from head2toe.probes import kernels
 
+    n, d = map(int, size.split(", "))
     rng = np.random.default_rng(0)
     y = rng.integers(0, CLASSES, n)
     X = (rng.normal(size=(n, d)) + rng.normal(size=(CLASSES, d))[y]).astype(np.float32)
     shares = {"range": kernels._LOW_RANK, "whole": 0.0}  # noqa: SLF001 - of the rows: below it the range is enough
     found = {}
-    try:
-        for way, kernels._LOW_RANK in shares.items():  # noqa: SLF001
+    for way, share in shares.items():
+        with patch.object(kernels, "_LOW_RANK", share):
             found[way] = _fit(X, y)
-    finally:
-        kernels._LOW_RANK = shares["range"]  # noqa: SLF001
     return found
 
 
@@ -45,15 +46,13 @@ def _fit(X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     """Measure what is missing and print."""
-    for n, d in SIZES:
-        if f"{n}, {d}" not in records.read(NAME):
-            records.add(NAME, f"{n}, {d}", measured(n, d))
-    print(f"{'rows, columns':16}{'range s':>10}{'whole s':>10}{'ratio':>8}{'estimates':>20}")
-    for size, found in records.read(NAME).items():
+    shown = [("rows, columns", "range s", "whole s", "ratio", "estimates")]
+    for size, found in records.fill(NAME, SIZES, measured).items():
         small, whole = found["range"], found["whole"]
+        seconds = small["seconds"], whole["seconds"], whole["seconds"] / small["seconds"]
         estimates = f"{100 * small['estimated_accuracy']:.1f} {100 * whole['estimated_accuracy']:.1f}"
-        seconds = f"{small['seconds']:10.1f}{whole['seconds']:10.1f}{whole['seconds'] / small['seconds']:8.1f}"
-        print(f"{size:16}{seconds}{estimates:>20}")
+        shown.append((size, *(f"{value:.1f}" for value in seconds), estimates))
+    show(shown)
 
 
 if __name__ == "__main__":

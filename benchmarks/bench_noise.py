@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import records
+from benchmarks.tables import show
 
 NAME = "noise"
 DRAWS, ROWS, COLUMNS, CLASSES = 20, 100, 100, 4
@@ -21,8 +22,12 @@ def draw(seed: int) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(ROWS, COLUMNS)).astype(np.float32)
     probe = FeatureProbe(random_state=seed).fit(X, rng.permutation(np.arange(ROWS) % CLASSES))
-    told = {"estimated": probe.estimated_accuracy_, "cv": probe.cv_accuracy_, "linear_cv": probe.linear_cv_accuracy_}
-    return {name: 100 * value for name, value in told.items()}
+    accuracies = {
+        "estimated": probe.estimated_accuracy_,
+        "cv": probe.cv_accuracy_,
+        "linear_cv": probe.linear_cv_accuracy_,
+    }
+    return {name: 100 * value for name, value in accuracies.items()}
 
 
 def main() -> None:
@@ -31,10 +36,9 @@ def main() -> None:
         records.write(NAME, {"chance": 100 / CLASSES, "draws": [draw(seed) for seed in range(DRAWS)]})
     found = records.read(NAME)
     print(f"{DRAWS} draws of {ROWS} rows, {COLUMNS} columns of noise, {CLASSES} classes; chance {found['chance']:.1f}")
-    for name in found["draws"][0]:
-        values = [one[name] for one in found["draws"]]
-        error = np.std(values, ddof=1) / np.sqrt(len(values))
-        print(f"{name:12}{np.mean(values):8.1f} +- {error:.1f}")
+    drawn = {name: [one[name] for one in found["draws"]] for name in found["draws"][0]}
+    errors = {name: np.std(values, ddof=1) / np.sqrt(len(values)) for name, values in drawn.items()}
+    show([(name, f"{np.mean(values):.1f} +- {errors[name]:.1f}") for name, values in drawn.items()])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from benchmarks import records
-from benchmarks.shared_data import SHARED, read, spec
+from benchmarks.shared_data import no_shared_data, read, spec
 
 GROUPS = {
     "caltech101": "natural",
@@ -75,7 +75,7 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     task = Task(name, GROUPS[name], read(name, "train"), read(name, "test"))
     start = time.perf_counter()
     network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
-    outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_told)
+    outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_report)
     new = {one.method: {**one.to_dict(), "backbone": backbone} for one in outcomes}
     records.write(f"paper/{cell}", {**_standing(records.read(f"paper/{cell}"), new.keys()), **new})
     print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -105,8 +105,7 @@ def _share_cores() -> None:
 
 def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
     """Run cells and print the tables of all that have been run."""
-    if cells and not SHARED.is_dir():
-        print("bench_paper: no folder 'shared' beside the checkout, nothing to run")
+    if cells and no_shared_data("paper"):
         return
     unknown = [cell for cell in cells if cell not in CELLS]
     if unknown:
@@ -118,16 +117,15 @@ def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
 
 def print_backbone(backbone: str) -> None:
     """The accuracies and the costs of one backbone."""
-    from benchmarks.tables import accuracy_rows, cost_rows
+    from benchmarks.tables import accuracy_rows, cost_rows, show
 
     found = outcomes(backbone)
     if not found:
         return
     names = list(columns(backbone))
     print(f"\n{backbone}: top-1 accuracy, per cent")
-    _print([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(found, names))])
-    seconds = [("training seconds, mean", *map(_figure, _mean_seconds(found, names)))]
-    _print([("", *names), *seconds])
+    show([("", *names), *((name, *map(_figure, values)) for name, values in accuracy_rows(found, names))])
+    show([("", *names), ("training seconds, mean", *map(_figure, _mean_seconds(found, names)))])
     _print_gains(found)
     for task in COSTED:
         costed = [one for one in found if one.task == task]
@@ -149,7 +147,7 @@ def print_backbone(backbone: str) -> None:
             )
             for row in cost_rows(costed)
         ]
-        _print([header, *rows])
+        show([header, *rows])
 
 
 def _print_gains(found: list) -> None:
@@ -193,13 +191,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _print(rows: list[tuple]) -> None:
-    from head2toe.cli.output import table
-
-    print(table(rows, right=range(1, len(rows[0]))), flush=True)
-
-
-def _told(done: int, total: int, text: str) -> None:
+def _report(done: int, total: int, text: str) -> None:
     print(f"  {done}/{total} {text}", file=sys.stderr, flush=True)
 
 

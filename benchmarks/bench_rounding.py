@@ -19,7 +19,8 @@ import torch
 
 from benchmarks import records
 from benchmarks.kernels import selector_of
-from benchmarks.shared_data import SHARED, read
+from benchmarks.shared_data import no_shared_data, read
+from benchmarks.tables import show
 
 NAME = "rounding"
 CHOSEN = ("location", "caltech101")  # classes in order, and many classes
@@ -73,7 +74,7 @@ def run_task(task: str) -> list[dict[str, Any]]:
 
 def _heads(selector: Any, view: str, y: torch.Tensor, count: int) -> dict[tuple[str, float], Any]:
     """Heads of the `count` best features on all rows of a selector: by kind and strength."""
-    from head2toe.probes.closed_forms import ClosedForms, Labels
+    from head2toe.probes.closed_forms import ClosedForms
     from head2toe.probes.heads import head_from_dual
     from head2toe.probes.kernels import centre
     from head2toe.probes.ranking import largest
@@ -85,7 +86,7 @@ def _heads(selector: Any, view: str, y: torch.Tensor, count: int) -> dict[tuple[
     indices, importance = selector.bank.columns.indices(view)[kept], ranking.importance[kept]
     weight = torch.ones(len(y), dtype=torch.float64)
     kernel = centre(selector.rows.gram(indices, importance), everything, everything[:0], weight)
-    forms = ClosedForms(kernel, Labels(y, selector.targets, weight))
+    forms = ClosedForms(kernel, selector.labels)
     return {
         (head, strength): head_from_dual(
             selector.rows, indices, forms.solve(head, strength, None), everything, weight, kernel.unit, importance
@@ -116,19 +117,16 @@ def _with(head: Any, unit: torch.Tensor, whole: torch.Tensor) -> Any:
 
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print, for each view, head and way, the best strength."""
-    if not SHARED.is_dir():
-        print("bench_rounding: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    for task in tasks or CHOSEN:
-        if task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
-    for task, rows in records.read(NAME).items():
-        print(f"{task:56}accuracy   logits moved by")
+    for task, rows in records.fill(NAME, tasks or CHOSEN, run_task).items():
+        shown = [(task, "", "", "accuracy", "logits moved by")]
         for key in dict.fromkeys((row["view"], row["head"], row["way"]) for row in rows):
             mine = [row for row in rows if (row["view"], row["head"], row["way"]) == key]
             best = max(mine, key=lambda row: row["cv_accuracy"])
-            moved = "" if key[2] in (FEW, EXACT) else f"{100 * best['moved']:12.2f} %"
-            print(f"  {key[0]:12}{key[1]:16}{key[2]:30}{100 * best['cv_accuracy']:8.1f}{moved}")
+            moved = "" if key[2] in (FEW, EXACT) else f"{100 * best['moved']:.2f} %"
+            shown.append((*key, f"{100 * best['cv_accuracy']:.1f}", moved))
+        show(shown, words=3)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,17 @@ import torch
 
 from benchmarks.real_rows import TARGET_SIZE, classes_of, extracted
 from benchmarks.records import write
-from benchmarks.shared_data import SHARED
+from benchmarks.shared_data import no_shared_data
 from head2toe.estimators.frozen import columns_of
 from head2toe.probes.columns import Columns
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import centre
+from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge, indicators
-from head2toe.probes.ranking import group_lasso_scores, top
-from head2toe.probes.recipe import Recipe, gathered, tap_spans, train_head, unit_norm
+from head2toe.probes.ranking import top
+from head2toe.probes.recipe import Recipe, train_head
+from head2toe.probes.recipe_taps import RecipeTaps
+from head2toe.probes.scores import group_lasso_scores
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 
@@ -56,11 +59,12 @@ class Problem:
     def ours(self) -> tuple[np.ndarray, Standardised]:
         rows = Standardised(self.X, blocks=self.columns.spans())
         gram = rows.gram(self.indices)
-        return group_lasso_scores(rows, self.indices, self.everything, self.targets, self.weight, RIDGE, gram), rows
+        labels = Labels(self.y, self.targets, self.weight)
+        return group_lasso_scores(rows, self.indices, self.everything, labels, RIDGE, gram), rows
 
     def recipes(self) -> tuple[np.ndarray, dict[int, float]]:
         """The recipe's scores after `SCORED` steps, and the CPU-seconds of one step by the number of features."""
-        rows = unit_norm(gathered(self.X, self.indices), tap_spans(self.columns, self.view))
+        rows = RecipeTaps.of(self.columns, self.view).rows(self.X)
         steps = {width: self.step_seconds(rows[:, :width].contiguous()) for width in (*FEWER, rows.shape[1])}
         scored = train_head(rows, self.y, self.classes, replace(RECIPE, steps=SCORED), penalty=RECIPE.penalty)
         return scored.scores, steps
@@ -129,8 +133,7 @@ def measure() -> dict[str, Any]:
 
 def main(argv: Sequence[str] = ()) -> None:
     del argv
-    if not SHARED.is_dir():
-        print("bench_scores: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data("scores"):
         return
     torch.set_num_threads(1)
     result = measure()

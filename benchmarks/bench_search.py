@@ -17,13 +17,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.shared_data import SHARED, read, resident, spec
+from benchmarks.shared_data import no_shared_data, read, resident, spec
+from benchmarks.tables import show
 
 NAME = "search"
 CHOSEN = ("location", "signdigits")
 COLUMNS: dict[str, dict[str, Any]] = {
     "default": {},
     "512, 2048, 8192": {"target_sizes": (512, 2048, 8192), "statistics": ()},
+}
+FIGURES = {  # of a record, and how they are printed
+    "columns": ("d", ","),
+    "extraction_seconds": ("extract s", ".1f"),
+    "search_seconds": ("search s", ".1f"),
+    "search_over_extraction": ("ratio", ".2f"),
+    "peak_over_matrix": ("peak / matrix", ".2f"),
 }
 
 
@@ -76,20 +84,13 @@ def fit(folder: str, columns: str) -> None:
 
 def main(tasks: list[str] | None = None) -> None:
     """Measure and print."""
-    if not SHARED.is_dir():
-        print("bench_search: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    for task in tasks or CHOSEN:
-        for columns in COLUMNS:
-            key = f"{task}, {columns}"
-            if key not in records.read(NAME):
-                records.add(NAME, key, run_task(task, columns))
-    print(f"{'':36}{'d':>9}{'extract s':>11}{'search s':>10}{'ratio':>8}{'peak / matrix':>15}")
-    for key, row in records.read(NAME).items():
-        print(
-            f"{key:36}{row['columns']:9,}{row['extraction_seconds']:11.1f}{row['search_seconds']:10.1f}"
-            f"{row['search_over_extraction']:8.2f}{row['peak_over_matrix']:15.2f}"
-        )
+    keys = [f"{task}, {columns}" for task in tasks or CHOSEN for columns in COLUMNS]
+    found = records.fill(NAME, keys, lambda key: run_task(*key.split(", ", 1)))
+    figures = [[format(row[name], how) for name, (_, how) in FIGURES.items()] for row in found.values()]
+    titles = (title for title, _ in FIGURES.values())
+    show([("", *titles), *((key, *row) for key, row in zip(found, figures, strict=True))])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import records
-from benchmarks.shared_data import SHARED, read
+from benchmarks.shared_data import no_shared_data, read
+from benchmarks.tables import show
 
 NAME = "storage"
 CHOSEN = ("location", "signdigits")
@@ -45,18 +46,13 @@ def run_task(task: str) -> dict[str, Any]:
 
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print the table."""
-    if not SHARED.is_dir():
-        print("bench_storage: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    for task in tasks or CHOSEN:
-        if task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
-    print(f"{'':14}{'float32':>9}{'float16':>9}{'mean change':>13}{'largest change':>16}{'candidates':>12}")
-    for task, row in records.read(NAME).items():
-        print(
-            f"{task:14}{row['float32']:9.1f}{row['float16']:9.1f}{row['mean_change']:+13.2f}"
-            f"{row['largest_change']:16.2f}{row['candidates']:12}"
-        )
+    shown = [("", "float32", "float16", "mean change", "largest change", "candidates")]
+    for task, row in records.fill(NAME, tasks or CHOSEN, run_task).items():
+        changes = f"{row['mean_change']:+.2f}", f"{row['largest_change']:.2f}"
+        shown.append((task, f"{row['float32']:.1f}", f"{row['float16']:.1f}", *changes, row["candidates"]))
+    show(shown)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks import sentences
 from benchmarks.records import write
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "estimators"))  # the sentences are those of the tests
 
 TASKS = ("topics", "forms", "numbers")
 
@@ -25,8 +22,6 @@ def encoder() -> str:
 
 
 def measure(task: str) -> dict[str, Any]:
-    import sentences
-
     from head2toe import Head2ToeClassifier
 
     train, train_labels, test, test_labels = getattr(sentences, task)()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -13,16 +12,15 @@ import torch
 from benchmarks.bench_zoo import write_page
 from benchmarks.records import write
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "backbones"))  # the models of the tests
-
 
 def look(spec: str, name: str, kind: str) -> dict[str, Any]:
     """Taps, what the linear probe reads, and how many of the model's own hidden states equal a tap bit by bit."""
     from head2toe.backbones import load
+    from head2toe.backbones.running import run
     from head2toe.features import layers
-    from head2toe.features.hooks import first_tensor, run, watch
+    from head2toe.features.hooks import watch
     from head2toe.features.noise import noise_batch
+    from head2toe.features.outputs import first_tensor
 
     backbone = load(spec)
     batch = noise_batch(backbone, 2)
@@ -54,14 +52,13 @@ def look(spec: str, name: str, kind: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    import hf_sequence_zoo
-    import hf_zoo
+    from benchmarks.zoo import hf_images, hf_sequences
 
     torch.set_num_threads(1)
     zoos = (
-        ("images", hf_zoo.MODELS, hf_zoo.save),
-        ("text", hf_sequence_zoo.TEXTS, hf_sequence_zoo.save_text),
-        ("recordings", hf_sequence_zoo.AUDIOS, hf_sequence_zoo.save_audio),
+        ("images", hf_images.MODELS, hf_images.save),
+        ("text", hf_sequences.TEXTS, hf_sequences.save_text),
+        ("recordings", hf_sequences.AUDIOS, hf_sequences.save_audio),
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -70,5 +67,5 @@ def main() -> None:
             for name in models:
                 rows.append(look(save(name, Path(folder) / name), name, kind))
                 print(kind, name, rows[-1], flush=True)
-    write("transformers", {"transformers": hf_zoo.hf.__version__, "models": rows})
+    write("transformers", {"transformers": hf_images.hf.__version__, "models": rows})
     write_page()

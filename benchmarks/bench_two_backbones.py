@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks import records
 from benchmarks.bench_main_job import row_of
-from benchmarks.shared_data import SHARED, read, spec
+from benchmarks.shared_data import no_shared_data, read, spec
+from benchmarks.tables import show
 
 NAME = "two_backbones"
 PAIR = ("resnet50", "vit_tiny_patch16_224")
@@ -41,17 +42,14 @@ def run_task(task: str) -> dict[str, Any]:
 
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print the table."""
-    if not SHARED.is_dir():
-        print("bench_two_backbones: no folder 'shared' beside the checkout, nothing to run")
+    if no_shared_data(NAME):
         return
-    for task in tasks or CHOSEN:
-        if task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
-    print(f"{'':14}" + "".join(f"{name:>22}" for name in (*PAIR, "both")))
-    for task, row in records.read(NAME).items():
+    shown = [("", *PAIR, "both")]
+    for task, row in records.fill(NAME, tasks or CHOSEN, run_task).items():
         alone = [row_of(f"{task}/{name}") for name in PAIR]
         figures = ["-" if one is None else f"{one['head2toe']:.1f}" for one in alone]
-        print(f"{task:14}" + "".join(f"{figure:>22}" for figure in (*figures, f"{row['head2toe']:.1f}")))
+        shown.append((task, *figures, f"{row['head2toe']:.1f}"))
+    show(shown)
 
 
 if __name__ == "__main__":

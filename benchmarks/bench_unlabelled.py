@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks import records
 from benchmarks.bench_few_images import CHOSEN, PER_CLASS, SEEDS, drawn, extracted
-from benchmarks.shared_data import SHARED
+from benchmarks.shared_data import no_shared_data
+from benchmarks.tables import show
 
 NAME = "unlabelled"
 
@@ -45,21 +46,19 @@ def run_task(task: str) -> dict[str, Any]:
 
 def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print the table."""
-    if not SHARED.is_dir():
-        print("bench_unlabelled: no folder 'shared' beside the checkout, only the records are printed")
-    for task in tasks or CHOSEN:
-        if SHARED.is_dir() and task not in records.read(NAME):
-            records.add(NAME, task, run_task(task))
-    print(f"{'task':16}{'a class':>8}{'linear':>9}{'head2toe':>10}{'unlabelled':>12}{'gain':>7}{'over linear':>13}")
+    keys = () if no_shared_data(NAME, "only the records are printed") else tasks or CHOSEN
+    shown = [("task", "a class", "linear", "head2toe", "unlabelled", "gain", "over linear")]
     gains, over, single = [], [], []
-    for task, draws in records.read(NAME).items():
+    for task, draws in records.fill(NAME, keys, run_task).items():
         for count in PER_CLASS:
             rows = [row for row in draws.values() if row["per_class"] == count]
             linear, alone, more = (np.mean([row[k] for row in rows]) for k in ("linear", "head2toe", "unlabelled"))
             gains.append(more - alone)
             over.append(more - linear)
             single += [row["unlabelled"] - row["head2toe"] for row in rows]
-            print(f"{task:16}{count:8}{linear:9.1f}{alone:10.1f}{more:12.1f}{gains[-1]:+7.1f}{over[-1]:+13.1f}")
+            accuracies = (f"{accuracy:.1f}" for accuracy in (linear, alone, more))
+            shown.append((task, count, *accuracies, f"{gains[-1]:+.1f}", f"{over[-1]:+.1f}"))
+    show(shown)
     if gains:
         print(
             f"gain: mean {np.mean(gains):+.1f}, from {min(gains):+.1f} to {max(gains):+.1f}, of single draws from "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,7 @@ import torch
 from benchmarks.records import read, write
 from head2toe.whole_files import write_text
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "backbones.md"
-sys.path.insert(0, str(ROOT / "tests" / "features"))  # the test matrix is the benchmark's too
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "backbones.md"
 
 _INTRODUCTION = """Written by `python -m benchmarks zoo transformers`; do not edit. One small architecture of every
 family of timm {version}, random weights, one thread. {fine} of {total} families pass: taps are found, shapes hold at
@@ -24,7 +21,7 @@ of timm's own `forward_intermediates` that equal a tap bit by bit. The same matr
 
 
 def look(family: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    from timm_families import backbone_of, inspect
+    from benchmarks.zoo.timm_families import backbone_of, inspect
 
     row = {"family": family, "model": name, "smaller": sorted(set(options) - {"side"})}
     try:
@@ -124,14 +121,14 @@ def page(
 
 def write_page() -> None:
     """Write docs/backbones.md from the records of this benchmark and of `transformers`."""
-    from timm_families import LEFT_OUT, NOT_TAPPED
+    from benchmarks.zoo.timm_families import LEFT_OUT, NOT_TAPPED
 
     record = read("zoo")
     write_text(PAGE, page(record["families"], NOT_TAPPED, LEFT_OUT, record["timm"], read("transformers")))
 
 
 def main() -> None:
-    from timm_families import FAMILIES, timm
+    from benchmarks.zoo.timm_families import FAMILIES, timm
 
     torch.set_num_threads(1)
     rows = []

@@ -20,28 +20,26 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     Codes take the classes in the order of their labels. Logistic heads are fitted on the whole view of statistics.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         ranking = selector.rank(view, "learned", fold.train)
         for fraction in FRACTIONS:
             gram = selector.gram(view, ranking, fraction).double()
             smooth = view == "statistics" and fraction == 1
-            for head, strength, logits in heads(gram, fold, labels, selector.targets, smooth=smooth):
-                right = (logits.argmax(dim=1) == labels[fold.held_out]).double().mean()
+            for head, strength, logits in heads(gram, fold, selector.labels, smooth=smooth):
+                right = (logits.argmax(dim=1) == selector.labels.y[fold.held_out]).double().mean()
                 yield head, fraction, strength, float(right)
 
     return cross_validated(X, y, columns, "head", tried)
 
 
-def heads(
-    gram: torch.Tensor, fold: Any, y: torch.Tensor, targets: torch.Tensor, *, smooth: bool
-) -> Iterator[tuple[str, float, torch.Tensor]]:
+def heads(gram: torch.Tensor, fold: Any, labels: Any, *, smooth: bool) -> Iterator[tuple[str, float, torch.Tensor]]:
     """Name, strength and held-out logits (v, c) of every head; all are linear in the features."""
     from head2toe.probes.kernels import centre
     from head2toe.probes.least_squares import KernelRidge
 
-    for strength, logits in held_out_logits(gram, fold.train, fold.held_out, y, targets).items():
+    y, targets = labels.y, labels.targets
+    for strength, logits in held_out_logits(gram, fold.train, fold.held_out, labels).items():
         yield "discriminant", strength, logits
     one = torch.ones(len(fold.train), dtype=torch.float64)
     kernel = centre(gram, fold.train, fold.held_out, one)

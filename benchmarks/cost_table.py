@@ -72,7 +72,7 @@ def _tuned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(task: str, rows: dict[str, dict[str, Any]]) -> str:
-    from benchmarks.pages import markdown_table
+    from benchmarks.markdown import markdown_table
 
     named = {name: rows[name] for name in ("linear", REFERENCE, OURS) if name in rows}
     named["fine-tuning, official schedule, one run, extrapolated"] = rows[ONE_RUN]
@@ -141,8 +141,8 @@ def official_grid(outcomes: list[Any]) -> list[str]:
         (
             "Extrapolated from the seconds of a step, the scores of the official grid would take "
             f"{_span(whole)} times the training seconds of {OURS}, those at its smallest target size alone "
-            f"{_span(smallest)}; the goal of this package, {GRID_GOAL} times, is reached in {_reached(whole)} of "
-            f"{len(whole)} tasks, and by the smallest size alone in {_reached(smallest)}."
+            f"{_span(smallest)}; {GRID_GOAL} times as long, the goal of this package, is reached in "
+            f"{_reached(whole)} of {len(whole)} tasks, and by the smallest size alone in {_reached(smallest)}."
         )
     ]
 

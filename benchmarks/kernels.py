@@ -23,14 +23,13 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     The features are ranked with learned layer weights in each fold, as in the search, and keep their weights in the
     kernel; so the first kernel is that of the probe itself.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         ranking = selector.rank(view, "learned", fold.train)
         for fraction in FRACTIONS:
             gram = selector.gram(view, ranking, fraction).double()
             for name, kernel in kernels(gram, fold.train).items():
-                for strength, accuracy in accuracies(kernel, fold, labels, selector.targets).items():
+                for strength, accuracy in accuracies(kernel, fold, selector.labels).items():
                     yield name, fraction, strength, accuracy
 
     return cross_validated(X, y, columns, "kernel", tried)
@@ -56,13 +55,15 @@ def cross_validated(
 
 def selector_of(X: np.ndarray, y: np.ndarray, columns: Any, weight: np.ndarray | None = None) -> Any:
     """What ranks the features of all rows, each of weight one; `weight` (n,) is for standardising alone."""
-    from head2toe.probes.bank import GramBank
+    from head2toe.probes.gram_bank import GramBank
+    from head2toe.probes.labels import Labels
     from head2toe.probes.least_squares import indicators
-    from head2toe.probes.selection import Selector
+    from head2toe.probes.selector import Selector
     from head2toe.probes.standardised import Standardised
 
-    rows, targets = Standardised(X, weight, columns.spans()), indicators(torch.from_numpy(y), int(y.max()) + 1)
-    return Selector(rows, GramBank(rows, columns), targets, torch.ones(len(y), dtype=torch.float64))
+    rows, numbers = Standardised(X, weight, columns.spans()), torch.from_numpy(y)
+    labels = Labels(numbers, indicators(numbers, int(y.max()) + 1), torch.ones(len(y), dtype=torch.float64))
+    return Selector(rows, GramBank(rows, columns), labels)
 
 
 def kernels(gram: torch.Tensor, train: np.ndarray) -> dict[str, torch.Tensor]:
@@ -83,27 +84,24 @@ def kernels(gram: torch.Tensor, train: np.ndarray) -> dict[str, torch.Tensor]:
     }
 
 
-def accuracies(gram: torch.Tensor, fold: Any, y: torch.Tensor, targets: torch.Tensor) -> dict[float, float]:
+def accuracies(gram: torch.Tensor, fold: Any, labels: Any) -> dict[float, float]:
     """Of a discriminant, held-out, at each strength."""
-    right = y[fold.held_out]
-    found = held_out_logits(gram, fold.train, fold.held_out, y, targets)
+    right = labels.y[fold.held_out]
+    found = held_out_logits(gram, fold.train, fold.held_out, labels)
     return {strength: float((says.argmax(dim=1) == right).double().mean()) for strength, says in found.items()}
 
 
 def held_out_logits(
-    gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, y: torch.Tensor, targets: torch.Tensor
+    gram: torch.Tensor, train: np.ndarray, held_out: np.ndarray, labels: Any
 ) -> dict[float, torch.Tensor]:
-    """Logits (v, c) of a discriminant fitted on the training rows, at each strength."""
-    from head2toe.probes.discriminant import discriminant
+    """Logits (v, c) of the search's discriminant fitted on the training rows, at each strength."""
+    from head2toe.probes.closed_forms import ClosedForms
     from head2toe.probes.kernels import centre
-    from head2toe.probes.least_squares import KernelRidge
+    from head2toe.probes.settings import DISCRIMINANT
 
-    one = torch.ones(len(train), dtype=torch.float64)
-    kernel = centre(gram, train, held_out, one)
-    ridge = KernelRidge(kernel.train, targets[train], one)
-    found = {}
-    for strength in STRENGTHS:
-        left_out = targets[train] - ridge.leave_one_out(strength)
-        head = discriminant(ridge.solve(strength), left_out, y[train], targets[train], one)
-        found[strength] = kernel.held_out @ head.alpha + head.intercept
-    return found
+    known = labels.subset(train)
+    kernel = centre(gram, train, held_out, known.weight)
+    heads = ClosedForms(kernel, known).path(DISCRIMINANT, STRENGTHS)
+    return {
+        strength: kernel.held_out @ head.alpha + head.intercept for strength, head in zip(STRENGTHS, heads, strict=True)
+    }

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.kernels import Tried, accuracies, cross_validated
 
@@ -21,19 +20,18 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     Weights are learned on the training rows of a fold, and layers left out that have the least part in the weighted
     kernel; the best features of the others are kept, as many as of all layers.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         indices, ranking = columns.indices(view), selector.rank(view, "learned", fold.train)
         block = columns.block_of(view)
         layers = [columns.blocks[i].layer for i in columns.views[view]]
-        part = ranking.blocks.numpy() * selector.bank.of(view).diagonals().double().mean(dim=1).numpy()
+        part = ranking.blocks.numpy() * selector.bank.grams_of_view(view).diagonals().double().mean(dim=1).numpy()
         for name, share in SHARES.items():
             allowed = np.flatnonzero(strongest(part, layers, share)[block])
             for fraction in FRACTIONS:
                 kept = best(ranking.scores, allowed, fraction)
                 gram = selector.rows.gram(indices[kept], ranking.importance[kept]).double()
-                for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+                for strength, accuracy in accuracies(gram, fold, selector.labels).items():
                     yield name, fraction, strength, accuracy
 
     return cross_validated(X, y, columns, "layers", tried)

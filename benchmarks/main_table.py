@@ -64,7 +64,7 @@ def _whole(hours: float) -> str:
 
 
 def _backbone(backbone: str, outcomes: list[Any]) -> str:
-    from benchmarks.pages import markdown_table
+    from benchmarks.markdown import markdown_table
     from benchmarks.tables import accuracy_rows
 
     names = list(bench_paper.columns(backbone))
@@ -82,8 +82,8 @@ def _backbone(backbone: str, outcomes: list[Any]) -> str:
         *_earlier(outcomes),
         _took(outcomes),
     ]
-    told = "".join(f"- {sentence}\n" for sentence in sentences)
-    return "\n".join(part for part in (f"### {backbone}\n", table, told, cost_table.tables(outcomes)) if part)
+    bullets = "".join(f"- {sentence}\n" for sentence in sentences)
+    return "\n".join(part for part in (f"### {backbone}\n", table, bullets, cost_table.tables(outcomes)) if part)
 
 
 def _formats(outcomes: list[Any]) -> list[str]:
@@ -94,27 +94,27 @@ def _formats(outcomes: list[Any]) -> list[str]:
             by_format[one.dtype].append(one.method)
     if len(by_format) < 2:
         return []
-    told = "; ".join(f"{name} for {', '.join(methods)}" for name, methods in sorted(by_format.items()))
-    return [f"The frozen network ran in {told}."]
+    listed = "; ".join(f"{name} for {', '.join(methods)}" for name, methods in sorted(by_format.items()))
+    return [f"The frozen network ran in {listed}."]
 
 
 def _paths(outcomes: list[Any]) -> list[str]:
     """Where the paths of the sparse penalties ended: how far from the optimum, and whether at the weakest strength."""
     from head2toe.benchmark.methods.sparse import TOLERANCE, ratios
 
-    told = []
+    found = []
     for method in ("all-l1", "all-gl"):
         mine = [one for one in outcomes if one.method == method]
         loose = [one.choice["relative_gap"] for one in mine if one.choice["relative_gap"] > TOLERANCE]
         weakest = sum(one.choice["lambda"].startswith(f"{ratios(one.classes)[-1]:g} ") for one in mine)
         if loose:
-            told.append(
+            found.append(
                 f"{method} stopped by its limit of steps in {len(loose)} of {len(mine)} cells, at relative duality "
                 f"gaps of up to {100 * max(loose):.1f} %"
             )
         if weakest:
-            told.append(f"{method} chose the weakest strength it tries in {weakest} of {len(mine)} cells")
-    return [f"{'; '.join(told)}."] if told else []
+            found.append(f"{method} chose the weakest strength it tries in {weakest} of {len(mine)} cells")
+    return [f"{'; '.join(found)}."] if found else []
 
 
 def _earlier(outcomes: list[Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,11 @@ def write(name: str, numbers: Any) -> Path:
 def add(name: str, key: str, found: Any) -> Path:
     """Write one more entry beside those there are, which are read only now: others may have written meanwhile."""
     return write(name, {**read(name), key: found})
+
+
+def fill(name: str, keys: Iterable[str], measure: Callable[[str], Any]) -> dict[str, Any]:
+    """Measure what a record lacks of `keys`, each kept as soon as it is there; all of the record."""
+    for key in keys:
+        if key not in read(name):
+            add(name, key, measure(key))
+    return read(name)

@@ -48,7 +48,7 @@ def laboratory(name: str, cache: Any, memory: dict) -> Any:
         {backbone: spec(backbone) for backbone in chosen},
         cache,
         replace(Settings(), steps=100),
-        progress=_told,
+        progress=_report,
         run_options={"dtype": bench_paper.DTYPE},
         memory=memory,
     )
@@ -87,12 +87,12 @@ def draw_again(names: tuple[str, ...]) -> None:
 
 def page() -> str:
     """The reproduction page, Markdown, of the records alone."""
-    from benchmarks.pages import reproduction_page
+    from benchmarks.reproduction_page import reproduction_page
 
     return reproduction_page(RESULTS, FIGURES.relative_to(PAGE.parent).as_posix(), main_table.sections())
 
 
-def _told(text: str) -> None:
+def _report(text: str) -> None:
     print(f"   {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

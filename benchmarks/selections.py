@@ -21,16 +21,15 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any, channel: np.ndarray) -> li
     `channel` (d,) numbers the channel each column comes from. All ways start from learned layer weights and see the
     training rows of a fold alone.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         indices = columns.indices(view)
         for fraction, way, kept, importance in ways(selector, view, y, fold.train, channel[indices]):
             gram = selector.rows.gram(indices[kept], importance[kept]).double()
-            for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+            for strength, accuracy in accuracies(gram, fold, selector.labels).items():
                 yield way, fraction, strength, accuracy
             if way == "as it is":
-                for strength, accuracy in _averaged(gram, fold, labels, selector.targets).items():
+                for strength, accuracy in _averaged(gram, fold, selector.labels).items():
                     yield "as it is, five folds' heads averaged", fraction, strength, accuracy
 
     return cross_validated(X, y, columns, "way", tried)
@@ -99,11 +98,11 @@ def _parts(y: np.ndarray, train: np.ndarray) -> list[np.ndarray]:
     return [train[part.train] for part in stratified_folds(y[train], PARTS, repeats=1, random_state=1)]
 
 
-def _averaged(gram: torch.Tensor, fold: Any, y: torch.Tensor, targets: torch.Tensor) -> dict[float, float]:
+def _averaged(gram: torch.Tensor, fold: Any, labels: Any) -> dict[float, float]:
     """Accuracies of the mean of the heads fitted on four fifths of the training rows each."""
     logits = dict.fromkeys(STRENGTHS, torch.zeros(1))
-    for part in _parts(y.numpy(), fold.train):
-        for strength, says in held_out_logits(gram, part, fold.held_out, y, targets).items():
+    for part in _parts(labels.y.numpy(), fold.train):
+        for strength, says in held_out_logits(gram, part, fold.held_out, labels).items():
             logits[strength] = logits[strength] + says
-    right = y[fold.held_out]
+    right = labels.y[fold.held_out]
     return {strength: float((says.argmax(dim=1) == right).double().mean()) for strength, says in logits.items()}

@@ -20,6 +20,14 @@ TASKS = {  # file, and which of its labels
 BACKBONES = ("embedded", "resnet50", "mobilenetv2_100", "vit_tiny_patch16_224")
 
 
+def no_shared_data(benchmark: str, so: str = "nothing to run") -> bool:
+    """Whether the folder is not there; if so, say it and what comes of it."""
+    absent = not SHARED.is_dir()
+    if absent:
+        print(f"bench_{benchmark}: no folder 'shared' beside the checkout, {so}")
+    return absent
+
+
 def spec(backbone: str) -> str:
     """The specification of a shared backbone."""
     return backbone if backbone == "embedded" else f"timm/local-dir:{SHARED / 'weights' / backbone}"

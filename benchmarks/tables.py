@@ -1,4 +1,4 @@
-"""Tables of outcomes: accuracy by task with both averages, and what each method costs."""
+"""Tables that are printed, and of outcomes: accuracy by task with both averages, and what each method costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 
 from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.vtab.table import groups_in_order
+from head2toe.cli.output import table
+
+
+def show(rows: Sequence[Sequence[Any]], words: int = 1) -> None:
+    """Print rows of cells, the header first: so many columns of words to the left, figures to the right."""
+    print(table(rows, right=range(words, len(rows[0]))), flush=True)
 
 
 def accuracy_rows(outcomes: Iterable[Outcome], methods: Sequence[str]) -> list[tuple[str, list[float | None]]]:

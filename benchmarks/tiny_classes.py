@@ -57,5 +57,5 @@ def _accuracy(selector: Any, y: np.ndarray, way: tuple[str, str], fold: Any) -> 
     else:
         gram = selector.gram(view, selector.rank(view, weights, fold.train), 1.0)
     kernel = centre(gram, fold.train, fold.held_out, torch.ones(len(fold.train), dtype=torch.float64))
-    says = class_means(kernel, selector.targets[fold.train])
+    says = class_means(kernel, selector.labels.targets[fold.train])
     return float((says.argmax(dim=1).numpy() == y[fold.held_out]).mean())

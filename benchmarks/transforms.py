@@ -20,7 +20,6 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     The features are ranked with learned layer weights in each fold; the fraction counts them, not what is made of them.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         from head2toe.probes.ranking import top
@@ -30,7 +29,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
             kept = top(ranking.scores, fraction)
             root = torch.from_numpy(np.sqrt(ranking.importance[kept]))
             for name, gram in grams(selector.rows.tile(indices[kept]).double(), root, fold.train).items():
-                for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+                for strength, accuracy in accuracies(gram, fold, selector.labels).items():
                     yield name, fraction, strength, accuracy
 
     return cross_validated(X, y, columns, "features", tried)

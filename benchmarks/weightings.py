@@ -20,13 +20,12 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     Weights are learned on the training rows of a fold alone.
     """
-    labels = torch.from_numpy(y)
 
     def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
         for name, ranking in rankings(selector, view, fold.train).items():
             for fraction in FRACTIONS:
                 gram = selector.gram(view, ranking, fraction).double()
-                for strength, accuracy in accuracies(gram, fold, labels, selector.targets).items():
+                for strength, accuracy in accuracies(gram, fold, selector.labels).items():
                     yield name, fraction, strength, accuracy
 
     return cross_validated(X, y, columns, "weights", tried)
@@ -43,10 +42,10 @@ def rankings(selector: Any, view: str, train: np.ndarray) -> dict[str, Any]:
 
 def by_leave_one_out(selector: Any, view: str, train: np.ndarray) -> Any:
     """A view's features ranked with weights of the least leave-one-out error."""
-    from head2toe.probes.selection import Ranking
+    from head2toe.probes.ranking import Ranking
 
-    grams, columns = selector.bank.of(view), selector.bank.columns
-    weights, alpha = learn(grams, train, selector.targets)
+    grams, columns = selector.bank.grams_of_view(view), selector.bank.columns
+    weights, alpha = learn(grams, train, selector.labels.targets)
     dual = torch.zeros(selector.rows.n, alpha.shape[1], dtype=torch.float64)
     dual[torch.from_numpy(train)] = alpha
     importance = weights.numpy()[columns.block_of(view)]

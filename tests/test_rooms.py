@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_a_room_imports_only_rooms_above_it(room: str) -> None:
         assert not broken, f"{file.relative_to(PACKAGE)} imports {broken}"
 
 
-@pytest.mark.parametrize("file", ["errors.py", "whole_files.py", "progress.py"])
+@pytest.mark.parametrize("file", ["errors.py", "checks.py", "whole_files.py", "progress.py"])
 def test_what_all_rooms_may_import_imports_none(file: str) -> None:
     assert not set(imported(PACKAGE / file)) & set(ROOMS)
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "cli").rglob("*.py")), ids=lambda file: file.stem)
+def test_the_commands_import_public_names(file: Path) -> None:
+    """Of `benchmark` its modules too: what is run there are modules, one a kind of run."""
+    inner = {"cli", "benchmark"}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("head2toe."):
+            continue
+        room = str(node.module).split(".")[1]
+        if room in set(ROOMS) - inner:
+            public = import_module(f"head2toe.{room}").__all__
+            assert node.module == f"head2toe.{room}" and {alias.name for alias in node.names} <= set(public)

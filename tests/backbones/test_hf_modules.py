@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("transformers", reason="hf/ backbones are an extra")
-from hf_zoo import MODELS, STAGES, VIT, hf
+from benchmarks.zoo.hf_images import MODELS, STAGES, VIT, hf
 
 from head2toe.backbones import Preprocessing, load
 from head2toe.features import layers

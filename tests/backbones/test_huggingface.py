@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 pytest.importorskip("transformers", reason="hf/ backbones are an extra")
-import hf_zoo
-from hf_zoo import MODELS, hf, save
+from benchmarks.zoo.hf_images import CLASSES, MODELS, SQUARE, TOKENS, VIT, hf, save
 
 from head2toe import Head2ToeClassifier
 from head2toe.backbones import Preprocessing, huggingface, load, pinned
+from head2toe.backbones.running import run
 from head2toe.data import as_images
 from head2toe.errors import (
     HubUnreachableError,
@@ -26,8 +26,9 @@ from head2toe.errors import (
 )
 from head2toe.features import Plan, extract, layers
 from head2toe.features.dtype import prepare
-from head2toe.features.hooks import first_tensor, run, watch
-from head2toe.features.taps import noise_batch
+from head2toe.features.hooks import watch
+from head2toe.features.noise import noise_batch
+from head2toe.features.outputs import first_tensor
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -183,7 +184,7 @@ def test_wrong_names_and_kinds(tmp_path, saved):
     with pytest.raises(UnknownBackboneError, match="no name of a hub repository"):
         load("hf/a b")
     text = tmp_path / "text"
-    hf.BertModel(hf.BertConfig(**hf_zoo.TOKENS, vocab_size=99)).save_pretrained(text)
+    hf.BertModel(hf.BertConfig(**TOKENS, vocab_size=99)).save_pretrained(text)
     with pytest.raises(UnknownBackboneError, match="bert model, which takes no images"):
         load(f"hf/{text}")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
@@ -237,7 +238,7 @@ def test_processors_that_are_not_expressed_are_refused(saved, tmp_path, name, se
 def test_a_processor_that_does_more_than_it_says_is_refused(saved, tmp_path):
     """MobileViT's swaps red and blue."""
     spec = copied(saved, "vit", tmp_path / "copy")
-    hf.MobileViTImageProcessor(size={"shortest_edge": 32}, crop_size=hf_zoo.SQUARE).save_pretrained(tmp_path / "copy")
+    hf.MobileViTImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE).save_pretrained(tmp_path / "copy")
     with pytest.raises(PreprocessingError, match="does more than resize"):
         load(spec)
 
@@ -308,13 +309,13 @@ def test_without_transformers_the_package_is_named(monkeypatch):
 
 def _saved(model, folder):
     model.eval().save_pretrained(folder)
-    hf.ViTImageProcessor(size=hf_zoo.SQUARE).save_pretrained(folder)
+    hf.ViTImageProcessor(size=SQUARE).save_pretrained(folder)
     return load(f"hf/{folder}")
 
 
 def test_a_masked_autoencoder_sees_all_patches_and_none_by_chance(tmp_path):
     decoder = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2}
-    config = hf.ViTMAEConfig(**hf_zoo.VIT, **decoder, decoder_intermediate_size=32)
+    config = hf.ViTMAEConfig(**VIT, **decoder, decoder_intermediate_size=32)
     backbone = _saved(hf.ViTMAEForPreTraining(config), tmp_path)
     batch = noise_batch(backbone, 2)
     (first, _), (again, _) = seen(backbone, batch), seen(backbone, batch)
@@ -324,7 +325,7 @@ def test_a_masked_autoencoder_sees_all_patches_and_none_by_chance(tmp_path):
 
 
 def test_the_classifier_of_a_tower_stays_where_the_checkpoint_has_one(tmp_path):
-    config = hf.CLIPConfig(vision_config=hf_zoo.VIT, text_config={**hf_zoo.TOKENS, "vocab_size": 99}, **hf_zoo.CLASSES)
+    config = hf.CLIPConfig(vision_config=VIT, text_config={**TOKENS, "vocab_size": 99}, **CLASSES)
     backbone = _saved(hf.CLIPForImageClassification(config), tmp_path)
     assert backbone.classifier == "classifier"
     assert {layer.name: layer.shape for layer in layers(backbone)}["classifier"] == (5,)

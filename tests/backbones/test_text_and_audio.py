@@ -10,7 +10,7 @@ import pytest
 import torch
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
-from hf_sequence_zoo import (
+from benchmarks.zoo.hf_sequences import (
     AUDIOS,
     OTHER_TEXTS,
     RATE,
@@ -25,6 +25,7 @@ from hf_sequence_zoo import (
 from scipy.io import wavfile
 
 from head2toe.backbones import load, pinned, takes
+from head2toe.backbones.running import run
 from head2toe.data import as_inputs
 from head2toe.errors import (
     DataFormatError,
@@ -35,8 +36,9 @@ from head2toe.errors import (
 )
 from head2toe.features import Plan, extract, layers
 from head2toe.features.dtype import prepare
-from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.hooks import watch
 from head2toe.features.noise import noise_batch
+from head2toe.features.outputs import first_tensor
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
-from hf_sequence_zoo import AUDIO, RATE, TEXT, TOKENS, WORDS, _save, hf, tokenizer
+from benchmarks.zoo.hf_sequences import AUDIO, RATE, TEXT, TOKENS, WORDS, _save, hf, tokenizer
 
 from head2toe.backbones import load
 from head2toe.data import as_inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("transformers", reason="hf-text/ backbones are an extra")
-from hf_sequence_zoo import save_text
+from benchmarks.zoo.hf_sequences import save_text
 
 from head2toe.backbones import load
 from head2toe.data import as_inputs

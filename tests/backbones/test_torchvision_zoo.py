@@ -9,12 +9,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from head2toe.backbones import load
+from head2toe.backbones.running import run
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.data import as_images
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError
 from head2toe.features import Plan, extract, layers
-from head2toe.features.hooks import run, watch
-from head2toe.features.taps import noise_batch
+from head2toe.features.hooks import watch
+from head2toe.features.noise import noise_batch
 
 declare_missing_operators()
 from torchvision import models  # noqa: E402

@@ -17,12 +17,12 @@ from head2toe import backbones
 from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels
 from head2toe.baselines.training import Schedule, train
 from head2toe.benchmark import Task
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.outcome import Outcome
 from head2toe.benchmark.rows import LAST_BLOCKS, extracted, last_blocks
+from head2toe.benchmark.trial import Trial
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import Layer, Plan, layers
@@ -228,13 +228,13 @@ def test_test_labels_play_no_part_in_the_classes(task):
 
 def test_the_split_is_the_last_images_unless_they_hold_a_class_of_their_own(task):
     y = np.arange(N) % 3
-    cell = Cell(task, "embedded", backbone=None)
+    cell = Trial(task, "embedded", backbone=None)
     assert cell.split.held_out.tolist() == list(range(N - N // 5, N))  # a fifth: 200 is more than half of N
     order = np.argsort(y, kind="stable").tolist()
     train = LabelledImages(task.train.images, [task.train.labels[i] for i in order], task.train.names)
-    by_class = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
+    by_class = Trial(Task("t", "", train, task.test), "embedded", backbone=None)
     assert by_class.split.held_out.tolist() == by_class.folds[0].held_out.tolist()
-    assert "stratified" in by_class.split_name()
+    assert "stratified" in by_class.split_name
 
 
 @pytest.mark.parametrize("counts", [(60, 60), (90, 30), (40, 40, 40), (100, 10, 10)])
@@ -242,19 +242,21 @@ def test_of_images_sorted_by_class_the_last_are_no_sample(task, counts):
     labels = [f"class {i}" for i, count in enumerate(counts) for _ in range(count)]
     images = as_images(np.zeros((sum(counts), 8, 8, 3), np.uint8))
     train = LabelledImages(images, labels, [str(i) for i in range(len(labels))])
-    cell = Cell(Task("t", "", train, task.test), "embedded", backbone=None)
+    cell = Trial(Task("t", "", train, task.test), "embedded", backbone=None)
     assert len(np.unique(cell.y[cell.split.held_out])) == len(counts)
 
 
 def test_a_split_needs_a_class_of_two_images(task):
     train = LabelledImages(as_images(np.zeros((6, 8, 8, 3), np.uint8)), list("abcdef"), list("abcdef"))
     with pytest.raises(ClassTooSmallError, match="two images"):
-        _ = Cell(Task("t", "", train, task.test), "embedded", backbone=None).split
+        _ = Trial(Task("t", "", train, task.test), "embedded", backbone=None).split
 
 
 def test_every_class_is_in_the_training_part_of_the_split(task):
     labels = [f"alone {i}" if i < 6 or i >= N - 6 else label for i, label in enumerate(task.train.labels)]
-    cell = Cell(Task("t", "", LabelledImages(task.train.images, labels, task.train.names), task.test), "embedded", None)
+    cell = Trial(
+        Task("t", "", LabelledImages(task.train.images, labels, task.train.names), task.test), "embedded", None
+    )
     assert len(np.unique(cell.y[cell.split.train])) == cell.classes == 15
     assert len(cell.split.held_out) and sorted([*cell.split.train, *cell.split.held_out]) == list(range(N))
 

@@ -13,9 +13,9 @@ import pytest
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe.benchmark import Task
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
-from head2toe.benchmark.unseen import check_apart
+from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.unseen import warn_of_shared_images
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.probes.columns import Block, Columns
@@ -57,7 +57,7 @@ def test_no_fold_knows_a_copy_of_what_it_is_judged_on(copies):
 @pytest.mark.parametrize("name", ["head2toe", "head2toe-equal"])
 def test_searches_deal_the_same_groups_to_their_folds(copies, monkeypatch, name):
     def deal(y, k, *, groups, repeats, random_state):
-        cell = Cell(copies, "embedded", backbone=None, seed=random_state)
+        cell = Trial(copies, "embedded", backbone=None, seed=random_state)
         assert k == 5 and y.tolist() == cell.y.tolist() and groups.tolist() == cell.groups.tolist()
         raise KeyboardInterrupt  # the rest would take seconds
 
@@ -73,7 +73,7 @@ def test_a_search_beside_the_split_keeps_groups_together_too(copies, monkeypatch
     columns = Columns((Block("a", "mean", 0, 4),), {"all": (0,), "linear": (0,)})
     probe = SimpleNamespace(columns_=columns, most_features=None, choice_={"averaged": [row]})
     monkeypatch.setattr(networks, "FeatureProbe", again := MagicMock())
-    cell = Cell(copies, "embedded", backbone=None, made=SimpleNamespace(X=np.zeros((180, 4), np.float32)))
+    cell = Trial(copies, "embedded", backbone=None, made=SimpleNamespace(X=np.zeros((180, 4), np.float32)))
     networks._refitted(cell, probe)
     assert again().fit.call_args.kwargs["groups"].tolist() == cell.groups[cell.split.train].tolist()
 
@@ -85,7 +85,7 @@ def test_neither_does_a_split(copies):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_folds_and_splits_divide_no_group(copies, seed):
-    cell = Cell(copies, "embedded", backbone=None, seed=seed)
+    cell = Trial(copies, "embedded", backbone=None, seed=seed)
     for fold in (*cell.folds, cell.split):
         assert not set(cell.groups[fold.train]) & set(cell.groups[fold.held_out])
         assert sorted([*fold.train, *fold.held_out]) == list(range(OBJECTS * COPIES))
@@ -98,11 +98,11 @@ def test_the_last_images_are_held_out_where_that_divides_no_group(copies):
         [copies.train.labels[i] for i in order],
         [copies.train.groups[i] for i in order],
     )
-    cell = Cell(replace(copies, train=train), "embedded", backbone=None)
-    assert cell.split.held_out.tolist() == list(range(144, 180)) and cell.split_name().endswith("the last ones")
+    cell = Trial(replace(copies, train=train), "embedded", backbone=None)
+    assert cell.split.held_out.tolist() == list(range(144, 180)) and cell.split_name.endswith("the last ones")
     shifted = replace(train, groups=[*train.groups[2:], *train.groups[:2]])  # 36 from the end is within a group
-    cell = Cell(replace(copies, train=shifted), "embedded", backbone=None)
-    assert cell.split_name().endswith("a fold of groups")
+    cell = Trial(replace(copies, train=shifted), "embedded", backbone=None)
+    assert cell.split_name.endswith("a fold of groups")
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_a_search_beside_the_groups_held_out_needs_some():
 def test_test_images_of_groups_that_are_trained_on_are_told(copies, caplog):
     test = labelled(np.ones((3, 8, 8, 3), np.uint8), [0, 1, 0], ["object 3", "object 99", "object 3"])
     with caplog.at_level(logging.WARNING):
-        check_apart(replace(copies, test=test))
+        warn_of_shared_images(replace(copies, test=test))
     assert "copies: 2 of 3 test images are of groups that training images are of too" in caplog.text

@@ -14,10 +14,10 @@ from PIL import Image
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
 from head2toe.benchmark import Task
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS, neighbours
-from head2toe.benchmark.unseen import check_apart, check_readable
+from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.unseen import check_readable, warn_of_shared_images
 from head2toe.data import LabelledImages, as_images, read_data
 from head2toe.errors import (
     ClassTooSmallError,
@@ -63,12 +63,12 @@ def test_labels_that_are_written_otherwise_are_no_zero_per_cent(task):
 def test_test_images_among_the_training_images_are_told(task, caplog):
     half = Task("squares", "", labelled(30), labelled(30))  # the same pixels
     with pytest.raises(ParameterError, match="squares: all test images are among the training images"):
-        check_apart(half)
+        warn_of_shared_images(half)
     images, own = pictures(12, 1)
     images[0] = pictures(30, 0)[0][0]
     mixed = LabelledImages(as_images(images), [str(one) for one in own], [""] * 12)
     with caplog.at_level(logging.WARNING):
-        check_apart(replace(task, test=mixed))
+        warn_of_shared_images(replace(task, test=mixed))
     assert "1 of 12 test images are training images too" in caplog.text
 
 
@@ -86,10 +86,12 @@ def test_copies_of_training_images_are_told_in_a_zip_too(tmp_path, caplog, zippe
     train = written(tmp_path / "train", images, labels, zipped[0])
     test = written(tmp_path / "test", np.concatenate([images[:4], pictures(8, 1)[0]]), labels[:12], zipped[1])
     with caplog.at_level(logging.WARNING):
-        check_apart(Task("squares", "", train, test))
+        warn_of_shared_images(Task("squares", "", train, test))
     assert "squares: 4 of 12 test images are training images too" in caplog.text
     with pytest.raises(ParameterError, match="all test images are among the training images"):
-        check_apart(Task("squares", "", train, written(tmp_path / "again", images[4:9], labels[4:9], zipped[1])))
+        warn_of_shared_images(
+            Task("squares", "", train, written(tmp_path / "again", images[4:9], labels[4:9], zipped[1]))
+        )
 
 
 def test_files_that_cannot_be_read_are_no_copies(tmp_path):
@@ -97,7 +99,7 @@ def test_files_that_cannot_be_read_are_no_copies(tmp_path):
     for place in ("train", "test"):
         for path in (tmp_path / place).rglob("*.png"):
             path.unlink()
-    check_apart(Task("squares", "", train, test))
+    warn_of_shared_images(Task("squares", "", train, test))
 
 
 def test_there_must_be_something_to_judge_by(task):
@@ -136,7 +138,7 @@ def test_a_search_beside_the_images_held_out_needs_some(task):
 
 @pytest.mark.parametrize("labels", ["abccde", "abcdee", "aabcde"])
 def test_one_class_of_two_images_is_enough_wherever_it_is_dealt(task, labels):
-    cell = Cell(replace(task, train=labelled(6, labels=labels)), "embedded", backbone=None)
+    cell = Trial(replace(task, train=labelled(6, labels=labels)), "embedded", backbone=None)
     (held_out,) = cell.split.held_out
     assert labels.count(labels[held_out]) == 2 and len(cell.split.train) == 5
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
+from benchmarks.zoo.hf_sequences import RATE, WORDS, save_audio, save_text
 from scipy.io import wavfile
 
-from backbones.hf_sequence_zoo import RATE, WORDS, save_audio, save_text
 from cli.conftest import FAST, QUICK_SEARCH
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from head2toe.estimators.labels import Target
+from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights
 
 

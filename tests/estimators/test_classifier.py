@@ -282,7 +282,7 @@ def test_the_cache_saves_the_forward_pass(local_dir, tmp_path, data, monkeypatch
 
 
 def test_large_rows_without_a_cache_pass_through_a_temporary_folder(local_dir, fitted, data, monkeypatch):
-    monkeypatch.setattr("head2toe.features.store._IN_MEMORY", 0)
+    monkeypatch.setattr("head2toe.features.temporary._IN_MEMORY", 0)
     by_disk = Head2ToeClassifier(local_dir, **QUICK).fit(*data)
     assert_same(by_disk.decision_function(data[0]), fitted.decision_function(data[0]))
 

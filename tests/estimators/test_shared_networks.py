@@ -10,9 +10,9 @@ import torch
 from tiny import PREPROCESSING, QUICK, pictures, tiny_network
 
 from head2toe import AllLayerFeatures, Head2ToeClassifier
+from head2toe.backbones.running import run
 from head2toe.errors import WeightsMismatchError
 from head2toe.estimators.networks import Networks
-from head2toe.features.hooks import run
 
 OPTIONS = {"preprocessing": PREPROCESSING, "cache": False, "dtype": "float32"}
 THREADS, CALLS = 4, 48

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sentences
 import torch
+from benchmarks import sentences
 from sklearn.model_selection import cross_val_score
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
-from backbones.hf_sequence_zoo import RATE, WORDS, save_audio, save_text
+from benchmarks.zoo.hf_sequences import RATE, WORDS, save_audio, save_text
+
 from head2toe import AllLayerFeatures, Head2ToeClassifier
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, WeightsMismatchError
 

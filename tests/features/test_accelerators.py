@@ -11,9 +11,10 @@ from head2toe.errors import ParameterError
 from head2toe.features import Plan, extract, layers
 from head2toe.features import dtype as formats
 from head2toe.features.device import find_device
-from head2toe.features.dtype import Precision, Prepared, prepare
+from head2toe.features.dtype import prepare
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch
+from head2toe.features.prepared import Precision, Prepared
 
 PRESENT = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 ON_DEVICE = [
@@ -48,7 +49,8 @@ def test_rows_are_those_of_the_cpu(timm_backbone, device, name):
 @pytest.mark.parametrize("device", ON_DEVICE)
 def test_rows_of_texts_are_those_of_the_cpu(device, tmp_path):
     pytest.importorskip("transformers")
-    from backbones.hf_sequence_zoo import save_text
+    from benchmarks.zoo.hf_sequences import save_text
+
     from head2toe.backbones import load
 
     backbone = load(save_text("bert", tmp_path / "bert"))

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from head2toe.backbones.running import run
 from head2toe.errors import NotFiniteError, ParameterError, UnreadableImageError
 from head2toe.features.extractor import Extractor, extract
-from head2toe.features.hooks import run
 from head2toe.features.network import PooledNetwork
+from head2toe.features.noise import noise_batch
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
-from head2toe.features.taps import layers, noise_batch
+from head2toe.features.taps import layers
 
 QUIET = {"dtype": "float32", "batch_size": 4, "device": "cpu", "progress": False}
 
@@ -116,7 +117,7 @@ def test_bfloat16_is_close(timm_backbone, pictures):
 
 @pytest.mark.parametrize(("half", "images"), [(10.0, [2]), (20.0, [2, 8])])
 def test_a_format_that_is_far_slower_is_tried_on_few_images_alone(small, monkeypatch, half, images):
-    from head2toe.features import dtype
+    from head2toe.features import speed_trial
 
     seen = []
 
@@ -124,8 +125,8 @@ def test_a_format_that_is_far_slower_is_tried_on_few_images_alone(small, monkeyp
         seen.append(len(batch))
         return {"float32": 40.0, "bfloat16": half}
 
-    monkeypatch.setattr(dtype, "_speeds", speeds)
-    assert dtype._race(small)[0] == "float32"
+    monkeypatch.setattr(speed_trial, "_speeds", speeds)
+    assert speed_trial._race(small)[0] == "float32"
     assert seen == images
 
 

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part, narrow
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import STATISTICS
-from head2toe.features.taps import Layer
 
 LAYERS = (
     Layer("map", "map", "output", 0, "map", (48, 14, 10)),

@@ -9,7 +9,7 @@ from torch import nn
 from head2toe.backbones import Preprocessing, load
 from head2toe.data import as_images
 from head2toe.features import Extractor, Plan, layers
-from head2toe.features.axes import described
+from head2toe.features.axes import layer_of
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch
 
@@ -18,7 +18,7 @@ KEY = "m", "output", 0
 
 def test_channels_of_a_sequence_are_the_axis_that_no_longer_text_makes_longer() -> None:
     for shape, longer, last in (((20, 8), (25, 8), True), ((8, 20), (8, 25), False), ((20, 20), (20, 25), False)):
-        layer = described(KEY, torch.zeros(2, *shape), (1, 1), longer, None)
+        layer = layer_of(KEY, torch.zeros(2, *shape), (1, 1), longer, None)
         assert layer is not None
         assert (layer.kind, layer.shape[1], layer.channels_last) == ("sequence", shape[1] if last else shape[0], last)
         assert layer.canonical(torch.zeros(2, *shape)).shape[1:] == layer.shape
@@ -27,19 +27,19 @@ def test_channels_of_a_sequence_are_the_axis_that_no_longer_text_makes_longer() 
 def test_a_place_more_or_less_explains_the_same_upright_and_lying() -> None:
     """8 x 3 places of 64 x 32 pixels, one short of 8 x 4; the values would say that the channels are last."""
     values = torch.zeros(4, 5, 8, 3) + 9 * torch.arange(3)
-    upright = described(KEY, values, (64, 32), None, None)
-    lying = described(KEY, torch.zeros(4, 5, 3, 8) + 9 * torch.arange(8), (32, 64), None, None)
+    upright = layer_of(KEY, values, (64, 32), None, None)
+    lying = layer_of(KEY, torch.zeros(4, 5, 3, 8) + 9 * torch.arange(8), (32, 64), None, None)
     assert upright is not None and lying is not None
     assert (upright.shape, upright.channels_last) == ((5, 8, 3), False)
     assert (lying.shape, lying.channels_last) == ((5, 3, 8), False)
 
 
 def test_one_place_is_no_plane() -> None:
-    assert described(KEY, torch.zeros(2, 8, 4, 1, 1), (32, 32), None, None) is None
+    assert layer_of(KEY, torch.zeros(2, 8, 4, 1, 1), (32, 32), None, None) is None
 
 
 def test_of_a_cube_the_channels_come_first() -> None:
-    layer = described(KEY, torch.zeros(2, 4, 8, 8, 8), (32, 32), None, None)
+    layer = layer_of(KEY, torch.zeros(2, 4, 8, 8, 8), (32, 32), None, None)
     assert layer is not None and (layer.shape, layer.channels_last) == ((4, 64, 8), False)
 
 

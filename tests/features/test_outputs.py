@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from head2toe.features.extractor import extract
-from head2toe.features.hooks import first_tensor
+from head2toe.features.outputs import first_tensor
 from head2toe.features.plan import Plan
 from head2toe.features.taps import layers
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from head2toe.backbones.running import run
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError
 from head2toe.features.extractor import extract
-from head2toe.features.hooks import run
 from head2toe.features.noise import noise_batch
 from head2toe.features.plan import Plan
 from head2toe.features.taps import layers

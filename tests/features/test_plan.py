@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from head2toe.errors import ParameterError
+from head2toe.features.layer import Layer
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
-from head2toe.features.taps import Layer, layers
+from head2toe.features.taps import layers
 
 LAYERS = (
     Layer("a", "a", "output", 0, "map", (4, 8, 8)),

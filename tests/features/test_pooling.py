@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tapped import tapped
 
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import map_window, operations, token_window
@@ -24,7 +25,7 @@ def _official_resnet50_shapes():
 def test_resnet50_has_the_paper_s_number_of_features(target, published):
     total = 2048 + 1000  # pooled features and logits, as they are
     for shape in _official_resnet50_shapes():
-        (text,) = operations("map", shape, target)
+        (text,) = operations(tapped("map", shape), target)
         total += operation(text).size(shape)
     assert total == published
 
@@ -82,7 +83,7 @@ def test_windows_of_tokens(shape, target, window):
     ],
 )
 def test_operations_by_kind_and_class_token(kind, shape, target, prefix, cls_token, expected):
-    assert operations(kind, shape, target, prefix=prefix, cls_token=cls_token) == expected
+    assert operations(tapped(kind, shape, prefix=prefix), target, cls_token) == expected
 
 
 @settings(deadline=None)
@@ -90,7 +91,7 @@ def test_operations_by_kind_and_class_token(kind, shape, target, prefix, cls_tok
 def test_maps_are_averaged_over_windows(channels, height, width, target):
     shape = (channels, height, width)
     tensor = torch.rand(2, height, width, channels, generator=torch.Generator().manual_seed(target))
-    (text,) = operations("map", shape, target)
+    (text,) = operations(tapped("map", shape), target)
     pooled = operation(text).apply(tensor)
     assert pooled.shape == (2, operation(text).size(shape))
     k = map_window(shape, target)
@@ -114,7 +115,7 @@ def test_maps_are_averaged_over_windows(channels, height, width, target):
 def test_tokens_are_averaged_in_their_order(tokens, channels, target, prefix, cls_token):
     shape = (tokens, channels)
     tensor = torch.rand(2, tokens, channels, generator=torch.Generator().manual_seed(target))
-    for text in operations("tokens", shape, target, prefix=prefix, cls_token=cls_token):
+    for text in operations(tapped("tokens", shape, prefix=prefix), target, cls_token):
         pooled = operation(text).apply(tensor)
         assert pooled.shape == (2, operation(text).size(shape))
         if text == "cls":

@@ -75,7 +75,7 @@ def test_patches_of_images_that_are_not_square(size, patch, grid, told):
 
 @pytest.mark.parametrize(("pad", "grid"), [(False, (17, 22)), (True, (18, 23))])
 def test_timm_at_a_size_of_no_whole_patches(pad, grid):
-    from timm_families import timm
+    from benchmarks.zoo.timm_families import timm
 
     small: dict[str, Any] = {"depth": 1, "embed_dim": 24, "num_heads": 2, "dynamic_img_size": pad}
     module = timm.create_model("vit_small_patch14_reg4_dinov2", img_size=(240, 320), dynamic_img_pad=pad, **small)

@@ -11,9 +11,10 @@ import pytest
 
 from head2toe.errors import DiskFullError, StoreMismatchError
 from head2toe.features import store as store_module
+from head2toe.features import temporary
 from head2toe.features.cache import Cache
 from head2toe.features.plan import Plan
-from head2toe.features.store import Store, request_for
+from head2toe.features.store import StoreWriter, request_for
 from head2toe.features.taps import layers
 
 D = 3
@@ -31,7 +32,7 @@ def leaves(data: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 def test_a_folder_is_refused_whatever_part_of_the_request_differs(request_of_small, tmp_path) -> None:
-    Store(tmp_path / "rows", request_of_small, 5, D)
+    StoreWriter(tmp_path / "rows", request_of_small, 5, D)
     for path in leaves(request_of_small):
         other = json.loads(json.dumps(request_of_small))
         place = other
@@ -39,8 +40,8 @@ def test_a_folder_is_refused_whatever_part_of_the_request_differs(request_of_sma
             place = place[name]
         place[path[-1]] = "something else"
         with pytest.raises(StoreMismatchError, match="different: "):
-            Store(tmp_path / "rows", other, 5, D)
-    Store(tmp_path / "rows", request_of_small, 5, D)
+            StoreWriter(tmp_path / "rows", other, 5, D)
+    StoreWriter(tmp_path / "rows", request_of_small, 5, D)
 
 
 def test_images_are_told_apart_one_by_one(small, pictures) -> None:
@@ -60,22 +61,22 @@ def test_images_are_told_apart_one_by_one(small, pictures) -> None:
 
 
 def test_a_resumed_run_needs_room_for_what_is_still_to_come(request_of_small, tmp_path, monkeypatch) -> None:
-    Store(tmp_path / "rows", request_of_small, 5, D).append(np.ones((3, D), np.float32), [])
+    StoreWriter(tmp_path / "rows", request_of_small, 5, D).append(np.ones((3, D), np.float32), [])
     usage = store_module.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: usage._replace(free=2 * D * 4))
-    assert Store(tmp_path / "rows", request_of_small, 5, D).read == 3
+    assert StoreWriter(tmp_path / "rows", request_of_small, 5, D).read == 3
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: usage._replace(free=2 * D * 4 - 1))
     with pytest.raises(DiskFullError):
-        Store(tmp_path / "rows", request_of_small, 5, D)
+        StoreWriter(tmp_path / "rows", request_of_small, 5, D)
 
 
 def test_rows_that_nobody_keeps_need_room_too(monkeypatch) -> None:
     usage = store_module.shutil.disk_usage(".")
-    monkeypatch.setattr(store_module, "_IN_MEMORY", 0)
+    monkeypatch.setattr(temporary, "_IN_MEMORY", 0)
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: usage._replace(free=5 * D * 4))
-    assert store_module.temporary_rows(5, D).shape == (5, D)
+    assert temporary.temporary_rows(5, D).shape == (5, D)
     with pytest.raises(DiskFullError):
-        store_module.temporary_rows(6, D)
+        temporary.temporary_rows(6, D)
 
 
 def test_rows_that_are_there_need_no_room_twice(request_of_small, tmp_path, caplog) -> None:
@@ -84,7 +85,7 @@ def test_rows_that_are_there_need_no_room_twice(request_of_small, tmp_path, capl
     for n in (4, 5):
         asked = {**request_of_small, "data": {"n": n}}
         with cache.use(asked, 0) as folder:
-            Store(folder, asked, n, D)
+            StoreWriter(folder, asked, n, D)
     cache.limit = cache.bytes()
     needed = cache.entries()[0].bytes
     with caplog.at_level("WARNING", "head2toe"), cache.use({**request_of_small, "data": {"n": 4}}, needed):

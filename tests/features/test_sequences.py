@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tapped import tapped
 
+from head2toe.features.layer import Layer
 from head2toe.features.narrowing import narrow
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import operations
-from head2toe.features.taps import Layer
 
 
 def test_parts_stand_one_after_the_other_channels_last() -> None:
@@ -32,7 +33,7 @@ def test_parts_stand_one_after_the_other_channels_last() -> None:
     ],
 )
 def test_operations_of_sequences(target: int, prefix: int, cls_token: str, expected: tuple[str, ...]) -> None:
-    assert operations("sequence", (20, 8), target, prefix=prefix, cls_token=cls_token) == expected
+    assert operations(tapped("sequence", (20, 8), prefix=prefix), target, cls_token) == expected
 
 
 def test_sequences_are_never_put_side_by_side() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tapped import tapped
 
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import STATISTICS, statistics
@@ -84,8 +85,9 @@ def test_rounding_has_no_centre() -> None:
 @pytest.mark.parametrize("prefix", [0, 1, 5])
 def test_tokens_on_a_grid_say_what_the_map_says(maps: torch.Tensor, prefix: int) -> None:
     shape, grid = (prefix + 54, 5), (6, 9)
-    of_map = list(statistics("map", (5, 6, 9), STATISTICS))
-    of_tokens = [text for text in statistics("tokens", shape, STATISTICS, prefix=prefix, grid=grid) if text != "cls"]
+    of_map = list(statistics(tapped("map", (5, 6, 9)), STATISTICS))
+    tokens = tapped("tokens", shape, prefix=prefix, grid=grid)
+    of_tokens = [text for text in statistics(tokens, STATISTICS) if text != "cls"]
     assert len(of_map) == len(of_tokens) == len(STATISTICS)
     for ours, theirs in zip(of_tokens, of_map, strict=True):
         found = operation(ours).apply(tokens_of(maps, prefix))
@@ -106,11 +108,11 @@ def test_tokens_on_a_grid_say_what_the_map_says(maps: torch.Tensor, prefix: int)
     ],
 )
 def test_operations(kind, shape, prefix, grid, expected) -> None:
-    assert statistics(kind, shape, STATISTICS, prefix=prefix, grid=grid) == expected
+    assert statistics(tapped(kind, shape, prefix=prefix, grid=grid), STATISTICS) == expected
 
 
 def test_only_what_is_wanted_in_that_order() -> None:
-    assert statistics("map", (5, 6, 9), ("max", "mean")) == ("max", "mean")
+    assert statistics(tapped("map", (5, 6, 9)), ("max", "mean")) == ("max", "mean")
 
 
 @pytest.mark.parametrize("name", STATISTICS)

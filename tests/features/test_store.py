@@ -80,10 +80,10 @@ def test_an_interrupted_run_resumes(small, pictures, plan, tmp_path):
 
 def test_a_resumed_run_keeps_its_dtype(small, pictures, plan, tmp_path, monkeypatch):
     auto = {**QUIET, "dtype": "auto"}
-    monkeypatch.setattr("head2toe.features.dtype._trial", lambda backbone: ("bfloat16", "so it was"))
+    monkeypatch.setattr("head2toe.features.dtype.faster_format", lambda backbone: ("bfloat16", "so it was"))
     with pytest.raises(KeyboardInterrupt):
         extract(small, pictures(9, stop_at=8), plan, store=tmp_path / "rows", **auto)
-    monkeypatch.setattr("head2toe.features.dtype._trial", lambda backbone: ("float32", "the wind has turned"))
+    monkeypatch.setattr("head2toe.features.dtype.faster_format", lambda backbone: ("float32", "the wind has turned"))
     assert extract(small, pictures(9), plan, store=tmp_path / "rows", **auto).dtype == "bfloat16"
 
 
@@ -314,7 +314,7 @@ def test_a_folder_that_lacks_counted_rows_is_refused_not_filled_with_zeros(small
 def test_two_processes_that_write_one_folder_are_told(small, pictures, plan, tmp_path):
     images = pictures(9)
     request = store_module.request_for(small, images, plan, "float32")
-    first, second = (store_module.Store(tmp_path / "rows", request, 9, plan.d) for _ in range(2))
+    first, second = (store_module.StoreWriter(tmp_path / "rows", request, 9, plan.d) for _ in range(2))
     rows = np.ones((4, plan.d), np.float32)
     first.append(rows, [])
     with pytest.raises(StoreMismatchError, match="another process"):

@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from head2toe.backbones.running import run
 from head2toe.errors import LayerPatternError, NoLayerError, PreprocessingError
-from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.hooks import watch
 from head2toe.features.network import PooledNetwork
+from head2toe.features.noise import noise_batch
+from head2toe.features.outputs import first_tensor
 from head2toe.features.plan import Plan
-from head2toe.features.taps import layers, noise_batch
+from head2toe.features.taps import layers
 
 # Residual networks, transformers, channels-last maps, several runs of a module, class attention, gates, hybrid ones.
 ARCHITECTURES = [

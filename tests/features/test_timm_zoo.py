@@ -7,12 +7,12 @@ import gc
 import numpy as np
 import pytest
 import torch
-from timm_families import FAMILIES, LEFT_OUT, NOT_TAPPED, backbone_of, inspect, timm
+from benchmarks.zoo.timm_families import FAMILIES, LEFT_OUT, NOT_TAPPED, backbone_of, inspect, timm
 
 from head2toe.data import as_images
 from head2toe.features import Plan, extract, layers
 from head2toe.features.network import PooledNetwork
-from head2toe.features.taps import noise_batch
+from head2toe.features.noise import noise_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:timm.*", "ignore::UserWarning:torch.*")
 

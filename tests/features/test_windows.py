@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tapped import tapped
 
 from head2toe.features.pooling import operation
 from head2toe.features.pooling_rules import operations
@@ -13,5 +14,5 @@ from head2toe.features.pooling_rules import operations
     [((4, 9, 3), "avg:3", 12), ((4, 3, 9), "mean", 4), ((4, 9, 4), "avg:4", 8), ((1, 5, 5), "avg:2", 4)],
 )
 def test_a_window_as_wide_as_the_map_runs_down_it(shape: tuple[int, int, int], text: str, size: int) -> None:
-    assert operations("map", shape, 8) == (text,)
+    assert operations(tapped("map", shape), 8) == (text,)
     assert operation(text).size(shape) == size

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from head2toe.probes.choice import ERRORS, SURE, Ballot
+from head2toe.probes.ballot import ERRORS, SURE, Ballot
 from head2toe.probes.paired import behind
 
 ROWS, FOLDS = 400, 5

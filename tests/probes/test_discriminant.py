@@ -9,8 +9,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
 from head2toe.probes.discriminant import SHRINKAGE, _best_shrinkage, _halves, discriminant
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
+from head2toe.probes.labels import Labels
+from head2toe.probes.least_squares import KernelRidge, indicators
 
 N, D, C = 150, 12, 5
 STRENGTH = 0.1
@@ -36,7 +38,8 @@ class Fitted:
         ridge = KernelRidge(self.kernel.train, self.targets, weight)
         self.least_squares = ridge.solve(STRENGTH)
         self.left_out = self.targets - ridge.leave_one_out(STRENGTH)
-        self.discriminant = discriminant(self.least_squares, self.left_out, self.y, self.targets, weight)
+        labels = Labels(self.y, self.targets, weight)
+        self.discriminant = discriminant(self.least_squares, self.left_out, labels)
 
     def outputs(self, solution: DualSolution) -> torch.Tensor:
         return self.kernel.held_out @ solution.alpha + solution.intercept
@@ -75,10 +78,10 @@ def test_a_weight_of_two_is_a_row_that_stands_twice(monkeypatch: pytest.MonkeyPa
     f = Fitted(X, torch.ones(N, dtype=torch.float64))
     weight = torch.ones(N, dtype=torch.float64)
     weight[:40] = 2
-    weighted = discriminant(f.least_squares, f.left_out, f.y, f.targets, weight)
+    weighted = discriminant(f.least_squares, f.left_out, Labels(f.y, f.targets, weight))
     twice = torch.cat([torch.arange(N), torch.arange(40)])
     repeated = discriminant(
-        f.least_squares, f.left_out[twice], f.y[twice], f.targets[twice], torch.ones(N + 40).double()
+        f.least_squares, f.left_out[twice], Labels(f.y[twice], f.targets[twice], torch.ones(N + 40).double())
     )
     torch.testing.assert_close(weighted.alpha, repeated.alpha)
     torch.testing.assert_close(weighted.intercept, repeated.intercept)
@@ -91,7 +94,7 @@ def test_two_classes_with_a_singular_covariance_are_no_trouble() -> None:
     solution = DualSolution(torch.eye(20, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     noisy = 0.6 * targets + 0.2 + 0.1 * torch.linspace(-1, 1, 20).double()[:, None] * torch.tensor([1.0, -1.0])
     for left_out in (noisy, targets):
-        found = discriminant(solution, left_out, y, targets, weight)
+        found = discriminant(solution, left_out, Labels(y, targets, weight))
         assert torch.isfinite(found.alpha).all() and torch.isfinite(found.intercept).all()
     assert min(SHRINKAGE) > 0
 
@@ -117,7 +120,7 @@ def test_a_class_that_no_row_has_is_never_the_answer(each: int) -> None:
     targets = indicators(y, 5)  # the fifth is absent
     left_out = targets + 1e-7 * torch.from_numpy(rng.normal(size=(len(y), 5)))
     plain = DualSolution(torch.eye(5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64))
-    head = discriminant(plain, left_out, y, targets, torch.ones(len(y), dtype=torch.float64))
+    head = discriminant(plain, left_out, Labels(y, targets, torch.ones(len(y), dtype=torch.float64)))
     outputs = torch.from_numpy(rng.normal(size=(200, 5)))
     assert int((outputs @ head.alpha + head.intercept).argmax(dim=1).max()) < 4
 
@@ -134,4 +137,4 @@ def test_halves_divide_no_group_and_have_all_classes() -> None:
 def test_one_group_has_no_other_half() -> None:
     y = torch.arange(12) % 2
     left_out, targets, one = torch.randn(12, 2, dtype=torch.float64), indicators(y, 2), torch.ones(12).double()
-    assert _best_shrinkage(left_out, y, targets, one, np.zeros(12, np.int64)) == SHRINKAGE[0]
+    assert _best_shrinkage(left_out, Labels(y, targets, one, np.zeros(12, np.int64))) == SHRINKAGE[0]

@@ -12,7 +12,7 @@ import torch
 from head2toe import FeatureProbe
 from head2toe.errors import ParameterError
 from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
-from head2toe.probes.choice import Ballot
+from head2toe.probes.ballot import Ballot
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.heads import weighted_sum
 from head2toe.probes.settings import LINEAR, Candidate, Features

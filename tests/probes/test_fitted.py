@@ -8,14 +8,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
-from head2toe.probes.bank import GramBank
-from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.closed_forms import ClosedForms
+from head2toe.probes.dual_solution import DualSolution
+from head2toe.probes.gram_bank import GramBank
 from head2toe.probes.heads import head_from_dual
 from head2toe.probes.kernels import centre
-from head2toe.probes.least_squares import DualSolution, indicators
+from head2toe.probes.labels import Labels
+from head2toe.probes.least_squares import indicators
 from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.ranking import top
-from head2toe.probes.selection import Selector
+from head2toe.probes.selector import Selector
 from head2toe.probes.standardised import Standardised
 
 N, D, C = 90, 120, 3
@@ -64,7 +66,7 @@ def test_the_head_that_is_kept_is_fitted_on_all_rows(head: str, way: str) -> Non
     found = search(X, Y, COLUMNS, settings=settings, sample_weight=weight)
     assert (found.choice["view"], found.choice["head"]) == ("all", head)
     standard, everything = Standardised(X, weight, COLUMNS.spans()), np.arange(N)
-    selector = Selector(standard, GramBank(standard, COLUMNS), known.targets, known.weight)
+    selector = Selector(standard, GramBank(standard, COLUMNS), known)
     ranking = selector.rank("all", way, everything)
     few, whole = (
         ClosedForms(centre(selector.gram("all", ranking, one), everything, everything, known.weight), known)

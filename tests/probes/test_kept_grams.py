@@ -8,7 +8,7 @@ import torch
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, kept_grams, search
 from head2toe.probes.kept_grams import KeptGrams
-from head2toe.probes.selection import Selector
+from head2toe.probes.selector import Selector
 from head2toe.probes.settings import EQUAL, Features
 
 N, D = 60, 400

@@ -7,10 +7,12 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.closed_forms import ClosedForms
 from head2toe.probes.discriminant import SHRINKAGE, discriminant
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import centre
-from head2toe.probes.least_squares import DualSolution, KernelRidge, indicators
+from head2toe.probes.labels import Labels
+from head2toe.probes.least_squares import KernelRidge, indicators
 from head2toe.probes.settings import DISCRIMINANT, RIDGE
 
 N, D, C = 60, 30, 3
@@ -51,7 +53,7 @@ def test_a_lesson_is_a_discriminant_at_the_strength_of_the_least_weighted_error(
 
 def test_weights_of_some_rows_have_the_mean_one() -> None:
     _, known = labelled()
-    some = known.of(np.arange(10))
+    some = known.subset(np.arange(10))
     assert float(some.weight.mean()) == pytest.approx(1)
     torch.testing.assert_close(some.weight / some.weight[0], known.weight[:10] / known.weight[0])
     assert torch.equal(some.y, known.y[:10]) and torch.equal(some.targets, known.targets[:10])
@@ -61,7 +63,7 @@ def rule_of(outputs: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> tor
     """The rotation (c, c) of the discriminant on some outputs."""
     nothing = torch.zeros(outputs.shape[1], dtype=torch.float64)
     identity = DualSolution(torch.eye(len(nothing), dtype=torch.float64), nothing)
-    return discriminant(identity, outputs, y, indicators(y, len(nothing)), weight).alpha
+    return discriminant(identity, outputs, Labels(y, indicators(y, len(nothing)), weight)).alpha
 
 
 def test_where_every_shrinkage_tells_the_classes_the_most_is_taken() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from head2toe.probes.choice import Ballot
+from head2toe.probes.ballot import Ballot
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.settings import Candidate, Features
 

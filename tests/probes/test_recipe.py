@@ -11,18 +11,11 @@ from head2toe import FeatureProbe
 from head2toe.benchmark.costs import counted
 from head2toe.errors import ParameterError
 from head2toe.probes import LINEAR_VIEW, Block, Columns
+from head2toe.probes.batches import batches
 from head2toe.probes.folds import stratified_folds
-from head2toe.probes.recipe import (
-    Recipe,
-    batches,
-    fit_recipe,
-    flops,
-    head_on_best,
-    tap_spans,
-    train_head,
-    unit_norm,
-)
+from head2toe.probes.recipe import Recipe, fit_recipe, flops, head_on_best, train_head
 from head2toe.probes.recipe_search import RecipeGrid, recipe_search
+from head2toe.probes.recipe_taps import RecipeTaps, tap_spans, unit_norm
 
 WIDTH, TAPS = 30, 3
 COLUMNS = Columns(
@@ -105,8 +98,7 @@ def test_kept_features_are_normalised_anew_tap_by_tap():
     scores = np.zeros(WIDTH * TAPS)
     scores[PLANTED] = 1
     recipe = Recipe(learning_rate=0.1, steps=100, fraction=3 / (WIDTH * TAPS))
-    spans = tap_spans(COLUMNS, "8")
-    head = head_on_best(X, torch.from_numpy(y), 3, COLUMNS.indices("8"), spans, scores, recipe)
+    head = head_on_best(X, torch.from_numpy(y), 3, RecipeTaps.of(COLUMNS, "8"), scores, recipe)
     assert head.indices.tolist() == PLANTED.tolist()
     assert head.spans == ((0, 2), (2, 3))  # the tap without a kept feature is dropped
     kept = torch.from_numpy(X[:, PLANTED])

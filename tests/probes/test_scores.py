@@ -8,10 +8,11 @@ import torch
 from sklearn.linear_model import MultiTaskLasso
 
 from head2toe.benchmark.experiments.scorers import SCORERS, Question, interpolated
-from head2toe.probes import ranking
+from head2toe.probes import scores
 from head2toe.probes.kernels import centre
+from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge, indicators
-from head2toe.probes.ranking import group_lasso_scores
+from head2toe.probes.scores import group_lasso_scores
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 
@@ -19,7 +20,7 @@ from head2toe.probes.standardised import Standardised
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_many_rounds_solve_the_group_lasso(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the penalty that the ridge of the first round implies: its strength times the mean norm that it leaves."""
-    monkeypatch.setattr(ranking, "ROUNDS", 300)
+    monkeypatch.setattr(scores, "ROUNDS", 300)
     rng = np.random.default_rng(0)
     n, d, classes = 80, 40, 3
     y = np.arange(n) % classes
@@ -27,7 +28,9 @@ def test_many_rounds_solve_the_group_lasso(strength: float, monkeypatch: pytest.
     X[:, :6] += np.eye(classes)[y][:, [0, 1, 2, 0, 1, 2]]
     rows, everything, one = Standardised(X), np.arange(n), torch.ones(n, dtype=torch.float64)
     targets, gram = indicators(torch.from_numpy(y), classes), rows.gram(np.arange(d))
-    found = group_lasso_scores(rows, np.arange(d), everything, targets, one, (strength,), gram)
+    found = group_lasso_scores(
+        rows, np.arange(d), everything, Labels(torch.from_numpy(y), targets, one), (strength,), gram
+    )
     kernel, z = centre(gram, everything, everything, one), rows.tile(np.arange(d)).double()
     ridge = z @ KernelRidge(kernel.train, targets, one).solve(strength).alpha / kernel.unit
     penalty = strength * kernel.unit * float(ridge.norm(dim=1).mean())

@@ -12,7 +12,9 @@ import torch
 from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.heads import LEAST_BYTES
-from head2toe.probes.ranking import group_lasso_scores, top
+from head2toe.probes.labels import Labels
+from head2toe.probes.ranking import top
+from head2toe.probes.scores import group_lasso_scores
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 
@@ -171,7 +173,9 @@ def test_scores_rank_every_feature_and_agree_with_the_optimum() -> None:
     everything, one = np.arange(N), torch.ones(N, dtype=torch.float64)
     targets = torch.nn.functional.one_hot(torch.from_numpy(y), C).double()
     gram = standard.gram(np.arange(D))
-    scores = group_lasso_scores(standard, np.arange(D), everything, targets, one, RIDGE, gram)
+    scores = group_lasso_scores(
+        standard, np.arange(D), everything, Labels(torch.from_numpy(y), targets, one), RIDGE, gram
+    )
     assert scores.shape == (D,) and (scores >= 0).all() and len(np.unique(scores)) > D // 2
     exact = MultiTaskLasso(alpha=0.1).fit(standard.tile(np.arange(D)).T.numpy(), targets.numpy())
     kept = np.flatnonzero(np.linalg.norm(exact.coef_, axis=0))
@@ -203,9 +207,9 @@ def test_sharing_the_scale_changes_no_choice() -> None:
     for fold in stratified_folds(y, 5):
         own, everything = Standardised(X[fold.train]), np.arange(len(fold.train))
         one = torch.ones(len(fold.train), dtype=torch.float64)
-        mine = targets[fold.train]
-        by_shared = group_lasso_scores(shared, indices, fold.train, mine, one, RIDGE, shared.gram(indices))
-        by_own = group_lasso_scores(own, indices, everything, mine, one, RIDGE, own.gram(indices))
+        mine = Labels(torch.from_numpy(y)[fold.train], targets[fold.train], one)
+        by_shared = group_lasso_scores(shared, indices, fold.train, mine, RIDGE, shared.gram(indices))
+        by_own = group_lasso_scores(own, indices, everything, mine, RIDGE, own.gram(indices))
         assert set(top(by_shared, 6 / D)) == set(top(by_own, 6 / D)) == set(INFORMATIVE)
         assert np.corrcoef(by_shared, by_own)[0, 1] > 0.98
 

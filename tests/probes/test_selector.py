@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from head2toe.probes import LINEAR_VIEW, Block, Columns, bank
-from head2toe.probes.bank import GramBank
+from head2toe.probes import LINEAR_VIEW, Block, Columns, gram_bank
+from head2toe.probes.gram_bank import GramBank
+from head2toe.probes.labels import Labels
 from head2toe.probes.layer_weights import learn_layer_weights
 from head2toe.probes.least_squares import indicators
 from head2toe.probes.ranking import top
-from head2toe.probes.selection import Selector
+from head2toe.probes.selector import Selector
 from head2toe.probes.standardised import Standardised
 
 N, D, C = 60, 90, 3
@@ -22,7 +23,7 @@ TRAIN = np.arange(0, N, 2)
 @pytest.fixture(params=[N, 40, 20], ids=["all rows", "most rows", "few rows"])
 def selector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Selector:
     """Of three blocks, the second of which knows the classes; the view names them out of order."""
-    monkeypatch.setattr(bank, "MOST_ROWS", request.param)
+    monkeypatch.setattr(gram_bank, "MOST_ROWS", request.param)
     rng = np.random.default_rng(0)
     y = np.arange(N) % C
     X = rng.normal(size=(N, D)).astype(np.float32)
@@ -30,8 +31,8 @@ def selector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     blocks = Block("a", "mean", 0, 20), Block("b", "mean", 20, 50), Block("c", "mean", 50, D)
     columns = Columns(blocks, {"all": (2, 0, 1), LINEAR_VIEW: (2,)})
     rows = Standardised(X, None, columns.spans())
-    targets = indicators(torch.from_numpy(y), C)
-    return Selector(rows, GramBank(rows, columns), targets, torch.ones(N, dtype=torch.float64))
+    numbers, one = torch.from_numpy(y), torch.ones(N, dtype=torch.float64)
+    return Selector(rows, GramBank(rows, columns), Labels(numbers, indicators(numbers, C), one))
 
 
 @pytest.mark.parametrize("way", ["equal", "learned"])
@@ -50,7 +51,8 @@ def test_gram_matrices_are_of_the_best_features_as_loud_as_they_were_ranked(sele
 @pytest.mark.parametrize("way", ["equal", "learned"])
 def test_a_ranking_looks_at_training_rows_alone(selector: Selector, way: str) -> None:
     before = selector.rank("all", way, TRAIN).scores
-    selector.targets[1::2] = selector.targets[1::2].roll(1, dims=0)
+    targets = selector.labels.targets
+    targets[1::2] = targets[1::2].roll(1, dims=0)
     np.testing.assert_array_equal(selector.rank("all", way, TRAIN).scores, before)
 
 
@@ -60,7 +62,8 @@ def test_learned_scores_are_the_norms_of_the_coefficients(selector: Selector) ->
     assert ranking.importance is not None and (ranking.importance[20:50] == ranking.importance.max()).all()
     anchors = selector.bank.anchors
     places = np.flatnonzero(np.isin(anchors, TRAIN))
-    rows = anchors[places]
-    learned = learn_layer_weights(selector.bank.of("all"), places, selector.targets[rows], selector.weight[rows])
+    known, rows = selector.labels, anchors[places]
+    grams = selector.bank.grams_of_view("all")
+    learned = learn_layer_weights(grams, places, known.targets[rows], known.weight[rows])
     coef = selector.rows.tile(np.arange(D))[:, anchors].double() @ learned.alpha
     np.testing.assert_allclose(ranking.scores, ranking.importance * coef.norm(dim=1).numpy(), rtol=1e-3, atol=1e-6)

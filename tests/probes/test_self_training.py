@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
-from head2toe.probes.closed_forms import Labels
+from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import indicators
 from head2toe.probes.self_training import MOST_UNLABELLED, Student, sample
 from head2toe.probes.standardised import Joined, Standardised

@@ -92,7 +92,7 @@ def test_a_gram_matrix_in_strips_is_the_product(X: np.ndarray, n: int) -> None:
     kept, of = np.array([0, 3, 4, 9, 13]), np.sort(np.random.default_rng(2).permutation(N)[:n])
     importance = np.array([0.5, 0.0, 2.0, 1.0, 3.0])
     z = found.tile(kept)[:, torch.from_numpy(of)]
-    gram, weighted = found.gram(kept, of=of), found.gram(kept, importance, of=of)
+    gram, weighted = found.gram(kept, subset=of), found.gram(kept, importance, subset=of)
     torch.testing.assert_close(gram, z.T @ z)
     torch.testing.assert_close(weighted, z.T @ (torch.from_numpy(importance).float()[:, None] * z))
     assert torch.equal(gram, gram.T) and torch.equal(weighted, weighted.T)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from head2toe.probes import LINEAR_VIEW, Block, Columns
-from head2toe.probes.closed_forms import Labels
 from head2toe.probes.evidence import TEMPERATURES
+from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import indicators
 from head2toe.probes.settings import LINEAR, Candidate, Features
 from head2toe.probes.standings import Standings

@@ -78,7 +78,7 @@ def test_every_kernel_is_centred_by_the_weights_of_the_rows_that_it_learns_from(
         seen.add((len(gram), bool(labelled.all())))
         return centre(gram, train, held_out, weight, rank)
 
-    for module in ("fitting", "self_training", "ranking"):
+    for module in ("fitting", "self_training", "scores"):
         monkeypatch.setattr(sys.modules[f"head2toe.probes.{module}"], "centre", checked)
     searched(given)
     assert seen == {(24, True), (224, True), (224, False)}

@@ -105,6 +105,17 @@ def load_probe(folder: str | Path) -> SavedProbe:
         return _read(folder)
 
 
+def probe_bytes(folder: Path) -> int:
+    """The size of a probe's files.
+
+    Raises
+    ------
+    OSError
+        There is no probe.
+    """
+    return sum((folder / name).stat().st_size for name in (DESCRIPTION, TENSORS))
+
+
 def _read(folder: str | Path) -> SavedProbe:
     path = Path(folder).expanduser()
     missing = [name for name in (DESCRIPTION, TENSORS) if not (path / name).is_file()]

@@ -12,7 +12,7 @@ from head2toe.backbones import parts_of
 from head2toe.errors import DataFormatError, ProbeFormatError
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
-from head2toe.probes import LinearHead
+from head2toe.probes import LinearHead, SearchResult
 
 FORMAT = "head2toe probe"
 SCHEMA = 4  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many; 4: smaller, in three
@@ -70,6 +70,17 @@ class SavedProbe:
     parameters: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, Any] = field(default_factory=dict)
     version: str = ""
+
+    def result(self) -> SearchResult:
+        """What the search gave, as far as it is written down."""
+        return SearchResult(
+            head=self.head,
+            linear=self.linear_head,
+            choice=self.choice,
+            table=self.search_table,
+            cv_accuracy=self.cv_accuracy,
+            linear_cv_accuracy=self.linear_cv_accuracy,
+        )
 
     def description(self) -> dict[str, Any]:
         """The JSON half.

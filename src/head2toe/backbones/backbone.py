@@ -12,6 +12,10 @@ import torch
 
 from head2toe.backbones.preprocessing import AnyPreprocessing
 
+OWN_PREFIX = "module/"
+"""What the specification of a user's own module begins with."""
+_OF_TRANSFORMERS = ("hf", "hf-text", "hf-audio")
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -35,6 +39,11 @@ class Backbone:
     preprocessing: AnyPreprocessing
     classifier: str | None = None
     revision: str | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the module is of the user's own: its name does not say what it is."""
+        return self.spec.startswith(OWN_PREFIX)
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -89,12 +98,12 @@ def settled(description: dict[str, Any]) -> dict[str, Any]:
     family, _, name = description["spec"].partition("/")
     prefix = f"{family}/local-dir:" if name.startswith("local-dir:") else f"{family}/"
     folder = Path(description["spec"].removeprefix(prefix)).expanduser()
-    local = prefix.endswith("local-dir:") or family in ("hf", "hf-text", "hf-audio")
+    local = prefix.endswith("local-dir:") or family in _OF_TRANSFORMERS
     return {**description, "spec": f"{prefix}{folder.absolute()}"} if local and folder.is_dir() else description
 
 
 def pinned(description: dict[str, Any]) -> str:
     """The specification in `Backbone.to_dict()`, with the hub's commit where `load` takes one."""
     spec, revision = description["spec"], description.get("revision")
-    pins = spec.startswith(("hf/", "hf-text/", "hf-audio/"))
+    pins = spec.partition("/")[0] in _OF_TRANSFORMERS
     return f"{spec}@{revision}" if pins and revision and "@" not in spec else spec

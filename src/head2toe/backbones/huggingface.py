@@ -17,13 +17,14 @@ from head2toe.backbones.hf_repository import (
     quiet,
 )
 from head2toe.backbones.image_processor import preprocessing_of
+from head2toe.backbones.preprocessing import AnyPreprocessing
 from head2toe.errors import UnknownBackboneError
 
 PREFIX = "hf/"
 PIXELS = "pixel_values"  # what a vision model calls its input
 
 
-def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: bool = True) -> Backbone:
+def load_huggingface(name: str, *, resize: str = "whole", preprocessing: AnyPreprocessing | None = None) -> Backbone:
     """Load a vision model of `transformers`.
 
     A checkpoint with a classifier keeps it: its logits are features too, and its input is the linear probe's. Of models
@@ -34,8 +35,8 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
     name : str
         Without the leading "hf/": a folder, ORG/REPO, or ORG/REPO@REVISION (a branch, tag or commit).
     resize : "whole" or "crop"
-    own_preprocessing : bool
-        False where the caller brings preprocessing: the repository's image processor is then not looked at.
+    preprocessing : Preprocessing, optional
+        The caller's, in place of the repository's image processor, which is then not looked at.
 
     Raises
     ------
@@ -50,11 +51,12 @@ def load_huggingface(name: str, *, resize: str = "whole", own_preprocessing: boo
     found = find_repository(PREFIX, name, PROCESSORS)
     with quiet():
         module = _without_masks(_model(found))
-        preprocessing = preprocessing_of(found.folder, resize, found.spec) if own_preprocessing else None
+        if preprocessing is None:
+            preprocessing = preprocessing_of(found.folder, resize, found.spec)
     return Backbone(
         spec=found.spec,
         module=freeze(module),
-        preprocessing=preprocessing,  # type: ignore[arg-type] - replaced by the caller's own where it is None
+        preprocessing=preprocessing,
         classifier=_classifier(module),
         revision=found.revision,
     )

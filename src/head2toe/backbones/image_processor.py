@@ -11,10 +11,9 @@ import torch
 from PIL import Image
 
 from head2toe.backbones.hf_repository import PROCESSORS
-from head2toe.backbones.preprocessing import Preprocessing, crop_share
+from head2toe.backbones.preprocessing import FILTERS, Preprocessing, crop_share
 from head2toe.errors import PreprocessingError, one_line
 
-_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _CURE = "pass a transform with preprocessing="
 # Mean difference allowed between the processor's output and ours, in grey levels of 255: resampling rounds differently.
 _TOLERANCE = 2.0
@@ -40,7 +39,8 @@ def preprocessing_of(folder: Path, resize: str, name: str) -> Preprocessing:
     processor = _processor(folder, name)
     size, crop_pct, mode = _geometry(processor, name)
     mean, std = _scaling(processor, name)
-    interpolation = _FILTERS.get(int(getattr(processor, "resample", None) or 0), "bilinear")
+    number = int(getattr(processor, "resample", None) or 0)
+    interpolation = next((text for text, known in FILTERS.items() if known == number), "bilinear")
     made = Preprocessing(size, mean, std, interpolation, "crop", crop_pct, mode)
     _check(made, processor, name)
     return replace(made, resize=resize)

@@ -20,6 +20,7 @@ from head2toe.backbones.preprocessing import (
 )
 from head2toe.backbones.sizes import resized
 from head2toe.backbones.surroundings import plain_torch
+from head2toe.checks import require
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError, UnknownBackboneError
 
 Transform = Callable[[Image.Image], torch.Tensor]
@@ -59,34 +60,25 @@ def load(
     UnknownBackboneError
         Nothing answers to `spec`; the message names what is nearest.
     PreprocessingError
-        A module without preprocessing.
+        A module without preprocessing, or preprocessing that is no `Preprocessing` and no callable.
     ParameterError
         Unknown `resize`, `weights` where they do not apply, or an `image_size` that the network does not take.
     NotFiniteError
         A weight is NaN.
     WeightsMismatchError, HubUnreachableError, MissingDependencyError
     """
-    if resize not in RESIZES:
-        raise ParameterError(f"resize is {resize!r}: use 'whole' or 'crop'")
+    require(resize in RESIZES, "resize", resize, "'whole' or 'crop'")
     if weights is not None and isinstance(spec, torch.nn.Module):
         raise ParameterError(
             "weights= goes with timm/NAME and torchvision/NAME: load those of your own module yourself"
         )
-    backbone = (
-        load_module(spec, resize)
-        if isinstance(spec, torch.nn.Module)
-        else _from_name(spec, weights, resize, preprocessing is None)
-    )
+    if isinstance(spec, str) and takes(spec) != "images":
+        _refuse_for_sequences(spec, preprocessing=preprocessing, image_size=image_size)
+    given = _as_preprocessing(preprocessing)
+    own = isinstance(spec, torch.nn.Module)
+    backbone = load_module(spec, resize, given) if own else _from_name(spec, weights, resize, given)
     _check_numbers(backbone)
-    if backbone.preprocessing is not None and takes(spec) != "images":
-        _refuse_for_sequences(backbone.spec, preprocessing=preprocessing, image_size=image_size)
-    if preprocessing is None and backbone.preprocessing is None:
-        raise PreprocessingError(
-            f"{backbone.spec} has no preprocessing of its own: pass preprocessing=, "
-            "a callable from a PIL image to a tensor"
-        )
-    if preprocessing is not None:
-        backbone = _with(backbone, preprocessing)
+    backbone = backbone if given is None else replace(backbone, preprocessing=given)
     return backbone if image_size is None else resized(backbone, image_size)
 
 
@@ -109,7 +101,7 @@ def _refuse_for_sequences(spec: str, **given: Any) -> None:
             raise ParameterError(f"{name} is for backbones of images: {spec} brings all that it needs, leave it out")
 
 
-def _from_name(spec: str, weights: str | Path | None, resize: str, own_preprocessing: bool) -> Backbone:
+def _from_name(spec: str, weights: str | Path | None, resize: str, preprocessing: AnyPreprocessing | None) -> Backbone:
     from head2toe.backbones.embedded import load_embedded
     from head2toe.backbones.hf_audio import load_audio
     from head2toe.backbones.hf_text import load_text
@@ -129,7 +121,7 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
     if weights is not None:
         raise ParameterError(f"weights= goes with timm/NAME and torchvision/NAME, not with {spec!r}")
     if family == "hf" and name:
-        return load_huggingface(name, resize=resize, own_preprocessing=own_preprocessing)
+        return load_huggingface(name, resize=resize, preprocessing=preprocessing)
     if family == "hf-text" and name:
         return load_text(name)
     if family == "hf-audio" and name:
@@ -144,9 +136,9 @@ def _from_name(spec: str, weights: str | Path | None, resize: str, own_preproces
     )
 
 
-def _with(backbone: Backbone, preprocessing: AnyPreprocessing | Transform) -> Backbone:
-    if not isinstance(preprocessing, Preprocessing | TransformPreprocessing):
-        if not callable(preprocessing):
-            raise PreprocessingError("preprocessing must be a Preprocessing or a callable from a PIL image to a tensor")
-        preprocessing = TransformPreprocessing(preprocessing)
-    return replace(backbone, preprocessing=preprocessing)
+def _as_preprocessing(given: AnyPreprocessing | Transform | None) -> AnyPreprocessing | None:
+    if given is None or isinstance(given, Preprocessing | TransformPreprocessing):
+        return given
+    if not callable(given):
+        raise PreprocessingError("preprocessing must be a Preprocessing or a callable from a PIL image to a tensor")
+    return TransformPreprocessing(given)

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from head2toe.backbones.backbone import Backbone, freeze
+from head2toe.backbones.backbone import OWN_PREFIX, Backbone, freeze
+from head2toe.backbones.preprocessing import AnyPreprocessing
 from head2toe.backbones.timm_zoo import is_timm, of_timm
-from head2toe.errors import ParameterError
+from head2toe.errors import ParameterError, PreprocessingError
 
 
-def load_module(module: nn.Module, resize: str) -> Backbone:
-    """Freeze a module, float32 and on the CPU; one that timm made brings its preprocessing, others have None.
+def load_module(module: nn.Module, resize: str, preprocessing: AnyPreprocessing | None) -> Backbone:
+    """Freeze a module, float32 and on the CPU; one that timm made may bring its preprocessing.
 
     Of what `torch.compile` and `DataParallel` wrap, the module inside is taken: its layers can be watched.
 
@@ -20,16 +21,21 @@ def load_module(module: nn.Module, resize: str) -> Backbone:
     ------
     ParameterError
         The module cannot be watched, run or stored as it is; the message says what to pass instead.
+    PreprocessingError
+        There is no preprocessing.
     """
     module = _unwrapped(module)
-    spec = f"module/{type(module).__name__}"
+    spec = f"{OWN_PREFIX}{type(module).__name__}"
     fault = _fault(module)
     if fault is not None:
         raise ParameterError(f"{spec} {fault}")
     if is_timm(module):
         return of_timm(module, spec, resize)
-    # The type checker cannot see that a missing preprocessing is replaced or refused before the backbone is returned.
-    return Backbone(spec, freeze(module), preprocessing=None)  # type: ignore[arg-type]
+    if preprocessing is None:
+        raise PreprocessingError(
+            f"{spec} has no preprocessing of its own: pass preprocessing=, a callable from a PIL image to a tensor"
+        )
+    return Backbone(spec, freeze(module), preprocessing)
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
@@ -54,6 +60,8 @@ def _fault(module: nn.Module) -> str | None:
         return "has parameters without a shape yet: run it on a batch first"
     if not all(isinstance(value, torch.Tensor) for value in module.state_dict().values()):
         return "keeps more than tensors in its state, as quantised modules do: pass it as it was before"
+    if any(tensor.is_meta for tensor in tensors):
+        return "is on meta: pass module.cpu() with weights, for it has none: load_state_dict(weights, assign=True)"
     away = next((tensor.device for tensor in tensors if tensor.device.type != "cpu"), None)
     if away is not None:
         return f"is on {away}: pass module.cpu(); device= says where it is to run"

@@ -18,14 +18,10 @@ from head2toe.errors import PreprocessingError
 RESIZES = ("whole", "crop")
 _LONG = 64  # times the crop, from where the ends of a picture are cut off before it is resized
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
+FILTERS = {
+    name: Image.Resampling[name.upper()] for name in ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 }
+"""Pillow's filters by the names that timm has for them too."""
 
 
 def crop_share(kept: int, edge: int) -> float:
@@ -93,8 +89,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        if self.interpolation not in _FILTERS:
-            raise PreprocessingError(f"unknown interpolation {self.interpolation!r}: use one of {', '.join(_FILTERS)}")
+        if self.interpolation not in FILTERS:
+            raise PreprocessingError(f"unknown interpolation {self.interpolation!r}: use one of {', '.join(FILTERS)}")
         if self.resize not in RESIZES:
             raise PreprocessingError(f"unknown resize {self.resize!r}: use 'whole' or 'crop'")
         if self.resize == "crop":
@@ -139,7 +135,7 @@ class Preprocessing:
             return self._grey(np.ascontiguousarray(np.asarray(self._crop(self._ready(image))).transpose(1, 2, 0)))
         height, width = self.size
         if image.size != (width, height):
-            image = image.resize((width, height), _FILTERS[self.interpolation])
+            image = image.resize((width, height), FILTERS[self.interpolation])
         return self._grey(np.asarray(image))
 
     def _ready(self, image: Image.Image) -> Image.Image:
@@ -165,7 +161,7 @@ class Preprocessing:
         resized = round(width / ratio), round(height / ratio)
         if min(resized) > 0:
             return image
-        return image.resize((max(1, resized[0]), max(1, resized[1])), _FILTERS[self.interpolation])
+        return image.resize((max(1, resized[0]), max(1, resized[1])), FILTERS[self.interpolation])
 
     def _grey(self, pixels: np.ndarray) -> np.ndarray:
         if len(self.mean) == pixels.shape[-1]:

@@ -13,6 +13,7 @@ import torch
 
 from head2toe.backbones.backbone import Backbone, freeze
 from head2toe.backbones.preprocessing import Preprocessing
+from head2toe.backbones.running import run
 from head2toe.errors import ParameterError, one_line
 
 
@@ -42,16 +43,11 @@ def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
             # timm's interpolation warns of indexing; of the rest the real run will warn.
             warnings.simplefilter("ignore")
             _interpolate(made.module, height, width)
-            _try(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
+            run(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
     except Exception as error:  # whatever a network says of a shape that it cannot take
         reason = one_line(error)
         raise ParameterError(f"{backbone.spec} takes no images of {height} x {width} pixels: {reason}") from error
     return made
-
-
-@torch.inference_mode()
-def _try(module: torch.nn.Module, batch: torch.Tensor) -> None:
-    module(batch)
 
 
 def _interpolate(module: torch.nn.Module, height: int, width: int) -> None:

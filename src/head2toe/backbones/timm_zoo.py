@@ -57,8 +57,19 @@ def of_timm(module: torch.nn.Module, spec: str, resize: str) -> Backbone:
     """The backbone that a module made by timm is, with the preprocessing that timm gives it."""
     from timm.data.config import resolve_data_config
 
-    config = resolve_data_config({}, model=module, use_test_size=False)
+    config = _as_made(module, resolve_data_config({}, model=module, use_test_size=False))
     return Backbone(spec, freeze(module), Preprocessing.from_timm(config, resize), classifier_of(module))
+
+
+def _as_made(module: torch.nn.Module, config: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint's configuration, for the size and the grey images that `create_model` may have been told of."""
+    channels, *size = config["input_size"]
+    told = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    size = told if isinstance(told, tuple) and len(told) == len(size) else size
+    if getattr(module, "in_chans", channels) != 1 or channels == 1:
+        return {**config, "input_size": (channels, *size)}
+    grey = {name: [sum(config[name]) / len(config[name])] for name in ("mean", "std")}
+    return {**config, **grey, "input_size": (1, *size)}
 
 
 def _check_name(name: str) -> None:

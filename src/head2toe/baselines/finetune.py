@@ -20,10 +20,11 @@ from head2toe.backbones.backbone import state_bytes
 from head2toe.backbones.surroundings import plain_torch
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
+from head2toe.checks import is_number, require_whole
 from head2toe.data import as_images
 from head2toe.errors import ClassTooSmallError, DataFormatError, OneClassError, ParameterError
-from head2toe.estimators.checks import is_number, is_whole
-from head2toe.estimators.labels import Target, labels_of
+from head2toe.estimators.labels import labels_of
+from head2toe.estimators.target import Target
 from head2toe.features.device import find_device
 from head2toe.features.flops import counter
 from head2toe.progress import Progress
@@ -68,6 +69,10 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : array (c,)
+    network_ : torch.nn.Module
+        Trained, in eval mode.
+    preprocessing_ : Preprocessing
+        How images become its input.
     learning_rate_ : float
     search_table_ : list of dict
         ``learning_rate``, ``accuracy`` and ``loss`` on the held-out part, for each learning rate.
@@ -137,15 +142,19 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         device, network = find_device(self.device), self.untrained(len(self.classes_))
         pixels, split = Pixels.of(pictures, self.preprocessing_), split or self._split(numbers)
         schedule = Schedule(
-            self.steps,
-            0.0,
-            self.batch_size,
-            self.random_state,
+            steps=self.steps,
+            learning_rate=0.0,  # `tune` sets it
+            batch_size=self.batch_size,
+            seed=self.random_state,
             keep_statistics=self.keep_statistics,
             augment=self.augment,
         )
-        tuned = tune(lambda _: copy.deepcopy(network), pixels, torch.from_numpy(numbers), split, schedule,
-                     self.learning_rates, self._told, device=device)  # fmt: skip
+
+        def fresh(_: Any) -> nn.Module:
+            return copy.deepcopy(network)
+
+        y = torch.from_numpy(numbers)
+        tuned = tune(fresh, pixels, y, split, schedule, self.learning_rates, self._report, device=device)
         self.network_, self.learning_rate_, self.search_table_ = tuned.network, tuned.learning_rate, tuned.table
 
         parts = [len(split[0])] * len(tuned.table) + [len(numbers)]
@@ -172,9 +181,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
 
     def _check(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 2), ("random_state", 0)):
-            value = getattr(self, name)
-            if not is_whole(value) or value < least:
-                raise ParameterError(f"{name} is {value!r}: use a whole number of at least {least}")
+            require_whole(name, getattr(self, name), least)
         rates = tuple(self.learning_rates) if isinstance(self.learning_rates, Iterable) else ()
         if not rates or not all(is_number(rate) and 0 < rate < np.inf for rate in rates):
             raise ParameterError(f"learning_rates is {self.learning_rates!r}: give one or more numbers above 0")
@@ -202,7 +209,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         train, held_out = (several[part] for part in next(split.split(several, y[several])))
         return np.concatenate([train, alone]), held_out
 
-    def _told(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(done, total, "fine-tuning" if self.pretrained else "training from scratch")
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from head2toe.baselines.training import keep_statistics
 from head2toe.errors import NoLayerError
 from head2toe.features import Plan
-from head2toe.features.hooks import first_tensor, watch
+from head2toe.features.hooks import watch
 from head2toe.features.narrowing import narrow
+from head2toe.features.outputs import first_tensor
 from head2toe.features.pooled_layer import pooled_layers
 from head2toe.probes import LinearHead
 

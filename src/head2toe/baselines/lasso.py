@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import softshrink
 
 from head2toe.probes.group_lasso.datafits import Multinomial
 
@@ -106,7 +107,7 @@ class MultinomialLasso:
         for turn in range(1, most + 1):
             residual = torch.addmm(c[:, None], V, X.T).softmax(dim=0)
             residual[self.datafit.y, torch.arange(n)] -= 1
-            new = _shrunk(V - (step / n) * (residual @ X), step * strength)
+            new = softshrink(V - (step / n) * (residual @ X), step * strength)
             new_intercept = c - 2 * residual.mean(dim=1)
             if float(((V - new) * (new - W)).sum()) > 0:
                 momentum = 1.0  # the step goes back: start the acceleration anew
@@ -144,10 +145,6 @@ def _extended(indices: torch.Tensor, W: torch.Tensor, ratio: torch.Tensor) -> tu
     count = min(int((ratio > 1).sum()), max(_FIRST, _GROWTH * len(indices)))
     added = torch.topk(ratio, count).indices
     return torch.cat([indices, added]), torch.cat([W, W.new_zeros(len(W), count)], dim=1), count
-
-
-def _shrunk(W: torch.Tensor, level: float) -> torch.Tensor:
-    return W.sign() * (W.abs() - level).clamp_min(0)
 
 
 def _largest_eigenvalue(X: torch.Tensor) -> float:

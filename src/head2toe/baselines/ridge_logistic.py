@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from head2toe.baselines.patience import without_progress
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import Fold
 from head2toe.probes.heads import LinearHead, head_from_dual
@@ -62,7 +63,7 @@ def ridge_logistic(
             evidence.add(fold.held_out, kernel.held_out @ solution.alpha + solution.intercept)
         accuracy, loss = evidence.accuracy(target, weight), evidence.log_loss(target, weight, 1.0)
         table.append({"strength": strength, "cv_accuracy": accuracy, "cv_log_loss": loss})
-        if _worse(table):
+        if without_progress(table, PATIENCE, accuracy="cv_accuracy", loss="cv_log_loss"):
             break
     choice = max(table, key=lambda row: (round(row["cv_accuracy"], 9), -row["cv_log_loss"]))
     kernel = centre(gram, everything, everything[:0], weight)
@@ -70,11 +71,3 @@ def ridge_logistic(
     solution = path.down_to(choice["strength"], tuple(row["strength"] for row in table))
     head = head_from_dual(rows, indices, solution, everything, weight, kernel.unit)
     return RidgeLogistic(head, choice, table)
-
-
-def _worse(table: list[dict]) -> bool:
-    if len(table) <= PATIENCE:
-        return False
-    before, late = table[:-PATIENCE], table[-PATIENCE:]
-    no_better = max(row["cv_accuracy"] for row in late) <= max(row["cv_accuracy"] for row in before)
-    return no_better and min(row["cv_log_loss"] for row in late) >= min(row["cv_log_loss"] for row in before)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from head2toe.backbones.running import runs
 from head2toe.baselines.augmentation import augmented
-from head2toe.features.hooks import runs
-from head2toe.probes.recipe import batches
+from head2toe.probes.batches import batches
 
 MOMENTUM = 0.9
 
@@ -58,7 +58,7 @@ def train(
     y: Tensor,
     batch: Callable[[Tensor], Tensor],
     schedule: Schedule,
-    told: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> nn.Module:
     """Train `network` in place, on its device, on cross-entropy; parameters without gradients stay as they are.
 
@@ -69,7 +69,7 @@ def train(
     y : int64 tensor (n,)
     batch : callable
         Rows of `x` to the network's input, float32 (B, channels, H, W).
-    told : callable
+    report : callable
         Given the number of steps done, after each.
 
     Returns
@@ -96,7 +96,7 @@ def train(
                 nn.utils.clip_grad_norm_(network.parameters(), schedule.largest_gradient)
             optimiser.step()
             decay.step()
-            told(step)
+            report(step)
     return network.eval()
 
 

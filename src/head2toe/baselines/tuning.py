@@ -109,7 +109,8 @@ def tune(
     table = []
     for run, rate in enumerate(tried):
         network = trained(split[0], rate, run)
-        table.append({"learning_rate": float(rate), **_judged(network, pixels, y, split[1])})
+        reached = accuracy_and_loss(logits_of(network, pixels, pixels.x[split[1]]), y[split[1]])
+        table.append({"learning_rate": float(rate), **reached})
     best = max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"] if table else float(rates[0])
     return Tuned(trained(None, best, len(tried)), best, table)
 
@@ -123,9 +124,9 @@ def logits_of(network: nn.Module, pixels: Pixels, x: Tensor) -> Tensor:
         return torch.cat([network(pixels.batch(part).to(device)).float().cpu() for part in x.split(_TOGETHER)])
 
 
-def _judged(network: nn.Module, pixels: Pixels, y: Tensor, rows: np.ndarray) -> dict[str, float]:
-    logits = logits_of(network, pixels, pixels.x[rows])
-    loss = cross_entropy(logits, y[rows]).item()
+def accuracy_and_loss(logits: Tensor, y: Tensor) -> dict[str, float]:
+    """Share of the rows of logits (n, c) whose largest is that of the class y (n,), and their mean cross-entropy."""
+    loss = cross_entropy(logits, y).item()
     if not math.isfinite(loss):  # diverged: what argmax makes of NaN is no prediction
         return {"accuracy": 0.0, "loss": math.inf}
-    return {"accuracy": (logits.argmax(1) == y[rows]).double().mean().item(), "loss": loss}
+    return {"accuracy": (logits.argmax(1) == y).double().mean().item(), "loss": loss}

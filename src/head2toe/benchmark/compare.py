@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,25 +14,24 @@ from torch import nn
 from head2toe import backbones, features
 from head2toe.backbones import Backbone
 from head2toe.backbones.surroundings import plain_torch
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import stored_bytes
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.method import Method, check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.outcome import Outcome
-from head2toe.benchmark.rows import extracted
+from head2toe.benchmark.rows import TrainingRows, extracted
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_readable, tell_classes, telling_what_for
+from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.unseen import check_readable, telling_what_for, warn_of_unseen_classes
+from head2toe.checks import is_whole, require, require_whole
 from head2toe.errors import (
     ClassTooSmallError,
     Head2ToeError,
-    ParameterError,
     TooFewImagesError,
     UnfinishedComparisonError,
     one_line,
 )
-from head2toe.estimators.checks import is_whole
 from head2toe.estimators.evaluation import mean_recall
 from head2toe.estimators.labels import as_labels
 from head2toe.features.device import device_name, find_device
@@ -117,41 +116,33 @@ def compare(
     _check_parameters(steps, options)
     loaded = backbones.load(backbone, preprocessing=preprocessing, image_size=image_size)
     check_methods(chosen, loaded)
-    told = progress or silent
-    device = options.get("device", "auto")
-    first = Cell(
+    first = Trial(
         task,
         backbone,
         loaded,
         image_size,
-        progress=told,
+        progress=progress or silent,
         steps=steps,
         preprocessing=preprocessing,
-        device=device,
+        device=options.get("device", "auto"),
         augment=augment,
     )
-    labels = task.test.with_labels().labels
-    truth = as_labels([] if labels is None else labels).astype(str)
+    truth = as_labels(task.test.known_labels()).astype(str)
     _check_task(first, seeds, chosen, truth, options.get("workers"))
-    with ExitStack() as stack:
-        if any(method.reads_rows for method in chosen):
-            told(0, len(chosen), "rows of the training images")
-            with telling_what_for("train"):
-                rows = extracted(loaded, task.train.images, target_sizes, progress=False, **options)
-                first.made = stack.enter_context(rows)
-        cells = [replace(first, seed=one, fitted={}, failed={}) for one in seeds]
-        for cell in cells:
-            _fit(cell, chosen, told)
-        told(len(chosen), len(chosen), "test images")
-        predicted = [_predict_images(cell) for cell in cells]
-        _predict_rows(cells, predicted, loaded, options)
+    with _training_rows(first, chosen, target_sizes, options) as rows:
+        trials = [replace(first, seed=one, made=rows, fitted={}, failed={}) for one in seeds]
+        for trial in trials:
+            _fit(trial, chosen, first.progress)
+        first.progress(len(chosen), len(chosen), "test images")
+        predicted = [_predict_images(trial) for trial in trials]
+        _predict_rows(trials, predicted, loaded, options)
     outcomes = [
-        _outcome(cell, method, made.get(method.name), truth)
-        for cell, made in zip(cells, predicted, strict=True)
+        _outcome(trial, method, made.get(method.name), truth)
+        for trial, made in zip(trials, predicted, strict=True)
         for method in chosen
-        if method.name in cell.fitted
+        if method.name in trial.fitted
     ]
-    _tell_failed(cells, outcomes)
+    _raise_failed(trials, outcomes)
     return outcomes
 
 
@@ -159,18 +150,17 @@ def _check_parameters(steps: Any, options: Mapping[str, Any]) -> None:
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise TypeError(f"compare() has no option {unknown[0]!r}: those of the extraction are {', '.join(OPTIONS)}")
-    if not is_whole(steps) or steps < 1:
-        raise ParameterError(f"steps is {steps!r}: use a whole number of at least 1")
+    require_whole("steps", steps)
     workers = options.get("workers")
-    if workers is not None and (not is_whole(workers) or workers < 0):
-        raise ParameterError(f"workers is {workers!r}: use a number of threads, or None")
+    fits = workers is None or (is_whole(workers) and workers >= 0)
+    require(fits, "workers", workers, "a number of threads, or None")
 
 
 def _check_task(
-    first: Cell, seeds: Sequence[int], chosen: list[Method], truth: np.ndarray, workers: int | None
+    first: Trial, seeds: Sequence[int], chosen: list[Method], truth: np.ndarray, workers: int | None
 ) -> None:
     """Refuse what cannot be learned from, or judged by, before any long work."""
-    tell_classes(first.target.classes.astype(str), truth, first.task.name)
+    warn_of_unseen_classes(first.target.classes.astype(str), truth, first.task.name)
     for one in seeds:
         _check_split(replace(first, seed=one), chosen)
     if any(method.reads_rows or method.trains_network for method in chosen):  # else nothing is judged
@@ -178,14 +168,14 @@ def _check_task(
         check_readable(first.task.test.images, workers)
 
 
-def _check_split(cell: Cell, chosen: list[Method]) -> None:
+def _check_split(trial: Trial, chosen: list[Method]) -> None:
     """Refuse methods that hold images out where there are too few, before the others are trained for nothing."""
-    what, own = ("images", np.arange(len(cell.y))) if cell.groups is None else ("groups", cell.groups)
+    what, own = ("images", np.arange(len(trial.y))) if trial.groups is None else ("groups", trial.groups)
     needed = {method.name: method.fewest_beside for method in chosen if method.fewest_beside}
     if not needed:
         return
     try:
-        left, held_out = (len(np.unique(own[part])) for part in (cell.split.train, cell.split.held_out))
+        left, held_out = (len(np.unique(own[part])) for part in (trial.split.train, trial.split.held_out))
     except ClassTooSmallError as error:
         raise ClassTooSmallError(f"{', '.join(needed)}: {error}, or leave such methods out") from error
     short = [name for name, fewest in needed.items() if left < fewest]
@@ -196,105 +186,121 @@ def _check_split(cell: Cell, chosen: list[Method]) -> None:
         )
 
 
-def _fit(cell: Cell, chosen: list[Method], told: Progress) -> None:
+@contextmanager
+def _training_rows(
+    first: Trial, chosen: list[Method], target_sizes: Sequence[int] | None, options: Mapping[str, Any]
+) -> Iterator[TrainingRows | None]:
+    """Rows of the training images, for as long as they are needed; None where no method reads them."""
+    if not any(method.reads_rows for method in chosen):
+        yield None
+        return
+    first.progress(0, len(chosen), "rows of the training images")
+    with ExitStack() as stack:
+        with telling_what_for("train"):
+            rows = extracted(first.backbone, first.task.train.images, target_sizes, progress=False, **options)
+            made = stack.enter_context(rows)
+        yield made
+
+
+def _fit(trial: Trial, chosen: list[Method], report: Progress) -> None:
     for i, method in enumerate(chosen):
-        told(i, len(chosen), f"{method.name}, seed {cell.seed}")
+        report(i, len(chosen), f"{method.name}, seed {trial.seed}")
         start = time.perf_counter()
-        with cell.keeping(method.name):
-            fitted = method.fit(cell)
+        with trial.keeping(method.name):
+            fitted = method.fit(trial)
             seconds = time.perf_counter() - start if fitted.seconds is None else fitted.seconds
-            cell.fitted[method.name] = replace(fitted, seconds=seconds)
+            trial.fitted[method.name] = replace(fitted, seconds=seconds)
 
 
-def _tell_failed(cells: list[Cell], outcomes: list[Outcome]) -> None:
+def _raise_failed(trials: list[Trial], outcomes: list[Outcome]) -> None:
     """Raise what methods failed of, with what the others came to."""
-    failed = {(name, cell.seed): error for cell in cells for name, error in cell.failed.items()}
+    failed = {(name, trial.seed): error for trial in trials for name, error in trial.failed.items()}
     if not failed:
         return
     first = next(iter(failed.values()))
     if not outcomes:
         raise first
-    texts = dict.fromkeys(_told_of(name, error) for (name, _), error in failed.items())
+    texts = dict.fromkeys(_failure(name, error) for (name, _), error in failed.items())
     raise UnfinishedComparisonError("; ".join(texts), outcomes, failed) from first
 
 
-def _told_of(name: str, error: Exception) -> str:
+def _failure(name: str, error: Exception) -> str:
     if isinstance(error, Head2ToeError):  # it names the method
         return str(error)
     kind, said = type(error).__name__, one_line(error)
     return f"{name}: {kind}" if said == kind else f"{name}: {kind}: {said}"
 
 
-def _predict_images(cell: Cell) -> dict[str, np.ndarray]:
+def _predict_images(trial: Trial) -> dict[str, np.ndarray]:
     """Class numbers of the test images by each method that reads images."""
     made = {}
-    for name, fitted in list(cell.fitted.items()):
+    for name, fitted in list(trial.fitted.items()):
         if fitted.of_images is not None:
-            with cell.keeping(name):
-                made[name] = fitted.of_images(cell.task.test.images)
+            with trial.keeping(name):
+                made[name] = fitted.of_images(trial.task.test.images)
     return made
 
 
 def _predict_rows(
-    cells: list[Cell], predicted: list[dict[str, np.ndarray]], backbone: Backbone, options: dict[str, Any]
+    trials: list[Trial], predicted: list[dict[str, np.ndarray]], backbone: Backbone, options: dict[str, Any]
 ) -> None:
     """Add those of each method that reads rows, from one pass over the test images."""
-    readers: list[tuple[Cell, dict[str, np.ndarray], str, Callable[[np.ndarray], np.ndarray]]] = [
-        (cell, made, name, fitted.of_rows)
-        for cell, made in zip(cells, predicted, strict=True)
-        for name, fitted in cell.fitted.items()
+    readers: list[tuple[Trial, dict[str, np.ndarray], str, Callable[[np.ndarray], np.ndarray]]] = [
+        (trial, made, name, fitted.of_rows)
+        for trial, made in zip(trials, predicted, strict=True)
+        for name, fitted in trial.fitted.items()
         if fitted.of_rows is not None
     ]
     if not readers:
         return
-    rows, test = cells[0].rows, cells[0].task.test.images
+    rows, test = trials[0].rows, trials[0].task.test.images
     # Test rows come in the number format of the training rows.
     extractor = features.Extractor(
         backbone, rows.plan, **{**options, "dtype": rows.dtype, "strict": True, "progress": False}
     )
     parts: list[list[np.ndarray]] = [[] for _ in readers]
     for batch in extractor.stream(test):
-        for found, (cell, _, name, predict) in zip(parts, readers, strict=True):
-            if name not in cell.failed:
-                with cell.keeping(name):
+        for found, (trial, _, name, predict) in zip(parts, readers, strict=True):
+            if name not in trial.failed:
+                with trial.keeping(name):
                     found.append(np.asarray(predict(batch.rows)))
-    for found, (cell, made, name, _) in zip(parts, readers, strict=True):
-        if name not in cell.failed:
+    for found, (trial, made, name, _) in zip(parts, readers, strict=True):
+        if name not in trial.failed:
             made[name] = np.concatenate(found)
 
 
-def _outcome(cell: Cell, method: Method, predicted: np.ndarray | None, truth: np.ndarray) -> Outcome:
-    fitted: Fitted = cell.fitted[method.name]
-    accuracy, balanced = (None, None) if predicted is None else _accuracies(cell, predicted, truth)
-    extraction = cell.rows if method.reads_rows else None
-    size = getattr(cell.backbone.preprocessing, "size", None)
+def _outcome(trial: Trial, method: Method, predicted: np.ndarray | None, truth: np.ndarray) -> Outcome:
+    fitted: Fitted = trial.fitted[method.name]
+    accuracy, balanced = (None, None) if predicted is None else _accuracies(trial, predicted, truth)
+    extraction = trial.rows if method.reads_rows else None
+    size = getattr(trial.backbone.preprocessing, "size", None)
     return Outcome(
-        task=cell.task.name,
-        group=cell.task.group,
-        backbone=cell.backbone.spec,
+        task=trial.task.name,
+        group=trial.task.group,
+        backbone=trial.backbone.spec,
         method=method.name,
         accuracy=accuracy,
         balanced_accuracy=balanced,
         cv_accuracy=fitted.cv_accuracy,
         extract_seconds=extraction.seconds if extraction else 0.0,
         train_seconds=float(fitted.seconds or 0.0),
-        train_flops=fitted.flops + (len(cell.y) * extraction.flops if extraction else 0),
+        train_flops=fitted.flops + (len(trial.y) * extraction.flops if extraction else 0),
         stored_bytes=stored_bytes(fitted.stored),
         choice=fitted.choice,
-        seed=cell.seed,
-        n_train=len(cell.y),
+        seed=trial.seed,
+        n_train=len(trial.y),
         n_test=len(truth),
-        classes=cell.classes,
+        classes=trial.classes,
         image_size=None if size is None else [int(side) for side in size],
-        preprocessing=cell.backbone.preprocessing.to_dict(),
+        preprocessing=trial.backbone.preprocessing.to_dict(),
         dtype=extraction.dtype if extraction else None,
-        weights_sha256=cell.backbone.weights_sha256,
+        weights_sha256=trial.backbone.weights_sha256,
         estimated=fitted.estimated,
-        device=device_name(find_device(cell.device)),
+        device=device_name(find_device(trial.device)),
     )
 
 
-def _accuracies(cell: Cell, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+def _accuracies(trial: Trial, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Top-1 accuracy, and mean recall over the classes of the test images; labels are compared as text."""
-    hits = cell.target.classes.astype(str)[predicted] == truth
+    hits = trial.target.classes.astype(str)[predicted] == truth
     return float(hits.mean()), mean_recall(hits, truth)

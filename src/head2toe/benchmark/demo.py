@@ -76,13 +76,13 @@ def run_demo(
     from head2toe.report import write_report
 
     start = time.perf_counter()
-    told = _Steps(len(tasks) * len(METHODS), progress or silent)
+    work = _Steps(len(tasks) * len(METHODS), progress or silent)
     backbone = backbones.load("embedded")
     preprocessing = cast("Preprocessing", backbone.preprocessing).with_size(image_size)
     pages = []
     for name in tasks:
         task = embedded_task(name, n_train=n_train, n_test=n_test)
-        pages.append(_page(task, preprocessing, steps, told))
+        pages.append(_page(task, preprocessing, steps, work))
     facts = _facts(backbone, preprocessing, steps)
     title = "Head2Toe beside what one would do instead"
     report = Path(out) / REPORT
@@ -90,7 +90,7 @@ def run_demo(
         written = {"report": str(write_report(report, title=title, lead=LEAD, tasks=pages, facts=facts))}
     except OSError as error:
         written = {"report": None, "problem": f"{report} cannot be written: {error.strerror or one_line(error)}"}
-    told.done()
+    work.done()
     table = [{"task": page["name"], **result} for page in pages for result in page["results"]]
     return {"table": table, **written, "seconds": time.perf_counter() - start}
 
@@ -109,15 +109,15 @@ class _Steps:
         self.progress(self.total, self.total, "done")
 
 
-def _page(task: EmbeddedTask, preprocessing: Preprocessing, steps: int, told: _Steps) -> dict[str, Any]:
+def _page(task: EmbeddedTask, preprocessing: Preprocessing, steps: int, work: _Steps) -> dict[str, Any]:
     """All methods on one task, as a page of the report."""
-    told.next(f"{task.name}: linear probe")
+    work.next(f"{task.name}: linear probe")
     linear = _measured_linear(task, preprocessing)
-    told.next(f"{task.name}: Head2Toe")
+    work.next(f"{task.name}: Head2Toe")
     probe, head2toe = _measured_head2toe(task, preprocessing)
-    told.next(f"{task.name}: fine-tuning")
+    work.next(f"{task.name}: fine-tuning")
     finetuned = _measured_network(task, preprocessing, steps, "Fine-tuning", pretrained=True)
-    told.next(f"{task.name}: from scratch")
+    work.next(f"{task.name}: from scratch")
     scratch = _measured_network(task, preprocessing, steps, "From scratch", pretrained=False)
     return {
         "name": task.name,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from head2toe.checks import is_whole, require
 from head2toe.errors import ParameterError
-from head2toe.estimators.checks import is_whole
 
 SIZE = 64  # pixels, as in dSprites
 _OVERSAMPLING = 8
@@ -65,8 +65,8 @@ def embedded_task(name: str, *, n_train: int = 300, n_test: int = 500, random_st
         raise ParameterError(f"unknown embedded task {name!r}: use one of {', '.join(TASKS)}")
     if not all(is_whole(count) and count >= 1 for count in (n_train, n_test)):
         raise ParameterError(f"n_train = {n_train!r}, n_test = {n_test!r}: both must be whole numbers of at least 1")
-    if not is_whole(random_state) or random_state < 0:
-        raise ParameterError(f"random_state is {random_state!r}: use a whole number from 0 on")
+    fits = is_whole(random_state) and random_state >= 0
+    require(fits, "random_state", random_state, "a whole number from 0 on")
     return _MAKERS[name](n_train, n_test, random_state)
 
 

@@ -28,7 +28,7 @@ class Fitted:
     cv_accuracy : float or None
         Of the choice on held-out training images, in [0, 1].
     of_rows : callable, optional
-        Rows (b, d) float32 of the cell's plan to class numbers (b,).
+        Rows (b, d) float32 of the trial's plan to class numbers (b,).
     of_images : callable, optional
         Images to class numbers, (n,). Without either, the method was only costed.
     estimated : bool
@@ -36,7 +36,7 @@ class Fitted:
     seconds : float or None
         Training time where it is not what `compare` measures: extrapolated, or with the time of another method.
     probe : Any
-        What other methods of the same cell may start from.
+        What other methods of the same trial may start from.
     """
 
     flops: int

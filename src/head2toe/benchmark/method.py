@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from head2toe.backbones import Backbone
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.refusals import telling
+from head2toe.benchmark.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Method:
     ----------
     name : str
     fit : callable
-        From a `Cell` to `Fitted`.
+        From a `Trial` to `Fitted`.
     reads_rows : bool
         It learns from the rows of the frozen backbone, whose extraction is part of its cost.
     trains_network : bool
         It trains a whole network, which takes far longer than a probe.
     fewest_beside : int
-        It chooses on one split (`Cell.split`), and needs so many training images beside those held out; 0: on none.
+        It chooses on one split (`Trial.split`), and needs so many training images beside those held out; 0: on none.
     check : callable, optional
         Raises a `Head2ToeError` where a `Backbone` is none that it can use, or a package is missing.
     """
 
     name: str
-    fit: Callable[[Cell], Fitted]
+    fit: Callable[[Trial], Fitted]
     reads_rows: bool = True
     trains_network: bool = False
     fewest_beside: int = 0

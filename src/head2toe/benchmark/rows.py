@@ -18,7 +18,7 @@ from head2toe.data import Images
 from head2toe.estimators.frozen import columns_of
 from head2toe.features.costs import costs
 from head2toe.features.plan import linear_operation
-from head2toe.features.store import place_for
+from head2toe.features.temporary import place_for
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import Standardised
 
@@ -29,7 +29,7 @@ _BLOCK = re.compile(r"^((?:[A-Za-z_]\w*\.)+?\d+(?:\.\d+)*(?:\.blocks\.\d+)?)(?:\
 
 
 @dataclass(frozen=True)
-class Rows:
+class TrainingRows:
     """Rows of n training images.
 
     Attributes
@@ -116,7 +116,7 @@ def last_blocks(layers: Sequence[features.Layer]) -> list[tuple[str, str]]:
 @contextmanager
 def extracted(
     backbone: Backbone, images: Images, target_sizes: Sequence[int] | None = None, **options: Any
-) -> Iterator[Rows]:
+) -> Iterator[TrainingRows]:
     """Rows of the training images, in memory or in a temporary folder that is deleted at the end.
 
     Raises
@@ -130,4 +130,4 @@ def extracted(
         found = features.extract(backbone, images, plan, store=store, strict=True, **options)
         seconds = time.perf_counter() - start
         total = costs(backbone, plan.layers).total
-        yield Rows(found.rows, plan, own, paper, seconds, total, found.dtype)
+        yield TrainingRows(found.rows, plan, own, paper, seconds, total, found.dtype)

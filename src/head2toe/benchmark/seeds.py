@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from head2toe.errors import ParameterError
-from head2toe.estimators.checks import is_whole
+from head2toe.checks import is_whole, require
 
 _LARGEST = 2**63 - 1  # torch takes no larger one
 
@@ -21,6 +20,6 @@ def seeds_of(given: Any) -> list[int]:
         found = [given] if is_whole(given) else list(given)
     except TypeError:  # no sequence
         found = []
-    if not found or not all(is_whole(seed) and 0 <= seed <= _LARGEST for seed in found):
-        raise ParameterError(f"seed is {given!r}: use a whole number from 0 to 2**63 - 1, or several")
+    fits = bool(found) and all(is_whole(seed) and 0 <= seed <= _LARGEST for seed in found)
+    require(fits, "seed", given, "a whole number from 0 to 2**63 - 1, or several")
     return list(dict.fromkeys(int(seed) for seed in found))

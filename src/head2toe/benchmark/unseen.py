@@ -49,7 +49,7 @@ def check_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task
     return unknown
 
 
-def tell_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task: str) -> None:
+def warn_of_unseen_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task: str) -> None:
     """Name, in the log, the classes that test images have and training images lack.
 
     Raises
@@ -68,7 +68,7 @@ def tell_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndarray, task:
         )
 
 
-def check_apart(task: Task) -> None:
+def warn_of_shared_images(task: Task) -> None:
     """Name, in the log, how many test images are training images too, or of groups that these are of.
 
     A copy of a file is the same image, in a zip too.
@@ -81,8 +81,8 @@ def check_apart(task: Task) -> None:
     groups = set(task.train.groups or ())
     near = sum(group in groups for group in task.test.groups or ())
     if near:
-        told = "%s: %d of %d test images are of groups that training images are of too: accuracy is flattered"
-        log.warning(told, task.name, near, len(task.test))
+        text = "%s: %d of %d test images are of groups that training images are of too: accuracy is flattered"
+        log.warning(text, task.name, near, len(task.test))
     parts = [[part.identity(i) for i in range(len(part))] for part in (task.train, task.test)]
     sizes = set.intersection(*({_size(one) for one in part} for part in parts))
     train, test = ([_content(one) if _size(one) in sizes else one for one in part] for part in parts)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from head2toe.cli.options import output_options
+from head2toe.cli.options import OutputOptions, output_options
 from head2toe.cli.output import emit, table
 
 
 @click.command()
 @click.option("--clear", is_flag=True, help="Delete all that is not in use.")
 @output_options
-def cache(
-    clear: bool,
-    as_json: bool,
-    progress: bool,  # noqa: ARG001 - there is nothing to wait for
-) -> None:
+def cache(clear: bool, output: OutputOptions) -> None:
     """List the cached features, or delete them.
 
     `fit` keeps the rows of its images, so that another fit of them need not run the network; the folder is the one of
@@ -53,9 +50,13 @@ def cache(
         kept_back = f"; left, in use or not yours to delete: {len(stores)}" if stores else ""
         lines.append(f"deleted {len(deleted)} stores, {freed / 1e9:.2f} GB{kept_back}")
     if stores:
-        rows = [("last used", "images", "MB", "backbone", "")]
-        for store in stores:
-            state = "" if store["complete"] else "interrupted"
-            rows.append((store["used"], store["n"], f"{store['bytes'] / 1e6:,.1f}", store["backbone"], state))
-        lines.append(table(rows, right=(1, 2)))
-    emit(result, "\n".join(lines), as_json=as_json)
+        lines.append(_table(stores))
+    emit(result, "\n".join(lines), as_json=output.as_json)
+
+
+def _table(stores: list[dict[str, Any]]) -> str:
+    rows = [("last used", "images", "MB", "backbone", "")]
+    for store in stores:
+        state = "" if store["complete"] else "interrupted"
+        rows.append((store["used"], store["n"], f"{store['bytes'] / 1e6:,.1f}", store["backbone"], state))
+    return table(rows, right=(1, 2))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, data_options, images_alone, output_options
+from head2toe.cli.options import (
+    DEFAULT_BACKBONE,
+    DataOptions,
+    OutputOptions,
+    UserPath,
+    data_options,
+    images_alone,
+    output_options,
+)
 from head2toe.cli.output import check_file, emit, table, tell
 from head2toe.errors import DataFormatError, ParameterError, UnfinishedComparisonError
 from head2toe.whole_files import write_text
@@ -57,9 +65,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
 def compare(
-    data: Path,
-    split: str | None,
-    label: str | None,
+    source: DataOptions,
     test: Path | None,
     test_split: str | None,
     groups: str | None,
@@ -72,8 +78,7 @@ def compare(
     device: str,
     out: Path | None,
     overwrite: bool,
-    as_json: bool,
-    progress: bool,
+    output: OutputOptions,
 ) -> None:
     """Train several methods on the same images, and judge each once on the test images.
 
@@ -83,26 +88,26 @@ def compare(
     from head2toe.benchmark.compare import compare as run
     from head2toe.benchmark.methods import methods as named
     from head2toe.benchmark.tasks import Task, names_of
-    from head2toe.benchmark.unseen import check_apart
-    from head2toe.data import read_data
+    from head2toe.benchmark.unseen import warn_of_shared_images
 
-    _check_parts(data, split, test, test_split)
+    judged_on = DataOptions(test or source.data, test_split, source.label)
+    _check_parts(source, test, test_split)
     images_alone(backbone)
     names, numbers = listed(methods), listed_seeds(seeds)
     named(names)  # refused before any image is read
     if out is not None:
         check_file(out, overwrite=overwrite)
     task = Task(
-        names_of([data])[0],
+        names_of([source.data])[0],
         "",
-        read_data(data, split=split, label=label, groups=groups).with_labels(),
-        _test_images(test or data, test_split, label, groups).with_labels(),
+        source.read(groups=groups).with_labels(),
+        _test_images(judged_on, groups).with_labels(),
     )
-    check_apart(task)
+    warn_of_shared_images(task)
     options = {"image_size": image_size, "steps": steps, "augment": augment, "device": device}
     unfinished = None
     try:
-        outcomes = run(task, backbone, names, seed=numbers, progress=tell if progress else None, **options)
+        outcomes = run(task, backbone, names, seed=numbers, progress=tell if output.progress else None, **options)
     except UnfinishedComparisonError as error:  # what the others came to is not lost
         outcomes, unfinished = error.outcomes, error
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
@@ -110,26 +115,24 @@ def compare(
         if out is not None:
             write_text(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     finally:
-        emit(result, _text(outcomes), as_json=as_json)
+        emit(result, _text(outcomes), as_json=output.as_json)
     if unfinished is not None:
         raise unfinished
 
 
-def _test_images(data: Path, split: str | None, label: str | None, groups: str | None) -> LabelledImages:
+def _test_images(test: DataOptions, groups: str | None) -> LabelledImages:
     """The test images, with their groups where they have some: no fold needs these."""
-    from head2toe.data import read_data
-
     try:
-        return read_data(data, split=split, label=label, groups=groups)
+        return test.read(groups=groups)
     except DataFormatError:  # other data may have no such column
-        return read_data(data, split=split, label=label)
+        return test.read()
 
 
-def _check_parts(data: Path, split: str | None, test: Path | None, test_split: str | None) -> None:
+def _check_parts(source: DataOptions, test: Path | None, test_split: str | None) -> None:
     if test is None and test_split is None:
         raise ParameterError("there are no test images: name them with --test DATA or --test-split NAME")
-    same = test is not None and test.resolve() == data.resolve()
-    if (test is None and split is None) or ((test is None or same) and split == test_split):
+    same = test is None or test.resolve() == source.data.resolve()
+    if (test is None and source.split is None) or (same and source.split == test_split):
         raise ParameterError("training and test images would be the same: name --split and another --test-split")
 
 

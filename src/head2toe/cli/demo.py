@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from head2toe.cli.options import UserPath, output_options
+from head2toe.cli.options import OutputOptions, UserPath, output_options
 from head2toe.cli.output import emit, table, tell
 from head2toe.errors import OutputExistsError, ParameterError
 
@@ -22,11 +22,7 @@ from head2toe.errors import OutputExistsError, ParameterError
     help="Where the report goes.",
 )
 @output_options
-def demo(
-    out: Path,
-    as_json: bool,
-    progress: bool,
-) -> None:
+def demo(out: Path, output: OutputOptions) -> None:
     """Compare linear probe, Head2Toe, fine-tuning and training from scratch in one to four minutes.
 
     The embedded backbone, scikit-learn's digits and drawn sprites; prints a table and writes FOLDER/report.html.
@@ -38,9 +34,9 @@ def demo(
     if (out / REPORT).is_dir():
         raise OutputExistsError(f"{out / REPORT} is a folder, where the report goes: choose another --out")
 
-    result = run_demo(out, tell if progress else None)
+    result = run_demo(out, tell if output.progress else None)
     text = f"{table_text(result['table'])}\n\nreport: {result['report'] or '-'}, {result['seconds']:.0f} seconds in all"
-    emit(result, text, as_json=as_json)
+    emit(result, text, as_json=output.as_json)
     if result["report"] is None:
         raise ParameterError(result["problem"])
 

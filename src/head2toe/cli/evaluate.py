@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
+    DataOptions,
+    MovedOptions,
+    OutputOptions,
+    RunningOptions,
     UserPath,
     data_options,
-    moved,
     moved_backbone_option,
     output_options,
-    running,
     running_options,
 )
 from head2toe.cli.output import emit, skipped_dicts, table, warn_skipped
@@ -26,27 +28,19 @@ from head2toe.cli.output import emit, skipped_dicts, table, warn_skipped
 @output_options
 def evaluate(
     probe: Path,
-    data: Path,
-    split: str | None,
-    label: str | None,
-    specs: tuple[str, ...],
-    files: tuple[Path, ...],
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    strict: bool,
-    as_json: bool,
-    progress: bool,
+    source: DataOptions,
+    moved: MovedOptions,
+    running: RunningOptions,
+    output: OutputOptions,
 ) -> None:
     """Measure a probe's accuracy on labelled images, beside that of the linear probe fitted with it."""
     from head2toe import Head2ToeClassifier
-    from head2toe.data import read_data
     from head2toe.estimators import evaluate as measure
 
-    options = moved(specs, files) | running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)
-    images = read_data(data, split=split, label=label, takes=classifier.takes).with_labels()
-    found = measure(classifier, images, strict=strict)
+    options = {**moved.parameters(), **running.parameters()}
+    classifier = Head2ToeClassifier.load(probe, verbose=output.progress, **options)
+    images = source.read(takes=classifier.takes).with_labels()
+    found = measure(classifier, images, strict=running.strict)
     warn_skipped(found.skipped, len(images))
     numbers = {
         "accuracy": found.accuracy,
@@ -59,4 +53,4 @@ def evaluate(
     if found.unknown:
         lines.append(("no class of the probe", ", ".join(found.unknown)))
     result = {**numbers, "skipped": skipped_dicts(found.skipped), "unknown_labels": found.unknown}
-    emit(result, table(lines), as_json=as_json)
+    emit(result, table(lines), as_json=output.as_json)

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from head2toe.benchmark.experiments.registry import NAMES
+from head2toe.benchmark.experiments import NAMES
 from head2toe.cli.options import (
     DEFAULT_BACKBONE,
+    OutputOptions,
+    RunningOptions,
     UserPath,
     images_alone,
     output_options,
-    running,
     running_options,
 )
 from head2toe.cli.output import emit, resuming, table, warn_skipped
@@ -98,12 +99,8 @@ def experiment(
     side: int,
     out: Path,
     overwrite: bool,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    strict: bool,
-    as_json: bool,
-    progress: bool,
+    running: RunningOptions,
+    output: OutputOptions,
 ) -> None:
     """Run an experiment of the Head2Toe paper, and write NAME.csv, NAME.json, NAME.svg and NAME.png into DIR.
 
@@ -129,16 +126,16 @@ def experiment(
         _labelled(specs),
         Cache(),
         Settings(target_sizes=tuple(dict.fromkeys(target_sizes)), folds=cv, seed=seed, steps=steps, side=side),
-        progress=_told if progress else silent,
+        progress=_show if output.progress else silent,
         backbone_options={"image_size": image_size} if image_size else {},
-        run_options={**running(device, dtype, batch_size), "strict": strict, "progress": progress},
+        run_options={**running.parameters(), "strict": running.strict, "progress": output.progress},
     )
     with resuming(possible=True):
         result = run_experiment(name, laboratory, out)
     for (task, part), skipped in laboratory.skipped.items():
         images = next(getattr(one, part) for one in laboratory.tasks if one.name == task)
         warn_skipped(skipped, len(images))
-    emit(result, _text(result), as_json=as_json)
+    emit(result, _text(result), as_json=output.as_json)
 
 
 def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool) -> None:
@@ -179,5 +176,5 @@ def _text(result: dict[str, Any]) -> str:
     return "\n".join([*result["findings"], table([*files, ("seconds", f"{result['seconds']:.1f}")])])
 
 
-def _told(text: str) -> None:
+def _show(text: str) -> None:
     click.echo(text, err=True)

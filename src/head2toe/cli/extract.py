@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from head2toe.cli.options import (
+    DataOptions,
+    LayerOptions,
+    OutputOptions,
+    RunningOptions,
     UserPath,
     data_options,
     layer_options,
     one_backbone_option,
     output_options,
-    running,
     running_options,
 )
 from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped, write_csv
@@ -27,24 +30,12 @@ from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipp
 @running_options
 @output_options
 def extract(
-    data: Path,
-    split: str | None,
-    label: str | None,
+    source: DataOptions,
     out: Path,
     backbone: str,
-    weights: Path | None,
-    resize: str,
-    image_size: int | None,
-    patterns: tuple[str, ...],
-    target_sizes: tuple[int, ...],
-    statistics: tuple[str, ...],
-    cls_token: str,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    strict: bool,
-    as_json: bool,
-    progress: bool,
+    wanted: LayerOptions,
+    running: RunningOptions,
+    output: OutputOptions,
 ) -> None:
     """Pool the layers of a network for each image, and write the rows to a folder.
 
@@ -53,17 +44,15 @@ def extract(
     """
     from head2toe import backbones, features
     from head2toe.artifacts import check_writable
-    from head2toe.data import read_data
 
     start = time.perf_counter()
     check_writable(out)
-    images = read_data(data, split=split, label=label, takes=backbones.takes(backbone))
-    network = backbones.load(backbone, weights=weights, resize=resize, image_size=image_size)
-    tapped = features.layers(network, list(patterns) or None)
-    plan = features.Plan.build(tapped, target_sizes, cls_token, statistics)
-    options = running(device, dtype, batch_size)
+    images = source.read(takes=backbones.takes(backbone))
+    network = wanted.load(backbone)
+    plan = wanted.plan(network)
+    options = {**running.parameters(), "strict": running.strict, "progress": output.progress}
     with resuming(possible=True):
-        found = features.extract(network, images, plan, store=out, strict=strict, progress=progress, **options)
+        found = features.extract(network, images, plan, store=out, **options)
     if images.lacking:
         click.echo(f"no labels are written to images.csv: {images.lacking}", err=True)
     labels = images.labels or [""] * len(images)
@@ -86,4 +75,4 @@ def extract(
         ("network", "not run: the rows were there already" if found.cached else f"{found.dtype}: {found.reason}"),
         ("seconds", f"{result['seconds']:.1f}"),
     ]
-    emit(result, table(lines), as_json=as_json)
+    emit(result, table(lines), as_json=output.as_json)

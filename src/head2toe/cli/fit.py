@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.cli.options import (
+    DataOptions,
+    LayerOptions,
+    OutputOptions,
+    RunningOptions,
     UserPath,
     alone_or_all,
     data_options,
     layer_options,
     output_options,
-    running,
     running_options,
     several_backbones_option,
 )
 from head2toe.cli.output import emit, resuming, skipped_dicts, table, warn_skipped
-from head2toe.errors import OneClassError, ParameterError
+from head2toe.errors import ParameterError
 
 if TYPE_CHECKING:
     from head2toe import Head2ToeClassifier
@@ -72,18 +75,10 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 @running_options
 @output_options
 def fit(
-    data: Path,
-    split: str | None,
-    label: str | None,
+    source: DataOptions,
     out: Path,
     specs: tuple[str, ...],
-    weights: Path | None,
-    resize: str,
-    image_size: int | None,
-    patterns: tuple[str, ...],
-    target_sizes: tuple[int, ...],
-    statistics: tuple[str, ...],
-    cls_token: str,
+    wanted: LayerOptions,
     unlabelled: Path | None,
     unlabelled_split: str | None,
     groups: str | None,
@@ -95,12 +90,8 @@ def fit(
     seed: int,
     overwrite: bool,
     no_cache: bool,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    strict: bool,
-    as_json: bool,
-    progress: bool,
+    running: RunningOptions,
+    output: OutputOptions,
 ) -> None:
     """Learn a probe from labelled images, and write it to a folder.
 
@@ -109,34 +100,28 @@ def fit(
     """
     from head2toe import Head2ToeClassifier
     from head2toe.artifacts import check_output
-    from head2toe.data import read_data
+    from head2toe.data import check_class_folders
 
     start = time.perf_counter()
     check_output(out, overwrite=overwrite)
-    if weights is not None and len(specs) > 1:
+    if wanted.weights is not None and len(specs) > 1:
         raise ParameterError("--weights goes with one --backbone: of several, give weights=[...] in Python")
     classifier = Head2ToeClassifier(
         alone_or_all(specs),
-        weights=weights,
-        resize=resize,
-        image_size=image_size,
+        **wanted.parameters(),
+        **running.parameters(),
         budget=budget,
-        layers=list(patterns) or None,
-        target_sizes=target_sizes,
-        statistics=statistics,
-        cls_token=cls_token,
         class_weight=class_weight,
         head_size=None if head_size == math.inf else head_size,
         search_seconds=search_seconds,
         cv=cv,
         random_state=seed,
         cache=not no_cache,
-        strict=strict,
-        verbose=progress,
-        **running(device, dtype, batch_size),
+        strict=running.strict,
+        verbose=output.progress,
     )
-    images = read_data(data, split=split, label=label, groups=groups, takes=classifier.takes).with_labels()
-    _check_classes(data, images)
+    images = source.read(takes=classifier.takes, groups=groups).with_labels()
+    check_class_folders(source.data, images)
     others = _unlabelled(unlabelled, unlabelled_split, classifier.takes)
     with resuming(possible=not no_cache):
         classifier.fit(images, unlabelled=others)
@@ -144,41 +129,23 @@ def fit(
     warn_skipped(classifier.skipped_, len(images))
     warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others))
     result = _result(classifier, len(images), folder, time.perf_counter() - start)
-    emit(result, _text(result), as_json=as_json)
-
-
-def _check_classes(data: Path, images: LabelledImages) -> None:
-    """Refuse a folder around the one that holds the classes, as unpacking leaves it."""
-    from head2toe.data.files import is_there
-
-    only, *others = set(images.known_labels())
-    folder = data / only
-    if not others and data.is_dir() and is_there(folder) and _has_folders(folder):
-        raise OneClassError(f"all labels are {only!r}: a probe needs 2 classes, each a folder; try {folder}")
-
-
-def _has_folders(folder: Path) -> bool:
-    from head2toe.data.files import is_hidden
-
-    return any(path.is_dir() and not is_hidden(path.name) for path in folder.iterdir())
+    emit(result, _text(result), as_json=output.as_json)
 
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
-    from head2toe.data import read_data
-
     if data is not None:
-        return read_data(data, split=split, takes=takes)
+        return DataOptions(data, split).read(takes=takes)
     if split is not None:
         raise ParameterError("--unlabelled-split goes with --unlabelled")
     return None
 
 
 def _result(classifier: Head2ToeClassifier, n: int, folder: Path, seconds: float) -> dict[str, Any]:
-    from head2toe.artifacts.folder import DESCRIPTION, TENSORS
+    from head2toe.artifacts import probe_bytes
 
     return {
         "probe": str(folder),
-        "bytes": sum((folder / name).stat().st_size for name in (DESCRIPTION, TENSORS)),
+        "bytes": probe_bytes(folder),
         "n": n - len(classifier.skipped_),
         "classes": [str(name) for name in classifier.classes_],
         "cv_accuracy": classifier.cv_accuracy_,
@@ -204,11 +171,16 @@ def _heads(choice: dict[str, Any]) -> list[tuple[str, str]]:
     """A line a head: alone, or of those that were averaged, with its share."""
     lines = []
     for number, one in enumerate(choice["averaged"], start=1):
-        told = ", ".join(f"{name.replace('_', ' ')} {one[name]}" for name in _OF_A_HEAD if one[name] is not None)
-        told += f", unlabelled {one['unlabelled']}" if one["unlabelled"] else ""
+        known = [name for name in _OF_A_HEAD if one[name] is not None]
+        text = ", ".join(f"{name.replace('_', ' ')} {_short(one[name])}" for name in known)
+        text += f", unlabelled {one['unlabelled']}" if one["unlabelled"] else ""
         several = len(choice["averaged"]) > 1
-        lines.append((f"head {number}" if several else "head", f"{one['share']:.0%} of {told}" if several else told))
+        lines.append((f"head {number}" if several else "head", f"{one['share']:.0%} of {text}" if several else text))
     return [*lines, ("features kept", f"{choice['features']}, cross-validated log loss {choice['cv_log_loss']:.4f}")]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _text(result: dict[str, Any]) -> str:

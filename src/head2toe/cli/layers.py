@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from head2toe.cli.options import layer_options, one_backbone_option, output_options
+from head2toe.cli.options import LayerOptions, OutputOptions, layer_options, one_backbone_option, output_options
 from head2toe.cli.output import emit, table
 
 if TYPE_CHECKING:
@@ -23,33 +22,25 @@ if TYPE_CHECKING:
 def layers(
     spec: str | None,
     backbone: str,
-    weights: Path | None,
-    resize: str,
-    image_size: int | None,
-    patterns: tuple[str, ...],
-    target_sizes: tuple[int, ...],
-    statistics: tuple[str, ...],
-    cls_token: str,
-    as_json: bool,
-    progress: bool,  # noqa: ARG001 - there is nothing to wait for
+    wanted: LayerOptions,
+    output: OutputOptions,
 ) -> None:
     """List the layers of a network with their shapes, and how many numbers are pooled from each.
 
     BACKBONE may stand alone or after --backbone.
     """
-    from head2toe import backbones, features
+    from head2toe.features import LINEAR_VIEW
 
     context = click.get_current_context()
     if spec is not None and context.get_parameter_source("backbone") is not ParameterSource.DEFAULT:
         raise click.UsageError(f"two backbones, {spec} and {backbone}: name one.", context)
-    network = backbones.load(backbone if spec is None else spec, weights=weights, resize=resize, image_size=image_size)
-    tapped = features.layers(network, list(patterns) or None)
-    plan = features.Plan.build(tapped, target_sizes, cls_token, statistics)
-    views = [view for view in plan.views if view != features.LINEAR_VIEW]
+    network = wanted.load(backbone if spec is None else spec)
+    plan = wanted.plan(network)
+    views = [view for view in plan.views if view != LINEAR_VIEW]
     found = [_described(layer, plan, views) for layer in plan.layers]
     totals = {view: len(plan.columns(view)) for view in views}
     result = {"backbone": network.to_dict(), "layers": found, "features": totals}
-    emit(result, _text(found, totals), as_json=as_json)
+    emit(result, _text(found, totals), as_json=output.as_json)
 
 
 def _described(layer: Layer, plan: Plan, views: list[str]) -> dict[str, Any]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from head2toe.errors import ParameterError
+
+if TYPE_CHECKING:
+    from head2toe.backbones import Backbone
+    from head2toe.data import LabelledImages
+    from head2toe.features import Plan
 
 Command = Callable[..., Any]
 
@@ -35,17 +42,34 @@ class UserPath(click.Path):
         return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - Path's raises where there is none
 
 
+@dataclass(frozen=True)
+class DataOptions:
+    """DATA, and how to read it."""
+
+    data: Path
+    split: str | None
+    label: str | None = None
+
+    def read(self, *, takes: str = "images", groups: str | None = None) -> LabelledImages:
+        """The images (texts, recordings), with the labels that they bring. Raises as `head2toe.data.read_data`."""
+        from head2toe.data import read_data
+
+        return read_data(self.data, split=self.split, label=self.label, takes=takes, groups=groups)
+
+
 def unlabelled_data_options(command: Command) -> Command:
-    """DATA, and which part of it to read."""
-    return _with(
+    """DATA, and which part of it to read: handed over as `source`."""
+    return _as_one(
         command,
+        "source",
+        DataOptions,
         click.argument("data", type=UserPath()),
         click.option("--split", metavar="NAME", help="Which split of DATA, where it has several."),
     )
 
 
 def data_options(command: Command) -> Command:
-    """DATA, and how to read it and its labels."""
+    """DATA, and how to read it and its labels: handed over as `source`."""
     return unlabelled_data_options(
         _with(
             command,
@@ -91,10 +115,25 @@ def several_backbones_option(command: Command) -> Command:
     )
 
 
-def moved_backbone_option(command: Command) -> Command:
+@dataclass(frozen=True)
+class MovedOptions:
     """Where the networks of a probe are now."""
-    return _with(
+
+    specs: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def parameters(self) -> dict[str, Any]:
+        """The same in the words of `Head2ToeClassifier.load`."""
+        files = {"weights": alone_or_all(self.files)} if self.files else {}
+        return {"backbone": alone_or_all(self.specs), **files}
+
+
+def moved_backbone_option(command: Command) -> Command:
+    """Where the networks of a probe are now: handed over as `moved`."""
+    return _as_one(
         command,
+        "moved",
+        MovedOptions,
         click.option(
             "--backbone",
             "specs",
@@ -113,20 +152,49 @@ def moved_backbone_option(command: Command) -> Command:
     )
 
 
-def moved(specs: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Any]:
-    """The options of `moved_backbone_option` in the words of the library."""
-    return {"backbone": alone_or_all(specs)} | ({"weights": alone_or_all(files)} if files else {})
-
-
 def alone_or_all(specs: tuple[Any, ...]) -> Any:
     """One specification, or a list of several, in the words of the library."""
     return list(specs) if len(specs) > 1 else next(iter(specs), None)
 
 
-def layer_options(command: Command) -> Command:
+@dataclass(frozen=True)
+class LayerOptions:
     """Weights, input, layers and columns."""
-    return _with(
+
+    weights: Path | None
+    resize: str
+    image_size: int | None
+    patterns: tuple[str, ...]
+    target_sizes: tuple[int, ...]
+    statistics: tuple[str, ...]
+    cls_token: str
+
+    def load(self, spec: str) -> Backbone:
+        """The network. Raises as `head2toe.backbones.load`."""
+        from head2toe import backbones
+
+        return backbones.load(spec, weights=self.weights, resize=self.resize, image_size=self.image_size)
+
+    def plan(self, network: Backbone) -> Plan:
+        """The columns of a row. Raises as `head2toe.features.layers` and `head2toe.features.Plan.build`."""
+        from head2toe import features
+
+        tapped = features.layers(network, list(self.patterns) or None)
+        return features.Plan.build(tapped, self.target_sizes, self.cls_token, self.statistics)
+
+    def parameters(self) -> dict[str, Any]:
+        """The same in the words of `Head2ToeClassifier`."""
+        given = dict(vars(self))
+        patterns = given.pop("patterns")
+        return {"layers": list(patterns) or None, **given}
+
+
+def layer_options(command: Command) -> Command:
+    """Weights, input, layers and columns: handed over as `wanted`."""
+    return _as_one(
         command,
+        "wanted",
+        LayerOptions,
         click.option(
             "--weights",
             type=UserPath(),
@@ -181,10 +249,26 @@ def layer_options(command: Command) -> Command:
     )
 
 
-def running_options(command: Command) -> Command:
+@dataclass(frozen=True)
+class RunningOptions:
     """How the network runs."""
-    return _with(
+
+    device: str
+    dtype: str
+    batch_size: int | None
+    strict: bool
+
+    def parameters(self) -> dict[str, Any]:
+        """The same in the words of the library, but for `strict`, which calls take that only predict."""
+        return {"device": self.device, "dtype": self.dtype, "batch_size": self.batch_size or "auto"}
+
+
+def running_options(command: Command) -> Command:
+    """How the network runs: handed over as `running`."""
+    return _as_one(
         command,
+        "running",
+        RunningOptions,
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ..."),
         click.option(
             "--dtype",
@@ -201,10 +285,20 @@ def running_options(command: Command) -> Command:
     )
 
 
-def output_options(command: Command) -> Command:
+@dataclass(frozen=True)
+class OutputOptions:
     """What is printed."""
-    return _with(
+
+    as_json: bool
+    progress: bool
+
+
+def output_options(command: Command) -> Command:
+    """What is printed: handed over as `output`."""
+    return _as_one(
         command,
+        "output",
+        OutputOptions,
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
         click.option(
             "--progress/--no-progress",
@@ -213,11 +307,6 @@ def output_options(command: Command) -> Command:
             help="Progress and notes on standard error; by default on a terminal.",
         ),
     )
-
-
-def running(device: str, dtype: str, batch_size: int | None) -> dict[str, Any]:
-    """The options of `running_options` in the words of the library."""
-    return {"device": device, "dtype": dtype, "batch_size": batch_size or "auto"}
 
 
 def _statistics(_: click.Context, __: click.Parameter, listed: str) -> tuple[str, ...]:
@@ -230,6 +319,17 @@ def _progress(_: click.Context, __: click.Parameter, wanted: bool | None) -> boo
     logging.getLogger("head2toe").setLevel(logging.INFO if shown else logging.WARNING)
     logging.getLogger("head2toe.estimators").setLevel(logging.ERROR)  # the commands list skipped images themselves
     return shown
+
+
+def _as_one(command: Command, name: str, kind: type[Any], *options: Callable[[Command], Command]) -> Command:
+    """Give a command these options, and hand it their values as one object of that kind."""
+
+    @functools.wraps(command)
+    def handed(**given: Any) -> Any:
+        own = {field.name: given.pop(field.name) for field in fields(kind) if field.name in given}
+        return command(**{name: kind(**own)}, **given)
+
+    return _with(handed, *options)
 
 
 def _with(command: Command, *decorators: Callable[[Command], Command]) -> Command:

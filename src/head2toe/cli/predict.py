@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from head2toe.cli.options import (
+    DataOptions,
+    MovedOptions,
+    OutputOptions,
+    RunningOptions,
     UserPath,
-    moved,
     moved_backbone_option,
     output_options,
-    running,
     running_options,
     unlabelled_data_options,
 )
@@ -31,33 +33,26 @@ from head2toe.errors import EmptyDataError
 @output_options
 def predict(
     probe: Path,
-    data: Path,
-    split: str | None,
+    source: DataOptions,
     out: Path | None,
     overwrite: bool,
-    specs: tuple[str, ...],
-    files: tuple[Path, ...],
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    strict: bool,
-    as_json: bool,
-    progress: bool,
+    moved: MovedOptions,
+    running: RunningOptions,
+    output: OutputOptions,
 ) -> None:
     """Predict the class of each image (text, recording); labels are not needed.
 
     Writes CSV with path (text), class and probability. What cannot be read is listed on standard error.
     """
     from head2toe import Head2ToeClassifier
-    from head2toe.data import read_data
-    from head2toe.data.table import PREDICTED
+    from head2toe.data import PREDICTED
 
     if out is not None:
         check_file(out, overwrite=overwrite)
-    options = moved(specs, files) | running(device, dtype, batch_size)
-    classifier = Head2ToeClassifier.load(probe, verbose=progress, **options)
-    images = read_data(data, split=split, takes=classifier.takes)
-    found = classifier.outputs(images, strict=strict)
+    options = {**moved.parameters(), **running.parameters()}
+    classifier = Head2ToeClassifier.load(probe, verbose=output.progress, **options)
+    images = source.read(takes=classifier.takes)
+    found = classifier.outputs(images, strict=running.strict)
     if found.skipped and not len(found.kept):
         raise EmptyDataError(f"none of the {len(images)} images can be read; the first: {found.skipped[0].reason}")
     names = [images.names[i] for i in found.kept]
@@ -69,11 +64,11 @@ def predict(
         try:
             write_csv(out, header, rows)
         except OSError:  # a full disk does not lose them
-            _print(header, rows, result, as_json=as_json)
+            _print(header, rows, result, as_json=output.as_json)
             raise
-        emit({"out": str(out), **result}, f"{len(rows)} predictions in {out}", as_json=as_json)
+        emit({"out": str(out), **result}, f"{len(rows)} predictions in {out}", as_json=output.as_json)
     else:
-        _print(header, rows, result, as_json=as_json)
+        _print(header, rows, result, as_json=output.as_json)
 
 
 def _print(header: Sequence[str], rows: list[tuple[Any, ...]], result: dict[str, Any], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.cli.compare import listed, listed_seeds
-from head2toe.cli.options import DEFAULT_BACKBONE, UserPath, images_alone, output_options
+from head2toe.cli.options import DEFAULT_BACKBONE, OutputOptions, UserPath, images_alone, output_options
 from head2toe.cli.output import check_file, emit, resuming, table, tell
 from head2toe.errors import DataFormatError, Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
@@ -32,11 +32,7 @@ def vtab() -> None:
 @vtab.command(name="list")
 @click.option("--data", type=UserPath(), metavar="ROOT", help="The folder below which the data lie.")
 @output_options
-def list_tasks(
-    data: Path | None,
-    as_json: bool,
-    progress: bool,  # noqa: ARG001 - there is nothing to wait for
-) -> None:
+def list_tasks(data: Path | None, output: OutputOptions) -> None:
     """List the tasks: which are there, in which layout, and what is missing of the others."""
     from head2toe.benchmark.vtab import presence
 
@@ -46,7 +42,7 @@ def list_tasks(
     emit(
         {"data": None if data is None else str(data), "tasks": tasks},
         _list_text(tasks, looked=data is not None),
-        as_json=as_json,
+        as_json=output.as_json,
     )
 
 
@@ -107,8 +103,7 @@ def run_tasks(
     test_limit: int | None,
     device: str,
     out: Path,
-    as_json: bool,
-    progress: bool,
+    output: OutputOptions,
 ) -> None:
     """Run methods on all tasks that are there; run again, it goes on where it stopped.
 
@@ -129,10 +124,10 @@ def run_tasks(
     chosen = listed(methods)
     runs = listed_seeds(seeds) if "," in seeds else _count(seeds)
     with resuming(possible=True):
-        ran = run(tasks, chosen, out, settings, seeds=runs, progress=tell if progress else None, device=device)
+        ran = run(tasks, chosen, out, settings, seeds=runs, progress=tell if output.progress else None, device=device)
     result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
     text = f"{out}: {ran.made} cells made, {ran.kept} were there; head2toe vtab table {out}"
-    emit(result, text, as_json=as_json)
+    emit(result, text, as_json=output.as_json)
     if ran.failed:
         click.echo("\n".join(f"error: {task}: {reason}" for task, reason in ran.failed.items()), err=True)
         raise click.exceptions.Exit(Head2ToeError.exit_code)
@@ -151,8 +146,7 @@ def print_table(
     markdown: Path | None,
     overwrite: bool,
     published: bool,
-    as_json: bool,
-    progress: bool,  # noqa: ARG001 - there is nothing to wait for
+    output: OutputOptions,
 ) -> None:
     """Print the table of a run: each task, each group, both averages, the median of its seeds, and published rows."""
     from head2toe.benchmark.vtab import PUBLISHED, read_cells, vtab_table
@@ -167,7 +161,7 @@ def print_table(
         write_text(csv_file, made.csv())
     if markdown is not None:
         write_text(markdown, f"{made.markdown()}\n")
-    emit(made.to_dict(), made.markdown(), as_json=as_json)
+    emit(made.to_dict(), made.markdown(), as_json=output.as_json)
 
 
 def _count(text: str) -> int:
@@ -214,11 +208,11 @@ def _tasks(
 
 def _apart(local: LocalTask, limit: int | None) -> LoadedTask:
     """A task of the user's own, which is refused where it would be judged on the images that it learned from."""
-    from head2toe.benchmark.unseen import check_apart
+    from head2toe.benchmark.unseen import warn_of_shared_images
 
     loaded = local.load(test_limit=limit)
     try:
-        check_apart(loaded.task)
+        warn_of_shared_images(loaded.task)
     except ParameterError as error:  # of these data alone: other tasks are run
         raise DataFormatError(str(error)) from error
     return loaded

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from head2toe.data.columns import flat
 from head2toe.data.images import ArrayImages
 from head2toe.data.labelled import LabelledImages
 from head2toe.data.splits import need_no_choice, no_split
@@ -100,7 +101,7 @@ def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str
 
 def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list[str] | None, str]:
     """The labels (or groups), and what to say where some are missing: NaN, or empty."""
-    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values  # MedMNIST's are a column
+    values = flat(values)  # MedMNIST's are a column
     if values.ndim != 1:
         raise DataFormatError(f"{place}: {what} have shape {values.shape}: one an image, (n,), is needed")
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from head2toe.data.columns import as_array, flat, listed
 from head2toe.data.dataset_table import advice
 from head2toe.data.decoding import decode, is_tensor, load, picture, values_of
+from head2toe.data.digest import digest
 from head2toe.data.lock import Lock
 from head2toe.data.suffixes import SOUNDS
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
@@ -29,7 +30,7 @@ _TAKEN = (
 class Images(Protocol):
     """n images. All methods may be called from several threads at once.
 
-    A class may also have `names`, a list of n readable names for messages.
+    A class may also have `names`, a list of n readable names for messages, and `takes`, its kind: see `kind_of`.
     """
 
     def __len__(self) -> int:
@@ -43,6 +44,16 @@ class Images(Protocol):
     def identity(self, i: int, /) -> str:
         """A short string that changes when image i does; it tells whether stored rows still hold."""
         ...
+
+
+def kind_of(inputs: Any) -> str:
+    """What a sequence holds: "images", "texts" or "recordings"."""
+    return getattr(inputs, "takes", "images")
+
+
+def name_among(names: Sequence[Any] | None, i: int) -> str:
+    """The readable name of image i: of the `names` that `Images` may have, or its number."""
+    return f"image {i}" if names is None else str(names[i])
 
 
 def as_images(obj: Any) -> Images:
@@ -66,19 +77,16 @@ def as_images(obj: Any) -> Images:
     """
     if isinstance(obj, Images):
         return obj
+    if isinstance(obj, str | os.PathLike):
+        raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.data.read_data(path)")
     if _is_dataset(obj):
         return DatasetImages(obj)
     if is_tensor(obj) or (isinstance(obj, np.ndarray) and obj.dtype.kind not in "OUST"):
         return ArrayImages(obj)
-    items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
-    if isinstance(items, np.ndarray) and items.ndim == 2 and items.shape[1] == 1:
-        items = items[:, 0]  # a table of one column
-    if isinstance(items, np.ndarray) and items.ndim == 1:
-        items = items.tolist()
-    if isinstance(obj, str | os.PathLike):
-        raise DataFormatError(f"{obj} is one path: pass a list of image files, or head2toe.data.read_data(path)")
-    if isinstance(items, Sequence) and not isinstance(items, bytes):
-        return ItemImages(list(items))
+    array = as_array(obj)
+    items = listed(flat(array) if isinstance(array, np.ndarray) else array)
+    if items is not None:
+        return ItemImages(items)
     if hasattr(obj, "columns"):
         raise DataFormatError(
             'images are a table of several columns: pass the one with the files, such as table["path"]'
@@ -243,7 +251,7 @@ def _pixel_identity(item: Any) -> str:
         array: npt.NDArray[Any] = np.ascontiguousarray(values_of(item, "an image") if is_tensor(item) else item)
         order = "CHW" if is_tensor(item) else "HWC"
         description, data = f"{order} {array.shape} {array.dtype}", array.tobytes()
-    return f"{description} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
+    return f"{description} {digest(data)}"
 
 
 def _is_dataset(obj: Any) -> bool:

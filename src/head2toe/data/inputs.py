@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from head2toe.data.images import Images, as_images
+from head2toe.data.images import Images, as_images, kind_of
 from head2toe.data.recordings import as_recordings
 from head2toe.data.texts import as_texts
 from head2toe.errors import DataFormatError
@@ -44,7 +44,7 @@ def checked(inputs: Any, takes: str) -> Any:
     DataFormatError
         It is of another kind.
     """
-    held = getattr(inputs, "takes", "images")
+    held = kind_of(inputs)
     if held != takes:
         raise DataFormatError(f"the data are {held} and the backbone takes {takes}: choose another of either")
     return inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from head2toe.data.images import Images
+from head2toe.data.images import Images, kind_of
 from head2toe.errors import MissingLabelError
 
 
@@ -45,7 +45,7 @@ class LabelledImages:
     @property
     def takes(self) -> str:
         """What kind of backbone these are for: "images", "texts" or "recordings"."""
-        return getattr(self.images, "takes", "images")
+        return kind_of(self.images)
 
     def identity(self, i: int) -> str:
         """See `Images`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
+from head2toe.checks import require
 from head2toe.data.arrays import read_arrays
 from head2toe.data.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.data.images import ItemImages
@@ -27,7 +28,6 @@ from head2toe.errors import (
     DataFormatError,
     EmptyDataError,
     MissingLabelError,
-    ParameterError,
     and_more,
 )
 
@@ -89,8 +89,7 @@ def read_data(
     """
     if not isinstance(path, str | PathLike):
         raise DataFormatError(f"a {type(path).__name__} is no path: pass that of a folder or a file")
-    if takes not in ("images", "texts", "recordings"):
-        raise ParameterError(f"takes is {takes!r}: use 'images', 'texts' or 'recordings'")
+    require(takes in ("images", "texts", "recordings"), "takes", takes, "'images', 'texts' or 'recordings'")
     path = Path(path).expanduser()
     if not is_there(path):
         raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")

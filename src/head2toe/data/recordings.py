@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import warnings
@@ -14,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from head2toe.data.columns import as_array, listed
 from head2toe.data.decoding import is_tensor, values_of
+from head2toe.data.digest import digest
 from head2toe.data.images import file_identity
 from head2toe.data.suffixes import WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
@@ -81,7 +82,7 @@ class Recordings:
         item = self._items[i]
         if not isinstance(item, Recording):
             return file_identity(item)
-        return f"{item.rate} {hashlib.blake2b(item.samples.tobytes(), digest_size=16).hexdigest()}"
+        return f"{item.rate} {digest(item.samples.tobytes())}"
 
 
 def as_recordings(obj: Any) -> Recordings:
@@ -103,13 +104,14 @@ def as_recordings(obj: Any) -> Recordings:
         return obj
     if isinstance(obj, str | os.PathLike):
         raise DataFormatError(f"{obj} is one path: pass {_TAKEN}")
-    items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
-    if is_tensor(items) or isinstance(items, np.ndarray):
-        if items.ndim not in (1, 2) or (items.ndim == 1 and getattr(items.dtype, "kind", "f") not in "OUT"):
-            raise DataFormatError(f"recordings are an array of shape {tuple(items.shape)}: pass {_TAKEN}")
-        items = list(items)
-    if isinstance(items, Sequence) and not isinstance(items, bytes):
-        return Recordings(list(items))
+    array = as_array(obj)
+    if is_tensor(array) or isinstance(array, np.ndarray):
+        if array.ndim not in (1, 2) or (array.ndim == 1 and getattr(array.dtype, "kind", "f") not in "OUT"):
+            raise DataFormatError(f"recordings are an array of shape {tuple(array.shape)}: pass {_TAKEN}")
+        array = list(array)
+    items = listed(array)
+    if items is not None:
+        return Recordings(items)
     raise DataFormatError(f"recordings are a {type(obj).__name__}: pass {_TAKEN}")
 
 

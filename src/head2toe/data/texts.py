@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-import numpy as np
-
+from head2toe.data.columns import as_array, listed
 from head2toe.data.dataset_table import advice
+from head2toe.data.digest import digest
 from head2toe.data.suffixes import PICTURES, SOUNDS
 from head2toe.errors import DataFormatError
 
@@ -52,7 +51,7 @@ class Texts:
 
     def identity(self, i: int) -> str:
         """A hash of the text."""
-        return hashlib.blake2b(self._items[i].encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return digest(self._items[i].encode("utf-8", "surrogatepass"))
 
 
 def as_texts(obj: Any) -> Texts:
@@ -67,11 +66,9 @@ def as_texts(obj: Any) -> Texts:
         return obj
     if isinstance(obj, str | os.PathLike):
         raise DataFormatError(f"{str(obj)[:60]!r} is one text: pass {_TAKEN}")
-    items = getattr(obj, "to_numpy", lambda: obj)()  # a column of pandas or polars
-    if isinstance(items, np.ndarray) and items.ndim == 1:
-        items = items.tolist()
-    if isinstance(items, Sequence) and not isinstance(items, bytes):
-        return Texts(list(items))
+    items = listed(as_array(obj))
+    if items is not None:
+        return Texts(items)
     raise DataFormatError(f"texts are {advice(obj) or f'a {type(obj).__name__}: a backbone of texts takes {_TAKEN}'}")
 
 

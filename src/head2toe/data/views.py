@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from head2toe.data.images import Images
+from head2toe.data.images import Images, kind_of, name_among
 
 
 class View:
@@ -21,7 +21,7 @@ class View:
     def __init__(self, places: Sequence[tuple[Images, int]], takes: str) -> None:
         self._places, self.takes = places, takes
         named = {id(part): getattr(part, "names", None) for part in {id(part): part for part, _ in places}.values()}
-        self.names = [_name(named[id(part)], i) for part, i in places]
+        self.names = [name_among(named[id(part)], i) for part, i in places]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -38,13 +38,9 @@ class View:
 
 def chained(*parts: Images) -> View:
     """Sequences of one kind, one after the other."""
-    return View([(part, i) for part in parts for i in range(len(part))], getattr(parts[0], "takes", "images"))
+    return View([(part, i) for part in parts for i in range(len(part))], kind_of(parts[0]))
 
 
 def picked(images: Images, numbers: Iterable[int]) -> View:
     """Some of a sequence, in this order."""
-    return View([(images, i) for i in numbers], getattr(images, "takes", "images"))
-
-
-def _name(names: Sequence[Any] | None, i: int) -> str:
-    return f"image {i}" if names is None else str(names[i])
+    return View([(images, i) for i in numbers], kind_of(images))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from head2toe.checks import is_number, require
 from head2toe.errors import ConstantFeaturesError, NotFiniteError, ParameterError
 from head2toe.probes import LINEAR_VIEW, Columns
 from head2toe.probes.standardised import CONSTANT
@@ -19,16 +19,6 @@ log = logging.getLogger(__name__)
 MANY = 4000  # images or rows; the search works in matrices with a row and a column for each of them
 _ROUNDING = 1e-5  # of features that a network made of one and the same image
 _CHUNK = 4096  # columns looked at together
-
-
-def is_number(value: Any) -> bool:
-    """A real number, of Python or of NumPy; booleans are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_whole(value: Any) -> bool:
-    """A whole number, of Python or of NumPy; booleans are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_columns(columns: Any) -> None:
@@ -113,8 +103,8 @@ def check_varies(X: np.ndarray, columns: Columns) -> None:
 
 def check_strength(name: str, value: Any, ridge: float) -> None:
     """Refuse a strength of the group lasso that has no solution."""
-    if not is_number(value) or not (0 < value < np.inf or (value == 0 and ridge > 0)):
-        raise ParameterError(f"{name} is {value!r}: use a positive number (zero only with a ridge)")
+    fits = is_number(value) and (0 < value < np.inf or (value == 0 and ridge > 0))
+    require(fits, name, value, "a positive number (zero only with a ridge)")
 
 
 def tell_of_many(n: int, what: str) -> None:

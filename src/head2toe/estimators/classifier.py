@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,7 @@ from head2toe.estimators.networks import Networks
 from head2toe.estimators.predictions import ImagePredictions
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.training_set import Readable, TrainingSet
-from head2toe.features.store import place_for
-from head2toe.probes import SearchResult
+from head2toe.features.temporary import place_for
 
 
 class Head2ToeClassifier(ImagePredictions):
@@ -272,9 +272,7 @@ class Head2ToeClassifier(ImagePredictions):
         columns = np.union1d(probe.head_.indices.numpy(), probe.linear_head_.indices.numpy())
         kept, places = plan.restrict(columns)
         head, linear = (moved(head, columns, places) for head in (probe.head_, probe.linear_head_))
-        found = SearchResult(
-            head, linear, probe.choice_, probe.search_table_, probe.cv_accuracy_, probe.linear_cv_accuracy_
-        )
+        found = replace(probe.result_, head=head, linear=linear)
         self.assume(found, probe.classes_, kept, networks.described(), dtype)
         self._networks = networks
         return self

@@ -15,14 +15,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.backbones.surroundings import plain_torch
+from head2toe.checks import is_number, is_whole, require, require_whole
 from head2toe.errors import DataFormatError, ParameterError
 from head2toe.estimators.checks import (
     check_columns,
     check_finite,
     check_varies,
     check_views,
-    is_number,
-    is_whole,
     listed,
     seed_of,
     tell_of_many,
@@ -30,9 +29,10 @@ from head2toe.estimators.checks import (
 from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.labels import as_labels
 from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.progress import search_bar
+from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
@@ -67,7 +67,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     views : sequence of str, optional
         Names of the views to choose among; None: all of them.
     layer_weights : "equal", "learned" or both
-        How loud each layer speaks: all features alike (the paper's way), or by weights learned for each block; of both,
+        The weight of each layer: all features alike (the paper's way), or weights learned for each block; of both,
         cross-validation chooses.
     heads : some of "least squares", "discriminant", "distilled" and "logistic"
         How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
@@ -83,7 +83,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     engine : "exact" or "reference"
         How features are scored and heads are fitted. "reference" is the recipe as published (Adam on unit-norm taps),
         for comparison: minutes instead of seconds. It takes no weights, and of the choices above only `views` and
-        `fractions`; its table has the recipe's own settings, its heads are a `probes.recipe.RecipeHead`, and its
+        `fractions`; its table has the recipe's own settings, its heads are a `probes.recipe_head.RecipeHead`, and its
         `estimated_accuracy_` is no more than `cv_accuracy_`.
     cv : int
         Number of stratified folds, at least 2.
@@ -116,6 +116,8 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     head_, linear_head_ : LinearHead
         What is kept of the two: column numbers, standardisation and coefficients. Those of heads above 16 KiB are
         rounded to few bits, and predictions are the rounded head's.
+    result_ : head2toe.probes.SearchResult
+        All of this as the search gave it.
     """
 
     n_features_in_: int
@@ -200,7 +202,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         settings = self.settings()
         rows, labels = self._validated(X, y if y is None else as_labels(y))
         target, rows, weight, groups = self._weighted(rows, labels, sample_weight, groups, settings.folds)
-        if self.columns is None:  # of images the classifier has told before, when they had not passed the network yet
+        if self.columns is None:  # of images the classifier has warned before, when they had not passed the network yet
             tell_of_many(len(rows), "rows")
         columns = self._columns(rows.shape[1])
         check_varies(rows, columns)
@@ -219,7 +221,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         return self.assume(found, target.classes, columns, rows.shape[1])
 
     def linear_predict(self, X: ArrayLike) -> np.ndarray:
-        """What the linear probe fitted beside it says, (n,). Raises as `predict`."""
+        """The classes that the linear probe fitted beside it predicts, (n,). Raises as `predict`."""
         logits = self._logits(X, "linear_head_")
         return self.classes_[logits.argmax(axis=1)]
 
@@ -236,6 +238,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         self.choice_, self.search_table_ = found.choice, found.table
         self.cv_accuracy_, self.linear_cv_accuracy_ = found.cv_accuracy, found.linear_cv_accuracy
         self.estimated_accuracy_ = found.choice.get("estimated_accuracy", found.cv_accuracy)  # older probes have none
+        self.result_ = found
         return self
 
     def settings(self) -> SearchSettings:
@@ -245,31 +248,25 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         ------
         ParameterError
         """
+        wanted = f"one or more positive numbers below {_LARGEST:g}, or None"
         for name, value in (("fractions", self.fractions), ("strengths", self.strengths)):
-            several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-            if value is not None and not (
-                several and len(value) and all(is_number(v) and 0 < v < _LARGEST for v in value)
-            ):
-                wanted = f"one or more positive numbers below {_LARGEST:g}, or None"
-                raise ParameterError(f"{name} is {value!r}: use {wanted}")
+            require(value is None or _are_positive(value), name, value, wanted)
         if self.fractions is not None and max(self.fractions) > 1:
             raise ParameterError(f"fractions is {self.fractions!r}: shares of the features are at most 1")
         if self.most_features is not None and not (is_whole(self.most_features) and self.most_features >= 1):
             raise ParameterError(f"most_features is {self.most_features!r}: keep at least one, or None for no limit")
-        if not is_whole(self.min_class_size) or self.min_class_size < 1:
-            raise ParameterError(f"min_class_size is {self.min_class_size!r}: use a whole number of at least 1")
+        require_whole("min_class_size", self.min_class_size)
         ways, views = listed(self.layer_weights), None if self.views is None else listed(self.views)
-        if not ways or not all(way in (EQUAL, LEARNED) for way in ways):
-            raise ParameterError(f"layer_weights is {self.layer_weights!r}: use {EQUAL!r}, {LEARNED!r} or both")
+        fits = bool(ways) and all(way in (EQUAL, LEARNED) for way in ways)
+        require(fits, "layer_weights", self.layer_weights, f"{EQUAL!r}, {LEARNED!r} or both")
         heads = listed(self.heads)
-        if not all(head in HEADS for head in heads) or not {LEAST_SQUARES, DISCRIMINANT} & set(heads):
-            known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
-            raise ParameterError(f"heads is {self.heads!r}: use {known}")
-        if not is_whole(self.most_heads) or self.most_heads < 1:
-            raise ParameterError(f"most_heads is {self.most_heads!r}: use a whole number of at least 1")
+        fits = all(head in HEADS for head in heads) and (LEAST_SQUARES in heads or DISCRIMINANT in heads)
+        known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
+        require(fits, "heads", self.heads, known)
+        require_whole("most_heads", self.most_heads)
         limit = self.search_seconds
-        if limit is not None and not (is_number(limit) and 0 < limit <= sys.float_info.max):
-            raise ParameterError(f"search_seconds is {limit!r}: use a positive number, or None for no limit")
+        fits = limit is None or (is_number(limit) and 0 < limit <= sys.float_info.max)
+        require(fits, "search_seconds", limit, "a positive number, or None for no limit")
         return SearchSettings(
             views=views,
             layer_weights=ways,
@@ -291,8 +288,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         return self._validated(X)[0]
 
     def _by_recipe(self, weight: np.ndarray, unlabelled: np.ndarray | None) -> bool:
-        if self.engine not in ("exact", "reference"):
-            raise ParameterError(f"engine is {self.engine!r}: use 'exact' or 'reference'")
+        require(self.engine in ("exact", "reference"), "engine", self.engine, "'exact' or 'reference'")
         if self.engine == "exact":
             return False
         if np.ptp(weight) > 0:
@@ -344,6 +340,13 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         arrays = list(found) if y else [found]
         check_finite(arrays[0])
         return arrays
+
+
+def _are_positive(values: Any) -> bool:
+    """One or more positive numbers that float32 can work with."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        return False
+    return len(values) > 0 and all(is_number(value) and 0 < value < _LARGEST for value in values)
 
 
 def _ascending(columns: Columns) -> Columns:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import check_cv
 
+from head2toe.checks import is_number, is_whole
 from head2toe.errors import ParameterError, TooFewImagesError, one_line
-from head2toe.estimators.checks import is_number, is_whole
 
 
 def folds_of(cv: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -15,11 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.backbones.surroundings import plain_torch
+from head2toe.checks import is_number, require, require_whole
 from head2toe.errors import OneClassError, ParameterError
-from head2toe.estimators.checks import check_finite, check_strength, is_number, is_whole
+from head2toe.estimators.checks import check_finite, check_strength
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.labels import as_labels
 from head2toe.estimators.logits import FromLogits
+from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
@@ -38,7 +40,7 @@ class Data:
 
 
 class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
-    """What the estimator with a given strength and the one with a chosen strength share; each says how it fits."""
+    """What the estimators with a given and with a chosen strength share; each has a `fit` of its own."""
 
     coef_: np.ndarray
     intercept_: np.ndarray
@@ -62,17 +64,15 @@ class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
 
     def _data(self, X: ArrayLike | torch.Tensor, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         """Check everything; scikit-learn looks at tensors as arrays, without a copy where they lie on the CPU."""
-        if self.dtype not in list(_DTYPES):  # a list looks at values that cannot be hashed too
-            raise ParameterError(f"dtype is {self.dtype!r}: use 'float32', 'float64' or None")
+        known = list(_DTYPES)  # a list looks at values that cannot be hashed too
+        require(self.dtype in known, "dtype", self.dtype, "'float32', 'float64' or None")
         for name in ("fit_intercept", "warm_start"):
-            if not isinstance(getattr(self, name, False), bool | np.bool_ | int):
-                raise ParameterError(f"{name} is {getattr(self, name)!r}: use True or False")
-        if not is_whole(self.max_iter) or self.max_iter < 1:
-            raise ParameterError(f"max_iter is {self.max_iter!r}: use a whole number of at least 1")
-        if not is_number(self.tol) or not self.tol > 0:
-            raise ParameterError(f"tol is {self.tol!r}: use a positive number")
-        if not is_number(self.ridge) or not 0 <= self.ridge < np.inf:
-            raise ParameterError(f"ridge is {self.ridge!r}: use a number that is not negative")
+            value = getattr(self, name, False)
+            require(isinstance(value, bool | np.bool_ | int), name, value, "True or False")
+        require_whole("max_iter", self.max_iter)
+        require(is_number(self.tol) and self.tol > 0, "tol", self.tol, "a positive number")
+        fits = is_number(self.ridge) and 0 <= self.ridge < np.inf
+        require(fits, "ridge", self.ridge, "a number that is not negative")
         labels = y if y is None else as_labels(y)
         # scikit-learn has no types, and the checker reads its defaults as such.
         kinds: Any = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
@@ -88,7 +88,7 @@ class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
         return Data(cast("Rows", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
 
     def _options(self, data: Data, weight: np.ndarray | None = None) -> dict[str, Any]:
-        """What every call of the solver is told; tolerances and ridge are not for `lambda_max`."""
+        """The options of every call of the solver; tolerances and ridge are not for `lambda_max`."""
         return {
             "classes": len(data.target.classes),
             "fit_intercept": self.fit_intercept,
@@ -188,7 +188,7 @@ class MultinomialGroupLasso(GroupLassoClassifier):
         The objective, and the relative duality gap reached (relative as for `tol`).
     n_iter_ : int
     result_ : head2toe.probes.group_lasso.GroupLassoResult
-        All the solver told: status and history too.
+        All that the solver returned: status and history too.
     n_features_in_ : int
 
     Examples
@@ -245,8 +245,8 @@ class MultinomialGroupLasso(GroupLassoClassifier):
         ------
         OneClassError, MissingLabelError, ParameterError, DataFormatError, NotFiniteError
         """
-        if self.ratio is not None and not (is_number(self.ratio) and 0 < self.ratio <= 1):
-            raise ParameterError(f"ratio is {self.ratio!r}: use a number above 0 and at most 1, or None")
+        fits = self.ratio is None or (is_number(self.ratio) and 0 < self.ratio <= 1)
+        require(fits, "ratio", self.ratio, "a number above 0 and at most 1, or None")
         data = self._data(X, y, sample_weight)
         if self.ratio is None:
             check_strength("alpha", self.alpha, self.ridge)

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from head2toe.backbones.surroundings import plain_torch
+from head2toe.checks import is_number, is_whole, require
 from head2toe.errors import OneClassError, ParameterError
-from head2toe.estimators.checks import check_strength, is_number, is_whole
+from head2toe.estimators.checks import check_strength
 from head2toe.estimators.folds import folds_of
 from head2toe.estimators.group_lasso import Data, GroupLassoClassifier
 from head2toe.estimators.host import columns_on_host
@@ -88,8 +89,7 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
 
         Arguments and errors are those of `MultinomialGroupLasso.fit`.
         """
-        if self.scoring not in ("neg_log_loss", "accuracy"):
-            raise ParameterError(f"scoring is {self.scoring!r}: use 'neg_log_loss' or 'accuracy'")
+        require(self.scoring in ("neg_log_loss", "accuracy"), "scoring", self.scoring, "'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)
         folds = folds_of(self.cv, data.target.y)
         with plain_torch():
@@ -106,8 +106,7 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
     def _strengths(self, data: Data) -> np.ndarray:
         if self.alphas is not None:
             listed = list(self.alphas) if isinstance(self.alphas, Iterable) and not isinstance(self.alphas, str) else []
-            if not listed:
-                raise ParameterError(f"alphas is {self.alphas!r}: use one or more numbers, or None")
+            require(bool(listed), "alphas", self.alphas, "one or more numbers, or None")
             for alpha in listed:
                 check_strength("alphas", alpha, self.ridge)
             return np.sort(np.asarray(listed, np.float64))[::-1]

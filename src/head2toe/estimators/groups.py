@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from head2toe.data import LabelledImages
 from head2toe.errors import ClassTooSmallError, DataFormatError, MissingLabelError, ParameterError, TooFewImagesError
-from head2toe.estimators.labels import Target, as_labels
+from head2toe.estimators.labels import as_labels
+from head2toe.estimators.target import Target
 
 
 def groups_of(images: Any, groups: ArrayLike | None = None) -> ArrayLike | None:

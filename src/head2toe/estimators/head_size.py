@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from head2toe.checks import is_number
 from head2toe.errors import ParameterError
-from head2toe.estimators.checks import is_number
 from head2toe.probes.heads import features_within
 
 HEAD_SIZE = 0.01  # of the body's bytes: a hundred tasks take no more than one network fine-tuned for one

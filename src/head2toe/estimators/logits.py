@@ -1,4 +1,4 @@
-"""What a classifier says, by its logits alone."""
+"""Predictions from logits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class FromLogits:
-    """The predictions of a classifier over rows, whose `_logits` says how it makes logits of them."""
+    """The predictions of a classifier over rows, whose `_logits` makes logits of them."""
 
     classes_: np.ndarray
 
@@ -31,7 +31,7 @@ class FromLogits:
         NotFiniteError
             NaN or infinity in X.
         """
-        numbers = self._logits(X).argmax(axis=1)  # first: it tells where nothing is fitted
+        numbers = self._logits(X).argmax(axis=1)  # first: it raises where nothing is fitted
         return self.classes_[numbers]
 
     def _logits(self, X: ArrayLike | Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from head2toe.backbones import Backbone
 from head2toe.backbones.backbone import contents
-from head2toe.features.hooks import alone, kept_buffers, version
+from head2toe.backbones.running import kept_buffers, lock_of, write_count
 
 _WATCHED = 16  # numbers of each parameter
 # Attributes that steer what a module does; tensors and whole numbers are often what the last pass left behind.
@@ -44,7 +44,7 @@ class NetworkState:
         weights = [weight for one in parts for weight in one.module.parameters()]
         numbers = b"".join(bytes(number) for one in parts for number in _numbers(one))
         settings = tuple(setting for one in parts for setting in _settings(one))
-        return cls((*modules, *weights), tuple(version(weight) for weight in weights), numbers, settings)
+        return cls((*modules, *weights), tuple(write_count(weight) for weight in weights), numbers, settings)
 
     def is_still(self, other: NetworkState) -> bool:
         """Whether nothing was replaced or written to."""
@@ -54,9 +54,9 @@ class NetworkState:
 
 
 def _settings(backbone: Backbone) -> list[tuple[str, Any]]:
-    if not _is_own(backbone):
+    if not backbone.is_own:
         return []
-    with alone(backbone.module):
+    with lock_of(backbone.module):
         everything = [pair for part in backbone.module.modules() for pair in vars(part).items()]
     # Its mode does not count: it runs in that of evaluation.
     settings = [pair for pair in everything if isinstance(pair[1], _SETTINGS) and pair[0] != "training"]
@@ -64,14 +64,10 @@ def _settings(backbone: Backbone) -> list[tuple[str, Any]]:
     return [(name, repr(value) if isinstance(value, float) else value) for name, value in settings]
 
 
-def _is_own(backbone: Backbone) -> bool:
-    return backbone.spec.startswith("module/")
-
-
 def _numbers(backbone: Backbone) -> list[memoryview]:
-    with alone(backbone.module):  # not in the middle of a pass
+    with lock_of(backbone.module):  # not in the middle of a pass
         found = [contents(buffer.clone()) for _, _, buffer in kept_buffers(backbone.module)]
-    owned = backbone.module.parameters() if _is_own(backbone) else ()
+    owned = backbone.module.parameters() if backbone.is_own else ()
     return found + [contents(_few(weight)) for weight in owned]
 
 

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from head2toe import features
 from head2toe.backbones import Backbone, parts_of
+from head2toe.backbones.backbone import OWN_PREFIX
 from head2toe.data import Images
 from head2toe.errors import DataError, ParameterError, PreprocessingError, WeightsMismatchError
 from head2toe.estimators.network_state import NetworkState
 from head2toe.estimators.streaming import JointExtractor, Streaming
 from head2toe.features.costs import Costs, costs, within
 from head2toe.features.joint import join, part
-from head2toe.features.store import temporary_rows
+from head2toe.features.temporary import temporary_rows
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,9 @@ def refuse_missing_modules(specs: Sequence[Any]) -> None:
     ParameterError
     """
     for spec in specs:
-        if isinstance(spec, str) and spec.startswith("module/"):
+        if isinstance(spec, str) and spec.startswith(OWN_PREFIX):
             raise ParameterError(
-                f"the probe was made with your own module {spec.removeprefix('module/')}: "
+                f"the probe was made with your own module {spec.removeprefix(OWN_PREFIX)}: "
                 "pass it to load(folder, backbone=, preprocessing=)"
             )
 

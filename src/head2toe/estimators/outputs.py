@@ -1,4 +1,4 @@
-"""What a fitted classifier says of a set of images."""
+"""The logits of a set of images, and what follows from them."""
 
 from __future__ import annotations
 

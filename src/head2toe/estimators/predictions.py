@@ -1,4 +1,4 @@
-"""What a fitted probe says of images: the frozen network run as far as the heads need it, and their logits."""
+"""Predictions of a fitted probe for images: the frozen network run as far as the heads need it, and their logits."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ImagePredictions(ClassifierMixin, FrozenNetworkEstimator):
         return float(accuracy_score(labels_of(images, labels), self.predict(images), sample_weight=sample_weight))
 
     def linear_predict(self, images: Any) -> np.ndarray:
-        """What the linear probe on the penultimate features says, (n,). Raises as `predict`."""
+        """The classes that the linear probe on the penultimate features predicts, (n,). Raises as `predict`."""
         (logits,), _, _ = self._run(images, ("linear_head_",), strict=True)
         return self.classes_[logits.argmax(axis=1)]
 

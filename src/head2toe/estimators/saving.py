@@ -17,7 +17,6 @@ from head2toe.backbones import Preprocessing, pinned, settled
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
 from head2toe.estimators.predictions import ImagePredictions
-from head2toe.probes import SearchResult
 
 # The machine's and the moment's, not the probe's.
 _NOT_SAVED = ("backbone", "preprocessing", "cache", "device", "batch_size", "verbose")
@@ -84,15 +83,7 @@ def _from_saved(
     classifier = kind(backbone, preprocessing=preprocessing, **{**written, **options})
     classifier.skipped_, classifier.skipped_unlabelled_, classifier.cached_ = (), (), False
     classifier.flops_, classifier.flops_saved_ = saved.costs.get("flops"), saved.costs.get("flops_saved")
-    found = SearchResult(
-        saved.head,
-        saved.linear_head,
-        saved.choice,
-        saved.search_table,
-        saved.cv_accuracy,
-        saved.linear_cv_accuracy,
-    )
-    return classifier.assume(found, saved.classes, saved.plan, saved.backbone, saved.dtype)
+    return classifier.assume(saved.result(), saved.classes, saved.plan, saved.backbone, saved.dtype)
 
 
 def _settled(described: dict[str, Any]) -> dict[str, Any]:

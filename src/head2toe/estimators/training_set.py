@@ -17,7 +17,8 @@ from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, one
 from head2toe.estimators.checks import tell_of_many
 from head2toe.estimators.groups import check_groups, group_numbers, groups_of
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import Target, check_remaining, labels_of
+from head2toe.estimators.labels import labels_of
+from head2toe.estimators.target import Target, check_remaining
 from head2toe.estimators.weights import row_weights, sample_weights
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class TrainingSet:
         return TrainingSet(everything, target.classes[target.y], weight, numbers)
 
     def readable(self, found: features.FeatureStore, folds: int) -> Readable:
-        """The rows of the images that could be read; says how many could not.
+        """The rows of the images that could be read; warns of those that could not.
 
         Raises
         ------

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
+from head2toe.checks import is_number
 from head2toe.errors import ParameterError, one_line
-from head2toe.estimators.checks import is_number
-from head2toe.estimators.labels import Target
+from head2toe.estimators.target import Target
 
 
 def sample_weights(given: ArrayLike | None, n: int) -> np.ndarray:

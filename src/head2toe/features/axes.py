@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -12,7 +14,7 @@ Shape = tuple[int, ...]
 Key = tuple[str, str, int]
 
 
-def described(
+def layer_of(
     key: Key, tensor: Tensor, size: tuple[int, int], longer: Shape | None, wider: Shape | None
 ) -> Layer | None:
     """Tell the axes of an output apart; None for what is none of the kinds.
@@ -29,34 +31,34 @@ def described(
         The shape without B that it has for a text or recording of another length, and for wider images; None where that
         is not known.
     """
-    name, where, call = key
     shape = Shape(tensor.shape[1:])
-    label = (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
     if math.prod(shape) == 0 or len(shape) > 4:
         return None
+    layer = partial(Layer, _name(key), *key)
     if longer is not None and shape != longer:
         axes = _changed(shape, longer)
         if len(shape) != 2 or len(longer) != 2 or len(axes) != 1:
             return None
         length, channels = shape[axes[0]], shape[1 - axes[0]]
-        return Layer(label, name, where, call, "sequence", (length, channels), channels_last=axes[0] == 0)
+        return layer("sequence", (length, channels), channels_last=axes[0] == 0)
     if math.prod(shape) == max(shape):
-        return Layer(label, name, where, call, "vector", (math.prod(shape),))
-    if len(shape) == 2 and longer is not None:  # padded inside, to whole windows: more windows for a long text
-        return Layer(label, name, where, call, "sequence", shape, channels_last=True)
-    if len(shape) == 2 and wider is not None and len(wider) == 2 and _changed(shape, wider) == [1]:
-        return Layer(label, name, where, call, "map", (shape[0], 1, shape[1]))  # (B, C, T), as 1-d convolutions make it
+        return layer("vector", (math.prod(shape),))
     if len(shape) == 2:
-        return Layer(label, name, where, call, "tokens", shape)
+        return _of_two_axes(layer, shape, longer, wider)
     if len(shape) == 4:  # of a volume: its slices are taken as one map, each below the one before
         last = _is_plane(shape[1:3], size) and not _is_plane(shape[2:], size)
         if not last and not _is_plane(shape[2:], size):
             return None
         channels, depth, rows, columns = (shape[3], *shape[:3]) if last else shape
-        return Layer(label, name, where, call, "map", (channels, depth * rows, columns), channels_last=last)
+        return layer("map", (channels, depth * rows, columns), channels_last=last)
     last = _is_channels_last(tensor, size, wider)
-    chw = (*shape[2:], *shape[:2]) if last else shape
-    return Layer(label, name, where, call, "map", chw, channels_last=last)
+    return layer("map", (*shape[2:], *shape[:2]) if last else shape, channels_last=last)
+
+
+def in_proportion(places: Shape, size: Shape) -> bool:
+    """Whether rows and columns may be those of a size, scaled alike: to within one place more or less."""
+    rows, columns = places
+    return _distortion(places, size) <= 1 / rows + 1 / columns
 
 
 def is_open(tensor: Tensor, size: tuple[int, int]) -> bool:
@@ -64,9 +66,22 @@ def is_open(tensor: Tensor, size: tuple[int, int]) -> bool:
     return tensor.ndim == 4 and min(tensor.shape) > 0 and _by_proportions(Shape(tensor.shape[1:]), size) is None
 
 
+def _name(key: Key) -> str:
+    name, where, call = key
+    return (name or "output") + (":input" if where == "input" else "") + (f"#{call}" if call else "")
+
+
+def _of_two_axes(layer: Callable[..., Layer], shape: Shape, longer: Shape | None, wider: Shape | None) -> Layer:
+    if longer is not None:  # padded inside, to whole windows: more windows for a long text
+        return layer("sequence", shape, channels_last=True)
+    if wider is not None and len(wider) == 2 and _changed(shape, wider) == [1]:
+        return layer("map", (shape[0], 1, shape[1]))  # (B, C, T), as 1-d convolutions make it
+    return layer("tokens", shape)
+
+
 def _is_plane(places: Shape, size: tuple[int, int]) -> bool:
     """Whether two axes are rows and columns of the input, scaled alike."""
-    return math.prod(places) > 1 and _distortion(places, size)[1]
+    return math.prod(places) > 1 and in_proportion(places, size)
 
 
 def _is_channels_last(tensor: Tensor, size: tuple[int, int], wider: Shape | None) -> bool:
@@ -92,8 +107,9 @@ def _by_proportions(shape: Shape, size: tuple[int, int]) -> bool | None:
 
     None where both readings fit, or neither to within one place (windows by tokens, as in NesT).
     """
-    (first, fits_first), (last, fits_last) = (_distortion(shape[start : start + 2], size) for start in (1, 0))
-    if (fits_first or fits_last) and not math.isclose(first, last, abs_tol=1e-9):
+    readings = shape[1:], shape[:2]  # rows and columns where the channels are first, and last
+    first, last = (_distortion(places, size) for places in readings)
+    if any(in_proportion(places, size) for places in readings) and not math.isclose(first, last, abs_tol=1e-9):
         return last < first
     return None
 
@@ -102,8 +118,7 @@ def _changed(shape: Shape, other: Shape) -> list[int]:
     return [i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b]
 
 
-def _distortion(places: Shape, size: tuple[int, int]) -> tuple[float, bool]:
-    """How far height and width are from the input's proportions, and whether a place more or less explains it."""
+def _distortion(places: Shape, size: Shape) -> float:
+    """How far rows and columns are from the proportions of a size."""
     rows, columns = places
-    distortion = abs(math.log((size[0] / rows) / (size[1] / columns)))
-    return distortion, distortion <= 1 / rows + 1 / columns
+    return abs(math.log((size[0] / rows) / (size[1] / columns)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import psutil
 import torch
 from torch import nn
 
-from head2toe.errors import ParameterError
+from head2toe.backbones.running import run
+from head2toe.checks import is_whole, require
 from head2toe.features.candidates import is_leaf
-from head2toe.features.dtype import Prepared
-from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.hooks import watch
+from head2toe.features.outputs import first_tensor
+from head2toe.features.prepared import Prepared
 
 # On a CPU larger batches bring nothing; on a GPU they fill it.
 # On a CPU the outputs of 16 images often still lie in its cache, those of 32 no longer.
@@ -48,9 +49,8 @@ def choose_batch_size(requested: int | str, prepared: Prepared, image: torch.Ten
     if requested == "auto":
         per_image = _ALIVE * _largest_tensor(prepared, image) + 3 * 4 * columns
         return max(1, min(_LARGEST.get(prepared.device.type, 64), int(_SHARE * _free(prepared.device) / per_image)))
-    whole = isinstance(requested, Integral) and not isinstance(requested, bool)
-    if not whole or int(requested) < 1:
-        raise ParameterError(f"batch_size is {requested!r}: use 'auto' or a whole number of at least 1")
+    fits = is_whole(requested) and int(requested) >= 1
+    require(fits, "batch_size", requested, "'auto' or a whole number of at least 1")
     return int(requested)
 
 

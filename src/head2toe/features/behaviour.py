@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from head2toe.backbones.backbone import contents
-from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.backbones.running import run
+from head2toe.features.hooks import watch
 from head2toe.features.noise import noise_batch
+from head2toe.features.outputs import first_tensor
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -33,7 +35,7 @@ def behaviour(backbone: Backbone) -> str | None:
     its own output may not depend on.
     """
     described = "transform" not in backbone.preprocessing.to_dict()
-    if described and not backbone.spec.startswith("module/"):
+    if described and not backbone.is_own:
         return None
     digest = hashlib.sha256()
     if not described:
@@ -54,7 +56,7 @@ def answers(backbone: Backbone) -> dict[str, Any] | None:
     Mean and standard deviation of every module's output, of each image; None of a network that is known by its name.
     Unlike `behaviour` they hold for any transform.
     """
-    if not backbone.spec.startswith("module/"):
+    if not backbone.is_own:
         return None
     noise = _noise(backbone)
     first, second = (_moments(backbone, noise) for _ in range(2))

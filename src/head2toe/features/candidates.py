@@ -21,6 +21,7 @@ _EMBEDDING_NAMES = frozenset(
 _ATTENTION_OR_MLP = re.compile(r"Attention|Attn|MLP|Mlp|FeedForward|FFN")
 _ATTENTION_OR_MLP_NAMES = frozenset({"attn", "attention", "self_attn", "self_attention", "mlp", "ffn", "feed_forward"})
 _POOL = re.compile(r"Pool")
+_OF_WEIGHTS = "parametrizations"  # what torch.nn.utils.parametrize calls the part that makes weights, not features
 Wanted = dict[tuple[str, str], str]
 
 _ENOUGH = 3  # taps inside a network of three layers or more
@@ -67,7 +68,7 @@ def _told(module: nn.Module, classifier: str | None) -> Wanted:
     weighing = [name for name, child in module.named_modules() if is_leaf(child) and _parameters(child)]
     if classifier is None and weighing and is_pointwise(module.get_submodule(weighing[-1])):
         taps[weighing[-1], "input"] = "linear"
-    return taps
+    return {(name, where): kind for (name, where), kind in taps.items() if f".{_OF_WEIGHTS}." not in f".{name}."}
 
 
 def is_pointwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -115,8 +116,8 @@ def _parameters(module: nn.Module) -> int:
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a module has no parts."""
-    return not any(True for _ in module.children())
+    """Whether a module has no parts but those that its weights are made of."""
+    return all(name == _OF_WEIGHTS for name, _ in module.named_children())
 
 
 def _is_activation(module: nn.Module) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from head2toe.backbones.running import run
+from head2toe.checks import is_number, require
 from head2toe.errors import ParameterError
 from head2toe.features.flops import counter
-from head2toe.features.hooks import run, watch
+from head2toe.features.hooks import watch
 from head2toe.features.layer import Layer
 from head2toe.features.noise import noise_batch
 
@@ -84,8 +85,8 @@ def within(layers: Sequence[Layer], spent: Costs, budget: float) -> tuple[Layer,
     ParameterError
         A budget outside (0, 1], or one that reaches no layer.
     """
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget <= 1:
-        raise ParameterError(f"budget is {budget!r}: use a share of the forward FLOPs, above 0 and at most 1")
+    fits = is_number(budget) and 0 < budget <= 1
+    require(fits, "budget", budget, "a share of the forward FLOPs, above 0 and at most 1")
     reached = [layer for layer in layers if spent.until[layer.name] <= budget * spent.total]
     chosen = [layer for layer in reached if layer.selected]
     if not chosen:

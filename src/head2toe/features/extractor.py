@@ -22,13 +22,14 @@ from head2toe.data.inputs import checked
 from head2toe.errors import Head2ToeError, PreprocessingError, StoreFormatError, UnreadableImageError, one_line
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
 from head2toe.features.cache import Cache
-from head2toe.features.dtype import Precision, check, prepare
+from head2toe.features.dtype import check, prepare
 from head2toe.features.narrowing import Part, narrow
 from head2toe.features.network import PooledNetwork
 from head2toe.features.noise import noise_batch, takes_sequences
 from head2toe.features.plan import Plan
+from head2toe.features.prepared import Precision
 from head2toe.features.reader import Picture, Skipped, read
-from head2toe.features.store import FeatureStore, Rows, Store, request_for
+from head2toe.features.store import FeatureStore, Rows, StoreWriter, request_for
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -198,7 +199,8 @@ class Extractor:
             return np.empty((0, self.width), np.float32)
         try:
             batch = self._prepared.batch(self._preprocessing.batch(pixels))
-            with self._alone:  # threads may share this object, where it has columns: all rows are the buffer itself
+            # Threads may share an extractor of some columns, which are copied; without columns the rows are the buffer.
+            with self._alone:
                 rows = self._network.rows(batch)
                 rows = rows if self._columns is None else rows[:, self._columns.to(rows.device)]
         except RuntimeError as error:
@@ -252,7 +254,7 @@ def extract(
     Raises
     ------
     StoreMismatchError, StoreFormatError, DiskFullError
-        See `Store`.
+        See `StoreWriter`.
     UnreadableImageError, NotFiniteError, ParameterError
         See `Extractor`.
     """
@@ -297,7 +299,7 @@ def _in_store(
     options: dict[str, Any],
     folder: Path,
 ) -> FeatureStore:
-    store = Store(folder, request, len(images), plan.d)
+    store = StoreWriter(folder, request, len(images), plan.d)
     if options.get("strict") and store.skipped:
         raise UnreadableImageError(store.skipped[0].reason)  # by a run that was not strict
     if store.complete:

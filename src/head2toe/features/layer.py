@@ -16,7 +16,7 @@ class Layer:
     ----------
     name
         Unique. The module's name; `NAME:input` for its input; `NAME#k` for its run k = 1, 2, ... of one forward pass.
-        The network's own output is called `output`.
+        The network's own output is called `output`. Of two layers that would share a name the second is `NAME~2`.
     module, where, call
         Where the tensor is met: module name, "output" or "input", number of the run from 0.
     kind, shape

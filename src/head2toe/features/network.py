@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from head2toe.backbones.running import run
 from head2toe.errors import NoLayerError, NotFiniteError
 from head2toe.features.axes import Key
 from head2toe.features.batch import is_out_of_memory
-from head2toe.features.hooks import first_tensor, run, watch
+from head2toe.features.hooks import watch
 from head2toe.features.narrowing import Part
+from head2toe.features.outputs import first_tensor
 from head2toe.features.plan import Plan
 from head2toe.features.pooled_layer import PooledLayer, pooled_layers
 from head2toe.features.reductions import Scratch

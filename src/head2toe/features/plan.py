@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from head2toe.checks import require
 from head2toe.errors import ParameterError
 from head2toe.features.layer import Layer
 from head2toe.features.pooling import operation
@@ -21,8 +22,6 @@ LINEAR_VIEW = "linear"
 
 STATISTICS_VIEW = "statistics"
 """Name of the view that holds a few statistics of each channel."""
-
-_BYTES = 4  # rows are float32
 
 
 @dataclass(frozen=True)
@@ -86,39 +85,14 @@ class Plan:
         sizes = _sizes(target_sizes)
         statistics = list(dict.fromkeys(statistics))
         _check(layers, sizes, cls_token, statistics)
-        builder = _Builder()
-        views: dict[str, tuple[int, ...]] = {}
-        for size in sizes:
-            views[str(size)] = tuple(
-                builder.block(layer, text)
-                for layer in layers
-                if layer.selected
-                for text in operations(
-                    layer.kind,
-                    layer.shape,
-                    size,
-                    prefix=layer.prefix,
-                    class_token=layer.class_token,
-                    cls_token=cls_token,
-                )
-            )
+        selected, builder = [layer for layer in layers if layer.selected], _Builder()
+        views = {
+            str(size): builder.view(selected, partial(operations, target=size, cls_token=cls_token)) for size in sizes
+        }
         if statistics:
-            views[STATISTICS_VIEW] = tuple(
-                builder.block(layer, text)
-                for layer in layers
-                if layer.selected
-                for text in describe(
-                    layer.kind,
-                    layer.shape,
-                    statistics,
-                    prefix=layer.prefix,
-                    class_token=layer.class_token,
-                    grid=layer.grid,
-                )
-            )
-        views[LINEAR_VIEW] = tuple(
-            builder.block(layer, linear_operation(layer)) for layer in layers if layer.penultimate
-        )
+            views[STATISTICS_VIEW] = builder.view(selected, partial(describe, wanted=statistics))
+        penultimate = [layer for layer in layers if layer.penultimate]
+        views[LINEAR_VIEW] = builder.view(penultimate, lambda layer: (linear_operation(layer),))
         return cls(tuple(layers), tuple(builder.blocks), views)
 
     @classmethod
@@ -126,16 +100,16 @@ class Plan:
         """Lay out some operations on some layers, (layer, operation) pairs, each once; the plan has no views."""
         layers = tuple(layers)
         by_name, builder = {layer.name: layer for layer in layers}, _Builder()
-        for name, text in wanted:
-            builder.block(by_name[name], text)
+        for layer, name in wanted:
+            builder.block(by_name[layer], name)
         return cls(layers, tuple(builder.blocks), {})
 
     def with_views(self, views: Mapping[str, Iterable[tuple[str, str]]]) -> Plan:
         """Return the plan with more views of (layer, operation) pairs; blocks that it lacks come after its own."""
         builder = _Builder(self.blocks)
         added = {
-            name: tuple(sorted(builder.block(self.by_name[layer], text) for layer, text in pairs))
-            for name, pairs in views.items()
+            view: tuple(sorted(builder.block(self.by_name[layer], name) for layer, name in pairs))
+            for view, pairs in views.items()
         }
         return replace(self, blocks=tuple(builder.blocks), views={**self.views, **added})
 
@@ -146,7 +120,7 @@ class Plan:
 
     def bytes(self, n: int) -> int:
         """Return the bytes of n stored rows."""
-        return n * self.d * _BYTES
+        return n * row_bytes(self.d)
 
     def columns(self, view: str) -> npt.NDArray[np.int64]:
         """Return the column numbers of a view, block by block.
@@ -232,13 +206,23 @@ class _Builder:
         self.blocks = [*blocks]
         self._numbers = {(block.layer, block.operation): number for number, block in enumerate(self.blocks)}
 
-    def block(self, layer: Layer, text: str) -> int:
-        key = (layer.name, text)
+    def view(self, layers: Iterable[Layer], names_of: Callable[[Layer], Iterable[str]]) -> tuple[int, ...]:
+        """Numbers of the blocks of some layers; `names_of` tells the operations on one."""
+        return tuple(self.block(layer, name) for layer in layers for name in names_of(layer))
+
+    def block(self, layer: Layer, name: str) -> int:
+        """Number of the block of an operation on a layer."""
+        key = (layer.name, name)
         if key not in self._numbers:
             start = self.blocks[-1].stop if self.blocks else 0
             self._numbers[key] = len(self.blocks)
-            self.blocks.append(Block(layer.name, text, start, start + operation(text).size(layer.shape)))
+            self.blocks.append(Block(layer.name, name, start, start + operation(name).size(layer.shape)))
         return self._numbers[key]
+
+
+def row_bytes(d: int) -> int:
+    """Bytes of a row of d columns, which is float32."""
+    return d * np.dtype(np.float32).itemsize
 
 
 def linear_operation(layer: Layer) -> str:
@@ -269,5 +253,4 @@ def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics
         raise ParameterError(f"statistics are some of {', '.join(STATISTICS)}, not {unknown[0]!r}")
     if not (sizes or statistics) or min(sizes, default=1) < 1:
         raise ParameterError(f"target sizes are {sizes}: use whole numbers of at least 1")
-    if cls_token not in CLASS_TOKEN_OPTIONS:
-        raise ParameterError(f"cls_token is {cls_token!r}: use one of {', '.join(CLASS_TOKEN_OPTIONS)}")
+    require(cls_token in CLASS_TOKEN_OPTIONS, "cls_token", cls_token, f"one of {', '.join(CLASS_TOKEN_OPTIONS)}")

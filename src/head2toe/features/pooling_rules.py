@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from head2toe.features.layer import Layer
 from head2toe.features.pooling import Shape
 
 CLASS_TOKEN_OPTIONS = ("with", "alone", "beside")
@@ -37,34 +38,27 @@ def token_window(shape: Shape, target: int) -> int | None:
     return max(1, int(tokens / (target / channels)))
 
 
-def operations(
-    kind: str, shape: Shape, target: int, *, prefix: int = 0, class_token: bool = True, cls_token: str = "with"
-) -> tuple[str, ...]:
+def operations(layer: Layer, target: int, cls_token: str = "with") -> tuple[str, ...]:
     """Return the operations that bring one layer to about N numbers, by the reference's rule.
 
     Parameters
     ----------
-    kind
-        "map", "tokens", "sequence" (tokens of no common number) or "vector".
-    shape
-        (C, H, W), (T, C) or (C,).
+    layer
+        Of any kind.
     target
         The target size N, approximated, not met.
-    prefix
-        Number of class and register tokens at the front of the tokens.
-    class_token
-        The first of these is a class token.
     cls_token
         "with": the class token is pooled with the rest; "alone": only the class token; "beside": the class token and,
         beside it, the pooled tokens after the prefix. Layers without a class token are pooled whole.
     """
-    if kind == "vector":
+    shape, prefix = layer.shape, layer.prefix
+    if layer.kind == "vector":
         return ("identity",)
-    if kind == "map":
+    if layer.kind == "map":
         return (_map_operation(shape, target),)
-    if kind == "sequence":
+    if layer.kind == "sequence":
         return _sequence_operations(target // shape[1], prefix, cls_token)
-    if cls_token == "with" or not prefix or not class_token:
+    if cls_token == "with" or not prefix or not layer.class_token:
         return (_token_operation(shape, target),)
     if cls_token == "alone":
         return ("cls",)
@@ -73,38 +67,29 @@ def operations(
     return ("cls", f"rest-mean:{prefix}" if window is None else f"rest-avg:{window},{prefix}")
 
 
-def statistics(
-    kind: str,
-    shape: Shape,
-    wanted: Sequence[str],
-    *,
-    prefix: int = 0,
-    class_token: bool = True,
-    grid: tuple[int, int] | None = None,
-) -> tuple[str, ...]:
+def statistics(layer: Layer, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the operations that describe each channel of one layer by a few statistics, each a block of its own.
 
     Parameters
     ----------
-    kind, shape, prefix, class_token
-        As for `operations`.
+    layer
+        Of any kind.
     wanted
         Some of `STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
-    grid
-        Rows and columns that the tokens after the prefix form, where they do.
 
     Notes
     -----
     A class token is kept beside the statistics of the other tokens.
     """
-    if kind == "vector":
+    if layer.kind == "vector":
         return ("identity",)
-    places = shape[1:] if kind == "map" else grid
-    found = ["cls"] if prefix and class_token else []
+    prefix, is_map = layer.prefix, layer.kind == "map"
+    places = layer.shape[1:] if is_map else layer.grid
+    found = ["cls"] if prefix and layer.class_token else []
     for name in wanted:
         if name == "centre":
             if places is not None and min(places) > 1:
-                found.append("centre" if kind == "map" else f"centre:{places[0]},{places[1]},{prefix}")
+                found.append("centre" if is_map else f"centre:{places[0]},{places[1]},{prefix}")
         elif name == "mean":
             found.append(f"rest-mean:{prefix}" if prefix else "mean")
         else:

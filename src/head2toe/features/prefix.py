@@ -59,7 +59,7 @@ class PrefixTokens:
         self.patches = {count for part in module.modules() if (count := _count(part, "num_patches")) is not None}
         self.patch_sizes = {side for part in module.modules() if (side := _patch_size(part)) is not None}
 
-    def of(self, layer: Layer, size: tuple[int, int]) -> int:
+    def count_for(self, layer: Layer, size: tuple[int, int]) -> int:
         """Tokens carry the prefix when what remains is the grid of patches, at the network's own input size or at this.
 
         A network whose number of patches is unknown has them in a square.

@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
+from head2toe.data.images import Images, name_among
 from head2toe.errors import UnreadableImageError
-
-if TYPE_CHECKING:
-    from head2toe.data.images import Images
 
 _MOST_WORKERS = 8
 
@@ -75,7 +73,8 @@ def read(
         except UnreadableImageError as error:
             if strict:
                 raise
-            return Picture(index, None, Skipped(index, _name(images, index), str(error)))
+            name = name_among(getattr(images, "names", None), index)
+            return Picture(index, None, Skipped(index, name, str(error)))
 
     waiting: deque[Future[Picture]] = deque()
     pool = ThreadPoolExecutor(workers or min(_MOST_WORKERS, os.cpu_count() or 1), thread_name_prefix="head2toe-reader")
@@ -88,8 +87,3 @@ def read(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _name(images: Images, index: int) -> str:
-    names = getattr(images, "names", None)
-    return str(names[index]) if names is not None else f"image {index}"

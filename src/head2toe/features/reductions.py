@@ -33,7 +33,7 @@ class Scratch:
 class Reduction(Protocol):
     """One pass over a tensor."""
 
-    def of(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
         """Return (b, ..., C), in memory of its own, from a tensor (b, ..., C) with more places."""
         ...
 
@@ -44,7 +44,7 @@ class Means:
 
     prefix: int = 0
 
-    def of(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
         return _places(tensor, self.prefix).mean(1)
 
 
@@ -54,7 +54,7 @@ class MeanSquares:
 
     prefix: int = 0
 
-    def of(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
         places = _places(tensor, self.prefix)
         if places.requires_grad or places.dtype != torch.float32:
             return places.square().mean(1)
@@ -67,7 +67,7 @@ class Maxima:
 
     prefix: int = 0
 
-    def of(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
         return _places(tensor, self.prefix).amax(1)
 
 
@@ -85,7 +85,7 @@ class Bins:
     columns: int = 0
     prefix: int = 0
 
-    def of(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
         if tensor.ndim == 3:
             tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
         bins = min(_BINS, tensor.shape[1]), min(_BINS, tensor.shape[2])
@@ -122,7 +122,7 @@ class Reduced:
     def add(self, piece: Tensor) -> None:
         """Reduce the next images of the batch."""
         for reduction, made in self._pieces.items():
-            made.append(reduction.of(piece, self._scratch))
+            made.append(reduction.reduce(piece, self._scratch))
 
     def __getitem__(self, reduction: Reduction) -> Tensor:
         """What it made of all images (B, ..., C)."""

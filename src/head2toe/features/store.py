@@ -12,9 +12,7 @@ import hashlib
 import io
 import json
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +22,15 @@ import numpy.typing as npt
 
 from head2toe.errors import DiskFullError, StoreFormatError, StoreMismatchError
 from head2toe.features.behaviour import behaviour
-from head2toe.features.plan import Plan
+from head2toe.features.plan import Plan, row_bytes
 from head2toe.features.reader import Skipped
+from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
     from head2toe.data.images import Images
 
 SCHEMA = 2  # 2: channels that hold one value have no deviation at all
-_IN_MEMORY = 2**30  # bytes of rows that stay in memory where nobody keeps them
 Rows = npt.NDArray[np.float32]
 
 # What a request is made of, in the words of an error message.
@@ -117,7 +115,7 @@ class _Progress:
         return self.read - len(self.skipped)
 
 
-class Store:
+class StoreWriter:
     """A folder of rows, opened for one request.
 
     Parameters
@@ -150,7 +148,7 @@ class Store:
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise StoreFormatError(f"{self.folder} exists and is no feature store: choose another folder")
         if not self.complete:
-            _check_disk(self.folder, (self.n - self._progress.rows) * self.d * 4)
+            check_disk(self.folder, (self.n - self._progress.rows) * row_bytes(self.d))
             self._begin(request)
 
     @property
@@ -195,14 +193,14 @@ class Store:
             )
         try:
             with (self.folder / "rows.npy").open("r+b", buffering=0) as file:
-                file.seek(len(self._header(self.n)) + self._progress.rows * self.d * 4)
+                file.seek(self._size(self._progress.rows))
                 _write_all(file, rows)
             skipped = list(skipped)
             self._progress.read += len(rows) + len(skipped)
             self._progress.skipped += skipped
-            _write_json(self.folder / "progress.json", asdict(self._progress))
+            self._write_progress()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not isinstance(error, DiskFullError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 error.filename = error.filename or str(self.folder / "rows.npy")  # writing tells none
                 raise
             raise DiskFullError(
@@ -215,9 +213,9 @@ class Store:
         rows = self._progress.rows
         with (self.folder / "rows.npy").open("r+b") as file:
             file.write(self._header(rows))
-            file.truncate(len(self._header(rows)) + rows * self.d * 4)
+            file.truncate(self._size(rows))
         self._progress.complete = True
-        _write_json(self.folder / "progress.json", asdict(self._progress))
+        self._write_progress()
 
     def features(self, plan: Plan, *, cached: bool) -> FeatureStore:
         """Open the finished rows for reading."""
@@ -246,6 +244,10 @@ class Store:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, self.d)})
         return file.getvalue()
 
+    def _size(self, rows: int) -> int:
+        """Bytes of the file of so many rows."""
+        return len(self._header(self.n)) + rows * row_bytes(self.d)
+
     def _check(self, request: dict[str, Any]) -> None:
         stored = _read_json(self.folder / "manifest.json")
         different = [words for key, words in _WORDS.items() if _get(stored, key) != _get(request, key)]
@@ -262,7 +264,7 @@ class Store:
         data = _read_json(path)
         try:
             progress = _Progress(**{**data, "skipped": [Skipped(**item) for item in data["skipped"]]})
-            counted = len(self._header(self.n)) + progress.rows * self.d * 4
+            counted = self._size(progress.rows)
         except (KeyError, TypeError) as error:
             raise StoreFormatError(f"{path} is damaged: delete the folder {self.folder}") from error
         if (self.folder / "rows.npy").stat().st_size < counted:  # a power cut, or a copy that was not finished
@@ -274,37 +276,20 @@ class Store:
         if self._progress.read:
             return
         (self.folder / "rows.npy").write_bytes(self._header(self.n))
-        _write_json(self.folder / "progress.json", asdict(self._progress))
-        _write_json(self.folder / "manifest.json", request)
+        self._write_progress()
+        write_text(self.folder / "manifest.json", json.dumps(request))
+
+    def _write_progress(self) -> None:
+        write_text(self.folder / "progress.json", json.dumps(asdict(self._progress)))
 
 
-@contextmanager
-def place_for(needed: int) -> Iterator[Path | None]:
-    """Where rows of so many bytes go that nobody keeps: None, in memory, or a temporary folder's store."""
-    if needed <= _IN_MEMORY:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-        yield Path(folder) / "rows"
-
-
-def temporary_rows(n: int, d: int) -> Rows:
-    """Room for rows that nobody keeps, float32 (n, d): in memory, or in a file without a name.
+def check_disk(folder: Path, needed: int) -> None:
+    """Refuse rows of `needed` bytes that do not fit where `folder` is or will be.
 
     Raises
     ------
     DiskFullError
     """
-    needed = 4 * n * d
-    if needed <= _IN_MEMORY:
-        return np.empty((n, d), np.float32)
-    _check_disk(Path(tempfile.gettempdir()), needed)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.float32, "w+", shape=(n, d))
-
-
-def _check_disk(folder: Path, needed: int) -> None:
-    """Raise DiskFullError if `needed` bytes do not fit where `folder` is or will be."""
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
@@ -326,12 +311,6 @@ def _write_all(file: Any, rows: Rows) -> None:
     data = memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
     while data:
         data = data[file.write(data) :]
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(data), encoding="utf-8")
-    temporary.replace(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,20 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from head2toe.probes.least_squares import DualSolution
+from head2toe.probes.dual_solution import DualSolution
+from head2toe.probes.labels import Labels
 
 _NOBODY = 1e-12  # prior of a class without rows
 SHRINKAGE = (1.0, 0.1, 0.01, 0.001)  # never 0: the outputs sum to one, so that their covariance is singular
 
 
-def discriminant(
-    solution: DualSolution,
-    left_out: torch.Tensor,
-    y: torch.Tensor,
-    targets: torch.Tensor,
-    weight: torch.Tensor,
-    groups: np.ndarray | None = None,
-) -> DualSolution:
+def discriminant(solution: DualSolution, left_out: torch.Tensor, labels: Labels) -> DualSolution:
     """Put a linear discriminant on the c outputs of a least squares head; both together are one linear head.
 
     Least squares on class indicators cannot give the largest output to a class that lies between others ("masking").
@@ -35,32 +29,27 @@ def discriminant(
         The least squares head.
     left_out : Tensor (m, c) float64
         `KernelRidge.left_out_outputs` on the training rows.
-    y : Tensor (m,) int64
-    targets : Tensor (m, c) float64
-        Indicators of y; or class probabilities, the largest at y: priors and means are then theirs, and the spread is
-        that around the mean of the likeliest class.
-    weight : Tensor (m,) float64, positive
-    groups : int64 array (m,), optional
-        Rows of one number belong together.
+    labels : Labels
+        Of the training rows. Where targets are class probabilities, the largest at y, priors and means are theirs, and
+        the spread is that around the mean of the likeliest class.
 
     Returns
     -------
     DualSolution
         Its logits are log posteriors up to a constant.
     """
-    fitted = _Gaussians(left_out, y, targets, weight)
-    turn, offset = fitted.rules((_best_shrinkage(left_out, y, targets, weight, groups),))
+    turn, offset = _Gaussians(left_out, labels).rules((_best_shrinkage(left_out, labels),))
     return DualSolution(solution.alpha @ turn[0], solution.intercept @ turn[0] + offset[0])
 
 
 class _Gaussians:
     """Class means (c, c), shared covariance (c, c) and priors (c,) of outputs (m, c)."""
 
-    def __init__(self, outputs: torch.Tensor, y: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> None:
-        share = weight / weight.sum()
-        self.prior = (share @ targets).clamp_min(_NOBODY)
-        self.means = (targets * share[:, None]).T @ outputs / self.prior[:, None]
-        residual = outputs - self.means[y]
+    def __init__(self, outputs: torch.Tensor, labels: Labels) -> None:
+        share = labels.weight / labels.weight.sum()
+        self.prior = (share @ labels.targets).clamp_min(_NOBODY)
+        self.means = (labels.targets * share[:, None]).T @ outputs / self.prior[:, None]
+        residual = outputs - self.means[labels.y]
         self.covariance = (residual * share[:, None]).T @ residual
 
     def rules(self, shrinkages: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,20 +65,16 @@ class _Gaussians:
         return torch.where(absent, turn[:, :, usual : usual + 1], turn), torch.where(absent, beyond, offset)
 
 
-def _best_shrinkage(
-    left_out: torch.Tensor,
-    y: torch.Tensor,
-    targets: torch.Tensor,
-    weight: torch.Tensor,
-    groups: np.ndarray | None,
-) -> float:
+def _best_shrinkage(left_out: torch.Tensor, labels: Labels) -> float:
     """The shrinkage with which each half of the rows tells the classes of the other half best; ties to the most."""
-    halves = _halves(y, groups)
+    y, weight = labels.y, labels.weight
+    halves = _halves(y, labels.groups)
     if not all(map(len, halves)):
         return SHRINKAGE[0]
     right = torch.zeros(len(SHRINKAGE), dtype=torch.float64)
     for fit, judge in (halves, halves[::-1]):
-        turn, offset = _Gaussians(left_out[fit], y[fit], targets[fit], weight[fit]).rules(SHRINKAGE)
+        known = Labels(y[fit], labels.targets[fit], weight[fit])  # `subset` would change its weights
+        turn, offset = _Gaussians(left_out[fit], known).rules(SHRINKAGE)
         hit = (left_out[judge] @ turn + offset[:, None]).argmax(dim=2) == y[judge]
         right += hit.double() @ weight[judge]
     return SHRINKAGE[int(right.argmax())]

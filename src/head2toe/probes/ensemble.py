@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from head2toe.probes.choice import ERRORS, SURE, Ballot
+from head2toe.probes.ballot import ERRORS, SURE, Ballot
 from head2toe.probes.evidence import cross_entropies
 from head2toe.probes.settings import Candidate
 
@@ -94,8 +94,7 @@ class EnsembleSelection:
         largest: dict[tuple[str, str], int] = {}
         for number in members:
             features = self.candidates[number].features
-            way = features.view, features.layer_weights
-            largest[way] = max(largest.get(way, 0), int(self.ballot.size[number]))
+            largest[features.way] = max(largest.get(features.way, 0), int(self.ballot.size[number]))
         return sum(largest.values())
 
     def _is_better(self, larger: tuple[int, ...], members: tuple[int, ...], seen: np.ndarray) -> bool:

@@ -40,8 +40,7 @@ class Evidence:
 
     def accuracy(self, y: torch.Tensor, weight: torch.Tensor) -> float:
         """Weighted share of held-out rows whose largest logit is the right class, in [0, 1]."""
-        shares = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
-        return float(np.average(self.hits(y), weights=shares))
+        return float(np.average(self.hits(y), weights=weight[self._held_out].numpy()))
 
     def log_loss(self, y: torch.Tensor, weight: torch.Tensor, scale: float = 1.0) -> float:
         """Weighted mean cross-entropy of ``softmax(scale * logits)``, in nats."""
@@ -73,12 +72,17 @@ class Evidence:
 
     def _shares(self, weight: torch.Tensor) -> np.ndarray:
         """Weights of the held-out rows that sum to one; all alike where none counts."""
-        found = weight[torch.from_numpy(np.concatenate(self.rows))].numpy()
+        found = weight[self._held_out].numpy()
         total = found.sum()
         return found / total if total > 0 else np.full(len(found), 1 / len(found))
 
     def _stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(np.concatenate(self.rows)), torch.cat(self.logits).double()
+        return self._held_out, torch.cat(self.logits).double()
+
+    @property
+    def _held_out(self) -> torch.Tensor:
+        """The row numbers, fold after fold."""
+        return torch.from_numpy(np.concatenate(self.rows))
 
 
 def cross_entropies(logits: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from head2toe.probes.bank import GramBank
-from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.closed_forms import ClosedForms
 from head2toe.probes.columns import LINEAR_VIEW, Columns
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.folds import Fold
+from head2toe.probes.gram_bank import GramBank
 from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import FoldKernel, centre
-from head2toe.probes.least_squares import DualSolution
+from head2toe.probes.labels import Labels
 from head2toe.probes.logistic import KernelLogistic
-from head2toe.probes.ranking import number_of, top
-from head2toe.probes.selection import Ranking, Selector
+from head2toe.probes.ranking import Ranking, number_of, top
+from head2toe.probes.selector import Selector
 from head2toe.probes.self_training import Student, sample
 from head2toe.probes.settings import CROSS_ENTROPY, DISTILLED, LOGISTIC, Candidate, Features, SearchSettings
 from head2toe.probes.standardised import Joined, Standardised
@@ -47,7 +48,6 @@ class Fitting:
     labels : Labels
         Of all n rows.
     columns : Columns
-    folds : tuple of Fold
     settings : SearchSettings
     unlabelled : float32 array or memmap (u, d), optional
 
@@ -64,87 +64,82 @@ class Fitting:
         rows: Standardised,
         labels: Labels,
         columns: Columns,
-        folds: tuple[Fold, ...],
         settings: SearchSettings,
         unlabelled: np.ndarray | None = None,
     ) -> None:
-        self.rows, self.labels, self.columns, self.folds = rows, labels, columns, folds
+        self.rows, self.labels, self.columns = rows, labels, columns
         self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
         everything = np.arange(rows.n)
         self.whole = Fold(everything, everything[:0])
-        bank = GramBank(rows, columns, settings.random_state)
-        self.selector = Selector(rows, bank, labels.targets, labels.weight, labels.groups)
+        self.selector = Selector(rows, GramBank(rows, columns, settings.random_state), labels)
         self.joined = None
         if unlabelled is not None and len(unlabelled):
             self.joined = Joined(rows, unlabelled, sample(len(unlabelled), settings.random_state))
-        self._rankings: dict[tuple[str, str, int | None], Ranking] = {}
+        self._rankings: dict[tuple[str, str, Fold], Ranking] = {}
 
-    def ranking(self, features: Features, number: int | None) -> Ranking:
-        """As found on a fold's training rows, or on all rows (None); of the linear view all features are as good."""
+    def ranking(self, features: Features, fold: Fold) -> Ranking:
+        """As found on a fold's training rows; of the linear view all features are as good."""
         if features.view == LINEAR_VIEW:
             return Ranking(np.empty(0))
-        key = features.view, features.layer_weights, number
+        key = *features.way, fold
         if key not in self._rankings:
-            train = self.whole.train if number is None else self.folds[number].train
-            self._rankings[key] = self.selector.rank(features.view, features.layer_weights, train)
+            self._rankings[key] = self.selector.rank(*features.way, fold.train)
         return self._rankings[key]
 
-    def gram(self, features: Features, number: int | None) -> torch.Tensor:
-        """Gram matrix of the features that rank best on a fold's training rows, or on all rows, float32 (n, n)."""
-        return self.selector.gram(features.view, self.ranking(features, number), features.fraction)
+    def gram(self, features: Features, fold: Fold) -> torch.Tensor:
+        """Gram matrix of the features that rank best on a fold's training rows, float32 (n, n)."""
+        return self.selector.gram(features.view, self.ranking(features, fold), features.fraction)
 
-    def kernel(self, gram: torch.Tensor, fold: Fold, features: Features) -> FoldKernel:
-        """What a fold may see of their Gram matrix (n, n)."""
+    def kernel(self, features: Features, fold: Fold, gram: torch.Tensor | None = None) -> FoldKernel:
+        """What a fold may see of their Gram matrix (n, n), which is made where it is None."""
+        gram = self.gram(features, fold) if gram is None else gram
         count = number_of(features.fraction, self.columns.width(features.view))
         return centre(gram, fold.train, fold.held_out, self.labels.weight[fold.train], count)
 
     def logistic(self, kernel: FoldKernel, fold: Fold) -> KernelLogistic:
         """The path of logistic heads on a fold's training rows."""
-        known = self.labels.of(fold.train)
+        known = self.labels.subset(fold.train)
         return KernelLogistic(kernel.train, known.y, known.targets.shape[1], known.weight, kernel.rank)
 
-    def student(self, teacher: Teacher, number: int | None) -> Student:
-        """What learns from a teacher; both see a fold's training rows alone, or all rows, and the unlabelled ones."""
-        joined = self.joined
+    def student(self, teacher: Teacher, fold: Fold) -> Student:
+        """What learns from a teacher; both see a fold's training rows alone, and the unlabelled ones."""
+        joined, candidate = self.joined, teacher.candidate
         assert joined is not None
-        candidate, fold = teacher.candidate, self.whole if number is None else self.folds[number]
-        kept = self._kept(candidate.features, number)
+        kept = self._kept(candidate.features, fold)
         gram = joined.gram(kept.indices, kept.importance)
         kernel = centre(gram, fold.train, joined.added, self.labels.weight[fold.train], len(kept.indices))
-        solution = self._solve(candidate, kernel, number)
+        solution = self._solve(candidate, kernel, fold)
         soft = torch.softmax(teacher.scale * (kernel.held_out @ solution.alpha + solution.intercept), dim=1)
         return Student(gram, fold.train, fold.held_out, joined.added, self.labels, soft, len(kept.indices))
 
     def head(self, candidate: Candidate, teacher: Teacher | None = None) -> LinearHead:
         """The head of one candidate on all rows, neither calibrated nor rounded; with unlabelled rows, of a teacher."""
-        kept = self._kept(candidate.features, None)
+        kept = self._kept(candidate.features, self.whole)
         if candidate.unlabelled:
             assert self.joined is not None
             assert teacher is not None
-            student = self.student(teacher, None)
+            student = self.student(teacher, self.whole)
             solution, unit = student.solve(candidate.strength), student.kernel.unit
             rows, train, weight = self.joined, student.rows, student.labels.weight
         else:
-            kernel = self.kernel(self.gram(candidate.features, None), self.whole, candidate.features)
-            solution, unit = self._solve(candidate, kernel, None), kernel.unit
+            kernel = self.kernel(candidate.features, self.whole)
+            solution, unit = self._solve(candidate, kernel, self.whole), kernel.unit
             rows, train, weight = self.rows, self.whole.train, self.labels.weight
         return head_from_dual(rows, kept.indices, solution, train, weight, unit, kept.importance)
 
-    def _kept(self, features: Features, number: int | None) -> Kept:
-        indices, ranking = self.columns.indices(features.view), self.ranking(features, number)
+    def _kept(self, features: Features, fold: Fold) -> Kept:
+        indices, ranking = self.columns.indices(features.view), self.ranking(features, fold)
         if features.fraction == 1:
             return Kept(indices, ranking.importance)
         places = top(ranking.scores, features.fraction)
         return Kept(indices[places], None if ranking.importance is None else ranking.importance[places])
 
-    def _solve(self, candidate: Candidate, kernel: FoldKernel, number: int | None) -> DualSolution:
+    def _solve(self, candidate: Candidate, kernel: FoldKernel, fold: Fold) -> DualSolution:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
-        fold = self.whole if number is None else self.folds[number]
         if candidate.head == CROSS_ENTROPY:
             return self.logistic(kernel, fold).down_to(candidate.strength, self.strengths)
-        known, lesson = self.labels.of(fold.train), None
+        known, lesson = self.labels.subset(fold.train), None
         if candidate.head == DISTILLED:
             everything = replace(candidate.features, fraction=1.0)
-            whole = self.kernel(self.gram(everything, number), fold, everything)
-            lesson = ClosedForms(whole, known).lesson()
+            lesson = ClosedForms(self.kernel(everything, fold), known).lesson()
         return ClosedForms(kernel, known).solve(candidate.head, candidate.strength, lesson)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fold:
-    """Row numbers (int64, ascending) of one fold: fitted on `train`, judged on `held_out`."""
+    """Row numbers (int64, ascending) of one fold: fitted on `train`, judged on `held_out`. Equal to itself alone."""
 
     train: np.ndarray
     held_out: np.ndarray

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from head2toe.probes.least_squares import DualSolution
-from head2toe.probes.ranking import uncentred
+from head2toe.probes.dual_solution import DualSolution
+from head2toe.probes.kernels import uncentred
 from head2toe.probes.rounding import (
     MANY_CLASSES,
     bytes_a_feature,
@@ -24,7 +24,7 @@ from head2toe.probes.standardised import Standardised
 FILE_BYTES = 1024  # what the file of a head says besides its features and intercept: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 PAGE = 2**16  # columns that the lower half of an index tells apart
-_TOGETHER = 1024  # rows that are in memory in float64
+_CHUNK = 1024  # rows that are in memory in float64
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LinearHead:
         zero large numbers cancel.
         """
         coef = self.coef.T.double()
-        parts = [((rows.double() - self.mean) / self.scale) @ coef for rows in kept.split(_TOGETHER)]
+        parts = [((rows.double() - self.mean) / self.scale) @ coef for rows in kept.split(_CHUNK)]
         return (torch.cat(parts) + self.intercept).float()
 
     def rounded(self, rows: Standardised | None = None) -> LinearHead:

@@ -75,6 +75,17 @@ def centre(
     return FoldKernel(inner / unit, cross / unit, unit, rank)
 
 
+def uncentred(alpha: torch.Tensor, train: np.ndarray, weight: torch.Tensor, n: int) -> torch.Tensor:
+    """Dual coefficients (m, c) as those of uncentred rows, float64 (n, c): zero outside `train`, their sum zero.
+
+    ``sum_i alpha_i (z_i - m)`` with ``m = sum_i p_i z_i`` equals ``sum_i (alpha_i - p_i sum_k alpha_k) z_i``.
+    """
+    p = (weight / weight.sum())[:, None]
+    out = torch.zeros(n, alpha.shape[1], dtype=torch.float64)
+    out[torch.from_numpy(train)] = alpha - p * alpha.sum(dim=0)
+    return out
+
+
 def spectrum(kernel: torch.Tensor, rank: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenvalues (r,), none negative, and eigenvectors (m, r) of a kernel (m, m): all, or those of a low rank.
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.grams import Grams
-from head2toe.probes.kernels import centred
-from head2toe.probes.ranking import uncentred
+from head2toe.probes.kernels import centred, uncentred
 
 ROUNDS = 5
 BOLD = 3  # rounds that take the whole step, not its root: quicker, and still uphill far from the optimum

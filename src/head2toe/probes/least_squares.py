@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import spectrum
 
 
@@ -36,17 +36,6 @@ def ridge_path(
         solved = torch.cholesky_solve(residual, factor)
         solutions.append(DualSolution(root[:, None] * solved, intercept))
     return solutions
-
-
-@dataclass(frozen=True)
-class DualSolution:
-    """Dual coefficients of a head on centred features: ``logits(z) = sum_i k(z, z_i) alpha_i + intercept``.
-
-    alpha : Tensor (m, c) float64; intercept : Tensor (c,) float64.
-    """
-
-    alpha: torch.Tensor
-    intercept: torch.Tensor
 
 
 class KernelRidge:

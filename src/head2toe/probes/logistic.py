@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import spectrum, widened
-from head2toe.probes.least_squares import DualSolution
 
 RANK = 1e-10  # eigenvalues below this share of the largest carry rounding only
 LEAST_CURVATURE = 1e-6  # of samples that are all but certain

@@ -14,17 +14,9 @@ import torch
 from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.ranking import number_of
-from head2toe.probes.recipe import (
-    Recipe,
-    RecipeHead,
-    fit_recipe,
-    flops,
-    gathered,
-    head_on_best,
-    tap_spans,
-    train_head,
-    unit_norm,
-)
+from head2toe.probes.recipe import Recipe, fit_recipe, flops, head_on_best, train_head
+from head2toe.probes.recipe_head import RecipeHead
+from head2toe.probes.recipe_taps import RecipeTaps, gathered
 from head2toe.probes.settings import SearchResult, SearchSettings
 from head2toe.progress import Progress, silent
 
@@ -92,11 +84,10 @@ class _Spent:
 
 @dataclass
 class _View:
-    """One view, made ready: its columns, its taps and its normalised rows."""
+    """One view, made ready: its columns, tap by tap, and its normalised rows."""
 
     name: str
-    indices: np.ndarray
-    spans: tuple[tuple[int, int], ...]
+    taps: RecipeTaps
     rows: torch.Tensor = field(repr=False)
 
 
@@ -126,29 +117,65 @@ def recipe_search(
     seed : int
     progress : callable(done, total, text), optional
     """
-    grid, told = grid or RecipeGrid(), progress or silent
-    views = grid.views or columns.candidate_views() or (LINEAR_VIEW,)
-    target = torch.from_numpy(np.asarray(y, np.int64))
-    runs = list(itertools.product(grid.learning_rates, grid.steps, grid.penalties))
-    total = len(views) * len(runs) * len(folds) + 1
-    evidence: dict[tuple[str, Recipe], _Evidence] = {}
-    spent = _Spent()
-    done = 0
-    for name in views:
-        indices, spans = columns.indices(name), tap_spans(columns, name)
-        view = _View(name, indices, spans, unit_norm(gathered(X, indices), spans))
-        for (rate, steps, penalty), fold in itertools.product(runs, folds):
-            told(done, total, f"recipe, {name}, learning rate {rate:g}, lambda {penalty:g}")
-            _try(view, X, target, fold, Recipe(rate, steps, penalty, seed=seed), grid.fractions, evidence, spent)
-            done += 1
-    table = sorted((_row(columns, *key, found) for key, found in evidence.items()), key=_merit, reverse=True)
-    choice = table[0]
-    recipe = Recipe(choice["learning_rate"], choice["steps"], choice["penalty"], choice["fraction"], seed=seed)
-    told(done, total, "recipe, fit on all rows")
-    head = fit_recipe(X, y, columns, choice["view"], recipe)
-    classes = int(target.max()) + 1
-    spent.flops += flops(len(y), columns.width(choice["view"]), len(head.indices), classes, recipe)
-    return RecipeResult(head, choice, table, choice["cv_accuracy"], spent.flops, spent.seconds / max(1, spent.steps))
+    return _RecipeSearch(X, y, columns, folds, grid or RecipeGrid(), seed).run(progress or silent)
+
+
+class _RecipeSearch:
+    """What the folds have said of each recipe so far, and what that took."""
+
+    def __init__(
+        self, X: np.ndarray, y: np.ndarray, columns: Columns, folds: Sequence[Fold], grid: RecipeGrid, seed: int
+    ) -> None:
+        self.X, self.y = X, torch.from_numpy(np.asarray(y, np.int64))
+        self.classes = int(self.y.max()) + 1
+        self.columns, self.folds, self.grid, self.seed = columns, folds, grid, seed
+        self.evidence: dict[tuple[str, Recipe], _Evidence] = {}
+        self.spent = _Spent()
+
+    def run(self, report: Progress) -> RecipeResult:
+        grid, done = self.grid, 0
+        views = grid.views or self.columns.candidate_views() or (LINEAR_VIEW,)
+        runs = list(itertools.product(grid.learning_rates, grid.steps, grid.penalties))
+        total = len(views) * len(runs) * len(self.folds) + 1
+        for name in views:
+            taps = RecipeTaps.of(self.columns, name)
+            view = _View(name, taps, taps.rows(self.X))
+            for (rate, steps, penalty), fold in itertools.product(runs, self.folds):
+                report(done, total, f"recipe, {name}, learning rate {rate:g}, lambda {penalty:g}")
+                self._judge(view, fold, Recipe(rate, steps, penalty, seed=self.seed))
+                done += 1
+        report(done, total, "recipe, fit on all rows")
+        return self._fit_chosen()
+
+    def _judge(self, view: _View, fold: Fold, recipe: Recipe) -> None:
+        """Score the features on a fold's training rows once, and judge the head of every fraction."""
+        X, y, classes, spent = self.X, self.y, self.classes, self.spent
+        train, held_out = torch.from_numpy(fold.train), torch.from_numpy(fold.held_out)
+        start = time.perf_counter()
+        scores = train_head(view.rows, y, classes, recipe, train=train, penalty=recipe.penalty).scores
+        spent.seconds += time.perf_counter() - start
+        spent.steps += recipe.steps
+        spent.flops += flops(len(train), len(view.taps.indices), 0, classes, recipe)
+        for fraction in self.grid.fractions:
+            candidate = replace(recipe, fraction=fraction)
+            head = head_on_best(X, y, classes, view.taps, scores, candidate, train=train)
+            log_p = head.logits(gathered(X[fold.held_out], head.indices.numpy())).log_softmax(dim=1)
+            found = self.evidence.setdefault((view.name, candidate), _Evidence())
+            found.hits += int((log_p.argmax(dim=1) == y[held_out]).sum())
+            found.loss -= float(log_p[torch.arange(len(held_out)), y[held_out]].sum())
+            found.count += len(held_out)
+            spent.flops += flops(len(train), 0, len(head.indices), classes, candidate)
+
+    def _fit_chosen(self) -> RecipeResult:
+        columns, spent = self.columns, self.spent
+        rows = (_row(columns, *key, found) for key, found in self.evidence.items())
+        table = sorted(rows, key=_merit, reverse=True)
+        choice = table[0]
+        recipe = Recipe(choice["learning_rate"], choice["steps"], choice["penalty"], choice["fraction"], seed=self.seed)
+        head = fit_recipe(self.X, self.y.numpy(), columns, choice["view"], recipe)
+        spent.flops += flops(len(self.y), columns.width(choice["view"]), len(head.indices), self.classes, recipe)
+        seconds = spent.seconds / max(1, spent.steps)
+        return RecipeResult(head, choice, table, choice["cv_accuracy"], spent.flops, seconds)
 
 
 def reference_search(
@@ -175,35 +202,6 @@ def reference_search(
     linear = recipe_search(X, y, columns, folds, grid=alone, seed=seed)
     heads: tuple[Any, Any] = found.head, linear.head
     return SearchResult(*heads, found.choice, found.table, found.cv_accuracy, linear.cv_accuracy)
-
-
-def _try(
-    view: _View,
-    X: np.ndarray,
-    y: torch.Tensor,
-    fold: Fold,
-    recipe: Recipe,
-    fractions: tuple[float, ...],
-    evidence: dict[tuple[str, Recipe], _Evidence],
-    spent: _Spent,
-) -> None:
-    """Score the features on a fold's training rows once, and judge the head of every fraction."""
-    classes = int(y.max()) + 1
-    train, held_out = torch.from_numpy(fold.train), torch.from_numpy(fold.held_out)
-    start = time.perf_counter()
-    scores = train_head(view.rows, y, classes, recipe, of=train, penalty=recipe.penalty).scores
-    spent.seconds += time.perf_counter() - start
-    spent.steps += recipe.steps
-    spent.flops += flops(len(train), len(view.indices), 0, classes, recipe)
-    for fraction in fractions:
-        candidate = replace(recipe, fraction=fraction)
-        head = head_on_best(X, y, classes, view.indices, view.spans, scores, candidate, of=train)
-        log_p = head.logits(gathered(X[fold.held_out], head.indices.numpy())).log_softmax(dim=1)
-        found = evidence.setdefault((view.name, candidate), _Evidence())
-        found.hits += int((log_p.argmax(dim=1) == y[held_out]).sum())
-        found.loss -= float(log_p[torch.arange(len(held_out)), y[held_out]].sum())
-        found.count += len(held_out)
-        spent.flops += flops(len(train), 0, len(head.indices), classes, candidate)
 
 
 def _row(columns: Columns, view: str, recipe: Recipe, found: _Evidence) -> dict:

@@ -9,7 +9,7 @@ import torch
 
 from head2toe.probes.standardised import Standardised
 
-_AT_ONCE = 64  # features between two looks at the rows
+_CHUNK = 64  # features between two looks at the rows
 _TINY, _HUGE = float(torch.finfo(torch.float32).tiny), float(torch.finfo(torch.bfloat16).max)
 MANY_CLASSES = 32  # from here on a coefficient takes three bits, else eight: they are nearly all that the head takes
 
@@ -80,7 +80,7 @@ def compensated(
     for part in torch.argsort(coef.abs().amax(dim=0), descending=True, stable=True).split(rows.step):
         ascending, order = part.sort()
         tile = rows.tile(indices[ascending.numpy()])
-        for some, places in zip(part.split(_AT_ONCE), order.argsort().split(_AT_ONCE), strict=True):
+        for some, places in zip(part.split(_CHUNK), order.argsort().split(_CHUNK), strict=True):
             z = tile[places]
             units[some], whole[:, some], change = _in_turn(coef[:, some], scale[some], most, z @ z.T, z @ owed, damping)
             owed += z.T @ change
@@ -128,8 +128,9 @@ def _shortened(number: float) -> float:
 
 def _mean_energy(rows: Standardised, indices: np.ndarray) -> float:
     """Mean over the features of the sum of their squares over the rows; never zero."""
-    parts = [rows.tile(part).double().square().sum() for part in np.array_split(indices, -(-len(indices) // rows.step))]
-    return max(float(sum(parts)) / len(indices), torch.finfo(torch.float32).tiny)
+    parts = np.array_split(indices, -(-len(indices) // rows.step))
+    energies = [rows.tile(part).double().square().sum() for part in parts]
+    return max(float(sum(energies)) / len(indices), torch.finfo(torch.float32).tiny)
 
 
 def packed(whole: torch.Tensor) -> torch.Tensor:

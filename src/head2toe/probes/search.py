@@ -9,14 +9,16 @@ import numpy as np
 import torch
 
 from head2toe.probes.clock import Clock
-from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.closed_forms import ClosedForms
 from head2toe.probes.columns import Columns
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.fitting import Fitting, Teacher
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.probes.heads import LinearHead, weighted_sum
 from head2toe.probes.kept_grams import KeptGrams
 from head2toe.probes.kernels import FoldKernel
-from head2toe.probes.least_squares import DualSolution, indicators
+from head2toe.probes.labels import Labels
+from head2toe.probes.least_squares import indicators
 from head2toe.probes.memory import trim
 from head2toe.probes.paired import effective_images
 from head2toe.probes.race import going_on, most_ways
@@ -59,7 +61,7 @@ def search(
     Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
     discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The two
     best, and the linear probe, are judged by a logistic head too; where there are unlabelled rows, the best and the
-    linear probe's features also by heads that learn from them (`self_training`). `choice.Ballot` says who wins, and
+    linear probe's features also by heads that learn from them (`self_training`). `ballot.Ballot` says who wins, and
     `ensemble.EnsembleSelection` which others are averaged with the winner.
 
     Parameters
@@ -115,7 +117,7 @@ class _Search:
         seed = settings.random_state
         self.folds = stratified_folds(y, settings.folds, groups=groups, repeats=repeats, random_state=seed)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
-        self.fitting = Fitting(self.rows, self.labels, columns, self.folds, settings, unlabelled)
+        self.fitting = Fitting(self.rows, self.labels, columns, settings, unlabelled)
         self.kept_grams = KeptGrams(self.rows.n, len(self.folds), 4 * self.rows.n * self.rows.d)
         added = len(self.fitting.joined.added) if self.fitting.joined else 0
         self.standings = Standings(self.labels, columns, settings.folds, added)
@@ -132,15 +134,15 @@ class _Search:
         ways = self._ways()
         for f, fold in enumerate(self.folds):
             if self._fits(LINEAR):
-                penultimate = self.fitting.kernel(self.fitting.gram(LINEAR, f), fold, LINEAR)
-                self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.of(fold.train)), fold)
+                penultimate = self.fitting.kernel(LINEAR, fold)
+                self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.subset(fold.train)), fold)
             later = len(self.folds) - f - 1
             for v, (view, way) in enumerate(ways):
                 if v and self.clock.passes_left() < 1 + later:  # one way must pass the later folds too
                     ways = ways[:v]
                     break
                 with self.clock.screening():
-                    self._try_fractions(view, way, f, fold)
+                    self._try_fractions(view, way, fold)
                     trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
                 self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
@@ -168,25 +170,26 @@ class _Search:
         groups = None if self.labels.groups is None else self.labels.groups[rows]
         left = going_on(hits, share, patience, most, effective_images(rows, share), groups)
         self.given_up |= hits.keys() - left
-        self.kept_grams.only(sorted(left, key=lambda one: -(hits[one] @ share))[: self.kept_grams.most])
-        best = {way: max((hits[one] @ share for one in left if one.way == way), default=-1.0) for way in ways}
+        accuracy = {one: hits[one] @ share for one in left}
+        self.kept_grams.only(sorted(left, key=lambda one: -accuracy[one])[: self.kept_grams.most])
+        best = {way: max((accuracy[one] for one in left if one.way == way), default=-1.0) for way in ways}
         ways = [way for way in ways if best[way] >= 0]
         return sorted(ways, key=lambda way: -best[way]) if self.clock.limited else ways
 
-    def _try_fractions(self, view: str, way: str, number: int, fold: Fold) -> None:
+    def _try_fractions(self, view: str, way: str, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
         fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
-        everything, known = Features(view, way, 1.0), self.labels.of(fold.train)
-        fitting, ranking = self.fitting, self.fitting.ranking(everything, number)
-        heads = ClosedForms(fitting.kernel(fitting.gram(everything, number), fold, everything), known)
+        everything, known = Features(view, way, 1.0), self.labels.subset(fold.train)
+        fitting, ranking = self.fitting, self.fitting.ranking(everything, fold)
+        heads = ClosedForms(fitting.kernel(everything, fold), known)
         lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
             self._try_closed_form(everything, heads, fold)
         for fraction, gram in fitting.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
             features = Features(view, way, fraction)
-            heads = ClosedForms(fitting.kernel(gram, fold, features), known)
+            heads = ClosedForms(fitting.kernel(features, fold, gram), known)
             self._try_closed_form(features, heads, fold, lesson)
-            self.kept_grams.put(features, number, gram)
+            self.kept_grams.put(features, fold, gram)
 
     def _fits(self, features: Features) -> bool:
         """Whether a head on these features may be kept; the linear probe, which all are compared with, always may."""
@@ -223,18 +226,15 @@ class _Search:
 
     def _judge_finalist(self, features: Features, *, taught: bool) -> None:
         if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
-            for f, fold in enumerate(self.folds):
-                self._try_logistic(features, f, fold)
+            for fold in self.folds:
+                self._try_logistic(features, fold)
         if self.fitting.joined is not None and taught and self._fits(features):
             teacher = self._teacher(features)
-            for f, fold in enumerate(self.folds):
-                self._try_unlabelled(features, self.fitting.student(teacher, f), fold)
+            for fold in self.folds:
+                self._try_unlabelled(features, self.fitting.student(teacher, fold), fold)
 
-    def _try_logistic(self, features: Features, number: int, fold: Fold) -> None:
-        gram = self.kept_grams.get(features, number)
-        if gram is None:
-            gram = self.fitting.gram(features, number)
-        kernel = self.fitting.kernel(gram, fold, features)
+    def _try_logistic(self, features: Features, fold: Fold) -> None:
+        kernel = self.fitting.kernel(features, fold, self.kept_grams.get(features, fold))
         path = self.fitting.logistic(kernel, fold)
         for strength in self.fitting.strengths:
             self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)

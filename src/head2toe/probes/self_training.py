@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from head2toe.probes.closed_forms import ClosedForms, Labels
+from head2toe.probes.closed_forms import ClosedForms
+from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import centre
-from head2toe.probes.least_squares import DualSolution
+from head2toe.probes.labels import Labels
 from head2toe.probes.settings import DISCRIMINANT
 
 MOST_UNLABELLED = 2000  # kernels have a row for each: of more, a random sample is used
@@ -53,7 +54,7 @@ class Student:
         rank: int | None = None,
     ) -> None:
         self.rows = np.concatenate([train, unlabelled])
-        self.labels = labels.of(train).with_soft(soft)
+        self.labels = labels.subset(train).with_soft(soft)
         self.kernel = centre(gram, self.rows, held_out, self.labels.weight, rank)
         self._heads = ClosedForms(self.kernel, self.labels)
 

@@ -110,7 +110,7 @@ class SearchResult:
         The row of the winner; ``averaged``: rows like those of the table of all heads that were averaged, the winner
         first, each at the strength at which it joined and with its ``share`` (where there are several, features,
         cv_accuracy and cv_log_loss of the choice are those of the average); ``estimated_accuracy``: the cross-validated
-        accuracy of choosing itself, see `choice.Ballot`; and ``estimated_accuracy_alone``: that of choosing one head.
+        accuracy of choosing itself, see `ballot.Ballot`; and ``estimated_accuracy_alone``: that of choosing one head.
     table : list of dict
         A row a candidate (its best strength), best first: view, layer_weights, fraction, features, head, strength,
         unlabelled (how many rows without labels it learned from), cv_accuracy, cv_log_loss, folds (how many judged it;

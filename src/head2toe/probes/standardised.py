@@ -119,7 +119,7 @@ class Standardised:
         tile would leave the heap in pieces.
         """
         if self._copy is None:
-            return self.of(self.X, slice(None), indices)
+            return self.transform(self.X, slice(None), indices)
         first, last = int(indices[0]), int(indices[-1]) + 1
         if last - first == len(indices):
             return self._copy[first:last]
@@ -129,7 +129,7 @@ class Standardised:
             torch.index_select(near, 0, torch.from_numpy(indices[a:b] - indices[a]), out=out[a:b])
         return out
 
-    def of(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
+    def transform(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
         """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
         m = len(rows) if isinstance(rows, np.ndarray) else len(range(*rows.indices(len(X))))
         out = np.empty((len(indices), m), np.float32)
@@ -143,20 +143,20 @@ class Standardised:
         indices: np.ndarray,
         importance: np.ndarray | None = None,
         *,
-        of: np.ndarray | None = None,
+        subset: np.ndarray | None = None,
     ) -> torch.Tensor:
         """``sum_j eta_j z_j z_j'`` over ascending `indices`.
 
-        float32 (n, n), or (a, a) between the rows `of` alone; eta (K,) is one where `importance` is None.
+        float32 (n, n), or (a, a) between the rows of a `subset` alone; eta (K,) is one where `importance` is None.
         """
-        size = self.n if of is None else len(of)
+        size = self.n if subset is None else len(subset)
         total, room = torch.zeros(size, size), self._room(indices)
         for start, stop in _spans(len(indices), self.step):
             z = self.tile(indices[start:stop], room)
             if importance is not None:
                 root = torch.from_numpy(np.sqrt(importance[start:stop]).astype(np.float32))
                 z = torch.mul(z, root[:, None], out=room[: len(z)])
-            z = z if of is None else z[:, torch.from_numpy(of)]
+            z = z if subset is None else z[:, torch.from_numpy(subset)]
             for a, b in _strips(size):
                 total[a:b, a:].addmm_(z[:, a:b].T, z[:, a:])
         for a, b in _strips(size):
@@ -203,7 +203,7 @@ class Joined(Standardised):
 
     def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:
         """As of all rows: float32 (K, n + u)."""
-        parts = [self.rows.tile(indices), self.rows.of(self.others, self.chosen, indices)]
+        parts = [self.rows.tile(indices), self.rows.transform(self.others, self.chosen, indices)]
         return torch.cat(parts, dim=1, out=None if room is None else room[: len(indices)])
 
 
@@ -231,6 +231,4 @@ def _spans(length: int, step: int) -> Iterator[tuple[int, int]]:
 
 def _strips(size: int) -> Iterator[tuple[int, int]]:
     """A few strips of rows: a symmetric product needs only what lies right of each strip's start."""
-    step = -(-size // STRIPS)
-    for start in range(0, size, step):
-        yield start, min(start + step, size)
+    return _spans(size, -(-size // STRIPS))

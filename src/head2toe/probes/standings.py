@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from head2toe.probes.choice import Ballot
-from head2toe.probes.closed_forms import Labels
+from head2toe.probes.ballot import Ballot
 from head2toe.probes.columns import Columns
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
+from head2toe.probes.labels import Labels
 from head2toe.probes.ranking import number_of
 from head2toe.probes.settings import LINEAR, Candidate, Features
 
@@ -89,7 +89,7 @@ class Standings:
             * (self._told_apart > 0).numpy()[numbers],
             linear=np.array([candidate.is_linear for candidate in judged]),
             networks=tuple(self.columns.networks_of(candidate.features.view) for candidate in judged),
-            groups=self.labels.of(numbers).groups,
+            groups=self.labels.subset(numbers).groups,
         )
 
     def selection(
@@ -123,13 +123,13 @@ class Standings:
 
     def row_of(self, members: Sequence[Candidate], features: int) -> dict:
         """The line of an average of heads with so many features together: its figures, else those of the first."""
-        evidence = self.average(members)
+        evidence, counts = self.average(members), Counter(members)
         return {
             **self.row(members[0]),
             "features": features,
             "cv_accuracy": evidence.accuracy(self.labels.y, self.labels.weight),
             "cv_log_loss": evidence.log_loss(self.labels.y, self._told_apart, self.calibration(evidence)),
-            "averaged": [{"share": count / len(members), **self.row(one)} for one, count in Counter(members).items()],
+            "averaged": [{"share": count / len(members), **self.row(one)} for one, count in counts.items()],
         }
 
     def calibration(self, evidence: Evidence) -> float:

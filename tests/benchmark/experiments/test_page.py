@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.pages import markdown_table, reproduction_page
+from benchmarks.markdown import markdown_table
+from benchmarks.reproduction_page import reproduction_page
 
 from head2toe.benchmark.experiments import NAMES, find
 from head2toe.benchmark.experiments.running import run_experiment

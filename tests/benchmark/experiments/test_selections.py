@@ -11,7 +11,6 @@ import torch
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.affine import Linearised, r2
 from head2toe.benchmark.experiments.affinity import rank_correlation
-from head2toe.benchmark.experiments.bench import Bench
 from head2toe.benchmark.experiments.experiment import mean_by
 from head2toe.benchmark.experiments.kept_layers import by_layer
 from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
@@ -21,6 +20,7 @@ from head2toe.benchmark.experiments.one_layer import LINEAR, with_each_layer
 from head2toe.benchmark.experiments.scaling import SCALINGS, unit_norm
 from head2toe.benchmark.experiments.shots import balanced
 from head2toe.benchmark.experiments.stability import mean_overlap
+from head2toe.benchmark.experiments.task_study import TaskStudy
 from head2toe.benchmark.experiments.whole_layers import select_between
 from head2toe.probes.columns import Block, Columns
 from head2toe.probes.ranking import top
@@ -46,13 +46,13 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def bench(rows):
-    return Bench(rows, SETTINGS)
+def study(rows):
+    return TaskStudy(rows, SETTINGS)
 
 
-def test_the_ends_of_the_interpolation_are_features_and_whole_layers(bench):
-    selected = select_between(bench)(bench.everything)
-    scores, d = bench.rank(bench.everything), sum(WIDTHS)
+def test_the_ends_of_the_interpolation_are_features_and_whole_layers(study):
+    selected = select_between(study)(study.everything)
+    scores, d = study.rank(study.everything), sum(WIDTHS)
     np.testing.assert_array_equal(selected[0.0, 0.125], top(scores, 0.125))
     parts = np.split(scores, np.cumsum(WIDTHS)[:-1])
     best_first = sorted(range(4), key=lambda i: -parts[i].mean())
@@ -66,19 +66,19 @@ def _span(i):
     return stop - WIDTHS[i], stop
 
 
-def test_groups_follow_the_ranking_and_do_not_overlap(bench):
+def test_groups_follow_the_ranking_and_do_not_overlap(study):
     starts = offsets(sum(WIDTHS), 20)
     assert starts == [0, 20, 40, 80, 140] and offsets(100, 50) == [0, 50]
-    selected = groups(bench, 20, starts)(bench.everything)
-    scores = bench.rank(bench.everything)
+    selected = groups(study, 20, starts)(study.everything)
+    scores = study.rank(study.everything)
     for earlier, later in itertools.pairwise(starts):
         assert scores[selected[earlier]].min() >= scores[selected[later]].max()
     assert all(len(kept) == 20 for kept in selected.values())
 
 
-def test_the_best_group_is_better_than_the_last(bench):
-    judged = bench.judge(groups(bench, 20, [0, 140]))
-    assert bench.test_accuracy(judged[0]) > 90 > bench.test_accuracy(judged[140]) + 30
+def test_the_best_group_is_better_than_the_last(study):
+    judged = study.judge(groups(study, 20, [0, 140]))
+    assert study.test_accuracy(judged[0]) > 90 > study.test_accuracy(judged[140]) + 30
     assert judged[0].cv_accuracy > judged[140].cv_accuracy + 30
 
 
@@ -86,40 +86,40 @@ def test_selection_inside_folds_finds_nothing_in_noise(rows):
     noise = np.random.default_rng(3).normal(size=(90, 2000)).astype(np.float32)
     columns = Columns((Block("l", "mean", 0, 2000),), {"8": (0,), "linear": (0,)})
     made = TaskRows("noise", "none", columns, noise, noise[:60], rows.y, rows.y_test)
-    judged = Bench(made, SETTINGS).judge(Bench(made, SETTINGS).fractions())
+    judged = TaskStudy(made, SETTINGS).judge(TaskStudy(made, SETTINGS).fractions())
     assert all(one.cv_accuracy < 52 for one in judged.values())  # chance is 33; scored on all rows it would be near 100
 
 
-def test_heads_agree_with_ridge_regression_of_scikit_learn(bench, rows):
+def test_heads_agree_with_ridge_regression_of_scikit_learn(study, rows):
     from sklearn.linear_model import Ridge
 
-    judged = bench.judge(bench.fractions())[0.5]
-    Z = ((rows.train - rows.train.mean(0)) / bench.z.scale)[:, judged.kept]
-    T = ((rows.test - rows.train.mean(0)) / bench.z.scale)[:, judged.kept]
+    judged = study.judge(study.fractions())[0.5]
+    Z = ((rows.train - rows.train.mean(0)) / study.z.scale)[:, judged.kept]
+    T = ((rows.test - rows.train.mean(0)) / study.z.scale)[:, judged.kept]
     unit = float((Z**2).sum(1).mean())
     model = Ridge(alpha=judged.strength * unit).fit(Z, np.eye(3)[rows.y])
-    ours = bench.head(judged).logits(torch.from_numpy(rows.test[:, judged.kept]))
+    ours = study.head(judged).logits(torch.from_numpy(rows.test[:, judged.kept]))
     np.testing.assert_allclose(ours.numpy(), model.predict(T), atol=2e-3)
-    assert bench.test_accuracy(judged) == 100 * np.mean(model.predict(T).argmax(1) == rows.y_test)
+    assert study.test_accuracy(judged) == 100 * np.mean(model.predict(T).argmax(1) == rows.y_test)
 
 
 def test_a_class_that_is_not_in_the_training_images_counts_as_wrong(rows):
     from dataclasses import replace
 
     unknown = np.where(rows.y_test == 0, -1, rows.y_test)
-    bench, other = Bench(rows, SETTINGS), Bench(replace(rows, y_test=unknown), SETTINGS)
-    judged = bench.linear()
-    assert other.test_accuracy(judged) <= bench.test_accuracy(judged) and other.test_accuracy(judged) <= 200 / 3
+    study, other = TaskStudy(rows, SETTINGS), TaskStudy(replace(rows, y_test=unknown), SETTINGS)
+    judged = study.linear()
+    assert other.test_accuracy(judged) <= study.test_accuracy(judged) and other.test_accuracy(judged) <= 200 / 3
 
 
-def test_extra_layers_stand_beside_the_last_one(bench):
-    extra = with_each_layer(bench)
+def test_extra_layers_stand_beside_the_last_one(study):
+    extra = with_each_layer(study)
     assert list(extra) == [LINEAR, "l0", "l1", "l2"]  # the last layer beside itself is no extra layer
     np.testing.assert_array_equal(extra["l0"], np.r_[0:30, 100:160])
 
 
-def test_kept_features_are_counted_by_layer(bench):
-    counts = by_layer(bench, np.array([0, 29, 30, 159]))
+def test_kept_features_are_counted_by_layer(study):
+    counts = by_layer(study, np.array([0, 29, 30, 159]))
     assert [(row["layer"], row["kept"], row["of"]) for row in counts] == [
         ("l0", 2, 30),
         ("l1", 1, 50),
@@ -133,10 +133,10 @@ def test_views_are_cut_out_and_joined(rows):
     from dataclasses import replace
 
     several = replace(rows, columns=columns)
-    one = several.of_views(["9"])
+    one = several.restricted_to(["9"])
     np.testing.assert_array_equal(one.train[:, one.columns.indices("9")], rows.train[:, 30:100])
     np.testing.assert_array_equal(one.test[:, one.columns.indices("linear")], rows.test[:, 100:160])
-    both = several.of_views(["8", "9"])
+    both = several.restricted_to(["8", "9"])
     assert both.columns.width("all") == 100
     side = one.beside(one)
     assert side.columns.width("9") == 140 and side.train.shape == (90, 260)
@@ -180,9 +180,9 @@ def test_scalings(name, spread, rows):
     np.testing.assert_allclose(z.tile(np.arange(160)).mean(dim=1), 0, atol=1e-5)
     found = z.tile(np.arange(30, 80)).std(dim=1, correction=0).numpy()
     np.testing.assert_allclose(found, spread(X.std(0), slice(30, 80)), rtol=1e-4)
-    bench = Bench(made, SETTINGS, scale)
-    judged = bench.judge(bench.fractions())[0.5]
-    on_train = bench.head(judged).logits(torch.from_numpy(X[:, judged.kept]))
+    study = TaskStudy(made, SETTINGS, scale)
+    judged = study.judge(study.fractions())[0.5]
+    on_train = study.head(judged).logits(torch.from_numpy(X[:, judged.kept]))
     assert (on_train.argmax(1).numpy() == rows.y).mean() > 0.9  # the head reads raw columns, whatever the scaling
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.vtab.original_files import kitti_line, smaller, write_clevr, write_dsprites, write_kitti
-from head2toe.benchmark.vtab import arrays, scenes
+from head2toe.benchmark.vtab import dsprites, scenes
 from head2toe.benchmark.vtab.labels import clevr_distance, kitti_distance
 from head2toe.errors import DataFormatError
 
@@ -19,7 +19,7 @@ SCENES = ("train", 0, 2), ("train", 2, 3), ("validation", 0, 1)
 
 def refused(path):
     with pytest.raises(DataFormatError) as caught:
-        arrays.read_dsprites(path, SPRITES)
+        dsprites.read_dsprites(path, SPRITES)
     message = str(caught.value)
     assert path.name in message and "\n" not in message
     return message

@@ -21,7 +21,7 @@ from benchmark.vtab.original_files import (
     write_norb,
     write_tfrecords,
 )
-from head2toe.benchmark.vtab import arrays, dmlab, photographs, retinopathy, scenes
+from head2toe.benchmark.vtab import arrays, dmlab, dsprites, photographs, retinopathy, scenes, smallnorb
 from head2toe.benchmark.vtab.definitions import NORB_FILES
 from head2toe.benchmark.vtab.order import tfds_order
 from head2toe.errors import DataFormatError, MissingDependencyError
@@ -54,22 +54,22 @@ def test_dsprites_labels_and_pixels_come_in_the_order_of_vtab(tmp_path):
     images = write_dsprites(tmp_path / "dsprites.npz", factors)
     ranges = ("train", 0, 20), ("train", 20, 30), ("train", 30, 40)
     order = tfds_order("train", range(40))
-    drawn = arrays.read_dsprites(tmp_path / "dsprites.npz", smaller("dsprites-orientation", *ranges))
+    drawn = dsprites.read_dsprites(tmp_path / "dsprites.npz", smaller("dsprites-orientation", *ranges))
     assert names(drawn.train) == [str(i) for i in order[:30]] and names(drawn.test) == [str(i) for i in order[30:]]
     assert drawn.test.labels == [str(int(i // 2.5)) for i in order[30:]]
     for place, i in enumerate(order[30:]):
         assert np.array_equal(pixels_of(drawn.test, place)[..., 0], images[i] * 255)
-    location = arrays.read_dsprites(tmp_path / "dsprites.npz", smaller("dsprites-location", *ranges))
+    location = dsprites.read_dsprites(tmp_path / "dsprites.npz", smaller("dsprites-location", *ranges))
     assert location.train.labels == [str(i % 32 // 2) for i in order[:30]]
     assert location.order == "the order of tensorflow_datasets"
 
 
 def test_a_larger_dsprites_is_unpacked_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "_CHUNK", 7)
+    monkeypatch.setattr(dsprites, "_CHUNK", 7)
     factors = np.tile(np.arange(40)[:, None], 6)
     images = write_dsprites(tmp_path / "d.npz", factors)
     task = smaller("dsprites-orientation", ("train", 0, 4), ("train", 4, 8), ("train", 8, 40))
-    drawn = arrays.read_dsprites(tmp_path / "d.npz", task)
+    drawn = dsprites.read_dsprites(tmp_path / "d.npz", task)
     for split in (drawn.train, drawn.test):
         for place, name in enumerate(split.names):
             assert np.array_equal(pixels_of(split, place)[..., 0], images[int(name)] * 255)
@@ -87,24 +87,24 @@ def test_smallnorb_is_read_from_its_own_matrices(tmp_path):
         write_norb(tmp_path / f"{stem}-info.mat", info[name])
     ranges = ("train", 0, 6), ("test", 0, 2), ("test", 2, 6)
     order = {name: tfds_order(name, range(6)) for name in ("train", "test")}
-    drawn = arrays.read_smallnorb(tmp_path, smaller("smallnorb-azimuth", *ranges))
+    drawn = smallnorb.read_smallnorb(tmp_path, smaller("smallnorb-azimuth", *ranges))
     assert drawn.train.labels == [str(i) for i in [*order["train"], *order["test"][:2]]]  # azimuth of image i is 2 i
     assert np.array_equal(pixels_of(drawn.test, 0)[..., 0], views["test"][order["test"][2], 0])  # the first camera
-    elevation = arrays.read_smallnorb(tmp_path, smaller("smallnorb-elevation", *ranges))
+    elevation = smallnorb.read_smallnorb(tmp_path, smaller("smallnorb-elevation", *ranges))
     assert elevation.test.labels == [str(1 + i % 3) for i in order["test"][2:]]
 
 
 def test_a_packed_or_damaged_matrix_of_smallnorb_is_refused(tmp_path):
     (tmp_path / "packed.mat").write_bytes(b"\x1f\x8b\x08 and so on")
     with pytest.raises(DataFormatError, match="gunzip"):
-        arrays.norb_matrix(tmp_path / "packed.mat")
+        smallnorb.norb_matrix(tmp_path / "packed.mat")
     write_norb(tmp_path / "cut.mat", np.zeros((4, 2, 9, 9), np.uint8))
     (tmp_path / "cut.mat").write_bytes((tmp_path / "cut.mat").read_bytes()[:-5])
     with pytest.raises(DataFormatError, match="cut off"):
-        arrays.norb_matrix(tmp_path / "cut.mat")
+        smallnorb.norb_matrix(tmp_path / "cut.mat")
     (tmp_path / "matlab.mat").write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64")
     with pytest.raises(DataFormatError, match="no matrix of smallNORB"):
-        arrays.norb_matrix(tmp_path / "matlab.mat")
+        smallnorb.norb_matrix(tmp_path / "matlab.mat")
 
 
 def test_clevr_counts_objects_and_measures_the_nearest(tmp_path):

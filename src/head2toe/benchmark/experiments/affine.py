@@ -22,10 +22,10 @@ from head2toe import backbones
 from head2toe.backbones import Preprocessing
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
 from head2toe.benchmark.experiments.networks import check_images, check_network, trained
+from head2toe.benchmark.experiments.task_study import TaskStudy, study_of
 from head2toe.data import Images
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import head_from_dual
@@ -54,7 +54,7 @@ def rates(settings: Settings) -> tuple[float, float]:
 
 def measure(laboratory: Laboratory) -> Rows:
     """Agreement of each model's logits with those of the fine-tuned network, on the test images."""
-    small = laboratory.small()
+    small = laboratory.at_training_size()
     check_network(small, pretrained=True)
     check_images(laboratory)
     pairs = [(task, rate) for task in laboratory.tasks for rate in rates(laboratory.settings)]
@@ -64,12 +64,12 @@ def measure(laboratory: Laboratory) -> Rows:
 def _of_task(small: Laboratory, laboratory: Laboratory, task: Any, rate: float) -> Rows:
     network = trained(laboratory, task, pretrained=True, learning_rate=rate, keep_statistics=True)
     models = Linearised(network, small.specs[small.backbone])
-    bench = bench_of(small, task)
+    study = study_of(small, task)
     wanted, first, frozen = models.logits(task.test.images)
     on_train, _, _ = models.logits(task.train.images)
     found = {FINE_TUNED: wanted, FIRST_ORDER: first}
     for name, view in ((ALL_LAYERS, small.settings.view), (LAST_LAYER, LINEAR_VIEW)):
-        found[name] = affine_fit(bench, view, torch.from_numpy(on_train))
+        found[name] = affine_fit(study, view, torch.from_numpy(on_train))
     found[FROZEN] = frozen
     labels = np.array(task.test.known_labels())
     return [
@@ -93,14 +93,14 @@ def r2(logits: np.ndarray, wanted: np.ndarray) -> float:
     return float(1 - np.square(a - b).sum() / np.square(b - b.mean(axis=0)).sum())
 
 
-def affine_fit(bench: Bench, view: str, logits: torch.Tensor) -> np.ndarray:
+def affine_fit(study: TaskStudy, view: str, logits: torch.Tensor) -> np.ndarray:
     """Logits of the test images by a ridge regression of training logits on a view's features, float32 (m, c)."""
-    everything, weight = bench.everything, torch.ones(len(bench.everything), dtype=torch.float64)
-    kernel = centre(bench.view_gram(view), everything, everything[:0], weight)
+    everything, weight = study.everything, torch.ones(len(study.everything), dtype=torch.float64)
+    kernel = centre(study.view_gram(view), everything, everything[:0], weight)
     ridge = KernelRidge(kernel.train, logits.double(), weight)
     solution = ridge.solve(ridge.best_strength(RIDGE))  # nothing is selected: leaving one out is honest
-    head = head_from_dual(bench.z, bench.columns.indices(view), solution, everything, weight, kernel.unit)
-    return head.logits(torch.from_numpy(bench.rows.test[:, bench.columns.indices(view)])).numpy()
+    head = head_from_dual(study.z, study.columns.indices(view), solution, everything, weight, kernel.unit)
+    return head.logits(torch.from_numpy(study.rows.test[:, study.columns.indices(view)])).numpy()
 
 
 class Linearised:
@@ -157,6 +157,7 @@ def draw(rows: Rows) -> Figure:
             m: [max(0.0, where(rows, task=t, learning_rate=s, model=m)[0][column]) for t, s in cases] for m in shown
         }
         style.grouped_bars(ax, names, heights, {}, colours={m: style.COLOURS[models.index(m)] for m in models})
+        ax.set_xlabel("task, learning rate")
         ax.set_ylabel(label)
     panels[0].set_ylim(0, 1)
     panels[1].set_ylim(0, 100)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import check_images, check_network, trained
+from head2toe.benchmark.experiments.task_study import best, study_of
 from head2toe.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracies of the linear probe, Head2Toe and a network trained from scratch, all on images of one size."""
     if len(laboratory.tasks) < 2:
         raise ParameterError("affinity against gain needs two tasks: name more data")
-    small = laboratory.small()
+    small = laboratory.at_training_size()
     check_network(small, pretrained=False)
     check_images(laboratory)
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(small, task)
-        judged = bench.by_fraction()
-        linear, head2toe = (bench.test_accuracy(one) for one in (bench.linear(), judged[best(judged)]))
+        study = study_of(small, task)
+        judged = study.by_fraction()
+        linear, head2toe = (study.test_accuracy(one) for one in (study.linear(), judged[best(judged)]))
         labels = np.array(task.test.known_labels())
         scratch = 100 * float((trained(laboratory, task, pretrained=False).predict(task.test.images) == labels).mean())
         rows.append(
@@ -68,20 +68,20 @@ def draw(rows: Rows) -> Figure:
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
     """Spearman's; NaN where one of them does not vary."""
-    ranks = [rankdata(values) for values in (a, b)]
-    if any(np.ptp(one) == 0 for one in ranks):
+    if any(np.ptp(values) == 0 for values in (a, b)):  # scipy would warn
         return math.nan
-    return float(np.asarray(np.corrcoef(ranks[0], ranks[1]))[0, 1])
+    found: Any = spearmanr(a, b)
+    return float(found.statistic)
 
 
 def findings(rows: Rows) -> list[str]:
     """Give the correlation of affinity and gain."""
     rho = rank_correlation([row["affinity"] for row in rows], [row["gain"] for row in rows])
     listed = ", ".join(f"{row['task']} {row['affinity']:.1f} / {row['gain']:+.1f}" for row in rows)
-    told = "undefined, for one of them does not vary" if math.isnan(rho) else f"{rho:+.2f}"
+    shown = "undefined, for one of them does not vary" if math.isnan(rho) else f"{rho:+.2f}"
     return [
         _verdict(rho, len(rows)),
-        f"Rank correlation of affinity and gain over {len(rows)} tasks: {told}.",
+        f"Rank correlation of affinity and gain over {len(rows)} tasks: {shown}.",
         f"Affinity / gain in points: {listed}.",
     ]
 

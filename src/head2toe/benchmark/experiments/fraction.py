@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean, mean_by, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, best, study_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,11 +21,11 @@ def measure(laboratory: Laboratory) -> Rows:
     rows: Rows = []
     for label in laboratory.specs:
         for task in laboratory.tasks:
-            bench = bench_of(laboratory, task, label)
-            judged = bench.by_fraction()
+            study = study_of(laboratory, task, label)
+            judged = study.by_fraction()
             chosen = best(judged)
-            rows += [bench.row(one, method="head2toe", fraction=f, chosen=f == chosen) for f, one in judged.items()]
-            rows.append(bench.row(bench.linear(), method=LINEAR, fraction=None, chosen=True))
+            rows += [study.row(one, method="head2toe", fraction=f, chosen=f == chosen) for f, one in judged.items()]
+            rows.append(study.row(study.linear(), method=LINEAR, fraction=None, chosen=True))
     return rows
 
 
@@ -80,10 +80,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="fraction",
     title="Fraction of features kept",
-    columns=(
-        *("task", "backbone", "method", "fraction", "chosen", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "method", "fraction", "chosen", *JUDGED),
     paper="The fraction is chosen for each task by cross-validation among about 18 in [0.0005, 1]. As recalled: the "
     "part that is kept does better on average than a regularised head on all features.",
     differs="The head is ridge regression, which does better with all features than the paper's unregularised one.",

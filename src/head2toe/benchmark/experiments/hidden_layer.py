@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Judged, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, Judged, TaskStudy, best, study_of
 from head2toe.benchmark.standard_error import standard_error
 
 if TYPE_CHECKING:
@@ -27,34 +27,34 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of heads without and with a hidden layer on the same selected features."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        judged = {f: one for f, one in bench.by_fraction().items() if f <= MOST}
+        study = study_of(laboratory, task)
+        judged = {f: one for f, one in study.by_fraction().items() if f <= MOST}
         chosen = best(judged)
-        rows.append(bench.row(bench.linear(), head=LINEAR, fraction=None))
-        rows.append(bench.row(judged[chosen], head=RIDGE_HEAD, fraction=chosen))
-        selected = [bench.fractions()(fold.train)[chosen] for fold in bench.folds]
+        rows.append(study.row(study.linear(), head=LINEAR, fraction=None))
+        rows.append(study.row(judged[chosen], head=RIDGE_HEAD, fraction=chosen))
+        selected = [study.fractions()(fold.train)[chosen] for fold in study.folds]
         for width in WIDTHS:
-            rows.append(_hidden(bench, judged[chosen], chosen, selected, width))
+            rows.append(_hidden(study, judged[chosen], chosen, selected, width))
     return rows
 
 
-def _hidden(bench: Bench, judged: Judged, fraction: float, selected: list[np.ndarray], width: int) -> dict:
+def _hidden(study: TaskStudy, judged: Judged, fraction: float, selected: list[np.ndarray], width: int) -> dict:
     """A network with one hidden layer; its penalty is chosen by cross-validation with selection inside the folds."""
     found = {}
     for penalty in PENALTIES:
         right = 0
-        for fold, kept in zip(bench.folds, selected, strict=True):
-            Z = bench.z.tile(kept).numpy().T
-            network = _fitted(Z[fold.train], bench.rows.y[fold.train], width, penalty, bench.settings.seed)
-            right += int((network.predict(Z[fold.held_out]) == bench.rows.y[fold.held_out]).sum())
-        found[penalty] = 100 * right / sum(len(fold.held_out) for fold in bench.folds)
+        for fold, kept in zip(study.folds, selected, strict=True):
+            Z = study.z.tile(kept).numpy().T
+            network = _fitted(Z[fold.train], study.rows.y[fold.train], width, penalty, study.settings.seed)
+            right += int((network.predict(Z[fold.held_out]) == study.rows.y[fold.held_out]).sum())
+        found[penalty] = 100 * right / sum(len(fold.held_out) for fold in study.folds)
     penalty = max(reversed(PENALTIES), key=found.__getitem__)
     kept = judged.kept
-    network = _fitted(bench.z.tile(kept).numpy().T, bench.rows.y, width, penalty, bench.settings.seed)
-    test = (bench.rows.test[:, kept] - bench.z.mean[kept]) / bench.z.scale[kept]
-    share = float((network.predict(test) == bench.rows.y_test).mean())
+    network = _fitted(study.z.tile(kept).numpy().T, study.rows.y, width, penalty, study.settings.seed)
+    test = (study.rows.test[:, kept] - study.z.mean[kept]) / study.z.scale[kept]
+    share = float((network.predict(test) == study.rows.y_test).mean())
     chosen, error = Judged(kept, penalty, found[penalty]), standard_error(share, len(test))
-    return bench.row_of(chosen, 100 * share, 100 * error, head=f"{width} hidden units", fraction=fraction)
+    return study.row_of(chosen, 100 * share, 100 * error, head=f"{width} hidden units", fraction=fraction)
 
 
 def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int) -> Any:
@@ -70,12 +70,8 @@ def _fitted(X: np.ndarray, y: np.ndarray, width: int, penalty: float, seed: int)
 
 def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task."""
-    figure, (ax,) = style.axes(8.5, 4.2)
-    style.accuracy_bars(ax, rows, "head")
-    ax.set_ylabel(style.ACCURACY)
-    ax.set_title("Heads on the same selected features, and the linear probe on the last layer")
-    style.legend_beside(ax)
-    return figure
+    title = "Heads on the same selected features, and the linear probe on the last layer"
+    return style.bars_by_task(rows, "head", title)
 
 
 def findings(rows: Rows) -> list[str]:
@@ -95,10 +91,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="hidden-layer",
     title="A hidden layer in the head",
-    columns=(
-        *("task", "backbone", "head", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "head", "fraction", *JUDGED),
     paper="A head with a hidden layer is compared with the linear head.",
     differs=f"scikit-learn's MLPClassifier, ReLU, Adam, {EPOCHS} epochs; its penalty is chosen by cross-validation. At "
     f"most {100 * MOST:g} % of the features are kept, for the ridge head too, as a hidden layer on more of them would "

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import TaskStudy, best, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,21 +19,21 @@ def measure(laboratory: Laboratory) -> Rows:
     """Features that each task keeps of each layer, at the fraction below one that cross-validation chooses."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        judged = {f: one for f, one in bench.by_fraction().items() if f < 1}
+        study = study_of(laboratory, task)
+        judged = {f: one for f, one in study.by_fraction().items() if f < 1}
         chosen = best(judged)
         rows += [
-            {"task": task.name, "backbone": bench.rows.backbone, "fraction": chosen, **row}
-            for row in by_layer(bench, judged[chosen].kept)
+            {"task": task.name, "backbone": study.rows.backbone, "fraction": chosen, **row}
+            for row in by_layer(study, judged[chosen].kept)
         ]
     return rows
 
 
-def by_layer(bench: Bench, kept: np.ndarray) -> Rows:
+def by_layer(study: TaskStudy, kept: np.ndarray) -> Rows:
     """Kept and all features of each layer of the view, in order of execution."""
     counts: dict[str, list[int]] = {}
-    for number in bench.columns.views[bench.settings.view]:
-        block = bench.columns.blocks[number]
+    for number in study.columns.views[study.settings.view]:
+        block = study.columns.blocks[number]
         inside = int(np.count_nonzero((kept >= block.start) & (kept < block.stop)))
         count = counts.setdefault(block.layer, [0, 0])
         count[0] += inside

@@ -87,7 +87,7 @@ class TaskRows:
         """Number of classes."""
         return int(self.y.max()) + 1
 
-    def of_views(self, views: Sequence[str]) -> TaskRows:
+    def restricted_to(self, views: Sequence[str]) -> TaskRows:
         """Only the columns of some views and of the linear one, in memory; several views also together, as "all"."""
         wanted = {LINEAR_VIEW: self.columns.views[LINEAR_VIEW], **{name: self.columns.views[name] for name in views}}
         numbers = sorted({number for view in wanted.values() for number in view})
@@ -186,7 +186,7 @@ class Laboratory:
         backbone = backbones.load(self.specs[label], **self.backbone_options)
         return backbone, features.Plan.build(features.layers(backbone), self.settings.target_sizes)
 
-    def small(self) -> Laboratory:
+    def at_training_size(self) -> Laboratory:
         """The first backbone alone, on images of `settings.side` pixels, as networks that are trained see them."""
         return replace(
             self,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.scaling import DAMPED, NONE, SCALINGS, UNIT
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, best, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,18 +18,18 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each way to scale, for every task; selected features and all of them."""
     rows: Rows = []
     for task in laboratory.tasks:
-        usual = bench_of(laboratory, task)
+        usual = study_of(laboratory, task)
         for name, (prepare, scaling) in SCALINGS.items():
-            bench = usual if name == DAMPED else Bench(prepare(usual.rows), laboratory.settings, scaling)
-            rows += _measured(bench, name)
+            study = usual if name == DAMPED else TaskStudy(prepare(usual.rows), laboratory.settings, scaling)
+            rows += _measured(study, name)
     return rows
 
 
-def _measured(bench: Bench, name: str) -> Rows:
-    judged = bench.by_fraction()
+def _measured(study: TaskStudy, name: str) -> Rows:
+    judged = study.by_fraction()
     return [
-        bench.row(judged[best(judged)], scaling=name, method="head2toe", fraction=best(judged)),
-        bench.row(judged[max(judged)], scaling=name, method="all features", fraction=max(judged)),
+        study.row(judged[best(judged)], scaling=name, method="head2toe", fraction=best(judged)),
+        study.row(judged[max(judged)], scaling=name, method="all features", fraction=max(judged)),
     ]
 
 
@@ -60,10 +60,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="normalisation",
     title="Normalisation",
-    columns=(
-        *("task", "backbone", "scaling", "method", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "scaling", "method", "fraction", *JUDGED),
     paper="Each layer's features are divided by their joint l2 norm before they are scored: layers differ in how loud "
     "they are.",
     differs=(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Select, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, Select, TaskStudy, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,11 +24,11 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each group, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        width = bench.columns.width(laboratory.settings.view)
+        study = study_of(laboratory, task)
+        width = study.columns.width(laboratory.settings.view)
         size = max(1, min(laboratory.settings.group, width // LEAST_GROUPS))
-        judged = bench.judge(groups(bench, size, offsets(width, size)))
-        rows += [bench.row(one, offset=offset) for offset, one in judged.items()]
+        judged = study.judge(groups(study, size, offsets(width, size)))
+        rows += [study.row(one, offset=offset) for offset, one in judged.items()]
     return rows
 
 
@@ -38,12 +38,12 @@ def offsets(width: int, size: int) -> list[int]:
     return sorted({0, *doubled, (width // size - 1) * size})
 
 
-def groups(bench: Bench, size: int, starts: list[int]) -> Select[int]:
+def groups(study: TaskStudy, size: int, starts: list[int]) -> Select[int]:
     """Keep `size` consecutive features of the ranking behind each offset."""
-    indices = bench.columns.indices(bench.settings.view)
+    indices = study.columns.indices(study.settings.view)
 
     def select(train: np.ndarray) -> dict[int, np.ndarray]:
-        order = np.argsort(-bench.rank(train), kind="stable")
+        order = np.argsort(-study.rank(train), kind="stable")
         return {start: indices[np.sort(order[start : start + size])] for start in starts}
 
     return select
@@ -51,14 +51,8 @@ def groups(bench: Bench, size: int, starts: list[int]) -> Select[int]:
 
 def draw(rows: Rows) -> Figure:
     """Accuracy against offset, a line a task, and their mean."""
-    figure, (ax,) = style.axes()
-    style.lines(ax, rows, "offset", "task")
-    style.mean_line(ax, mean_by(rows, "offset"))
-    ax.set_xlabel("offset: features of higher relevance that are left out")
-    ax.set_ylabel(style.ACCURACY)
-    ax.set_title(f"Groups of {rows[0]['features']} consecutive features in the order of relevance")
-    style.legend_beside(ax)
-    return figure
+    title = f"Groups of {rows[0]['features']} consecutive features in the order of relevance"
+    return style.lines_by_task(rows, "offset", "offset: features of higher relevance that are left out", title)
 
 
 def findings(rows: Rows) -> list[str]:
@@ -86,7 +80,7 @@ def _course(means: Mapping[Any, float]) -> str:
 EXPERIMENT = Experiment(
     name="offset",
     title="Relevance offset",
-    columns=("task", "backbone", "offset", "features", "strength", "cv_accuracy", "accuracy", "standard_error"),
+    columns=("task", "backbone", "offset", *JUDGED),
     paper="Groups of 2048 features that follow each other in the order of relevance: mean accuracy over VTAB-1k falls "
     "monotonically with the offset, so the score says how useful a feature is.",
     differs="Scores are those of the group lasso on damped features, and the head is ridge regression; offsets "

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, best, study_of
 from head2toe.probes.columns import LINEAR_VIEW
 
 if TYPE_CHECKING:
@@ -23,22 +23,22 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of the last layer together with each other layer, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        extra = with_each_layer(bench)
-        judged = bench.judge(lambda _, extra=extra: extra)
+        study = study_of(laboratory, task)
+        extra = with_each_layer(study)
+        judged = study.judge(lambda _, extra=extra: extra)
         chosen = best({layer: one for layer, one in judged.items() if layer != LINEAR})
         for depth, (layer, one) in enumerate(judged.items()):
             at = None if layer == LINEAR else depth - 1
-            rows.append(bench.row(one, layer=layer, depth=at, chosen=layer == chosen))
+            rows.append(study.row(one, layer=layer, depth=at, chosen=layer == chosen))
     return rows
 
 
-def with_each_layer(bench: Bench) -> dict[str, np.ndarray]:
+def with_each_layer(study: TaskStudy) -> dict[str, np.ndarray]:
     """Columns of the linear probe alone, and with those of other layers of the view, in order of execution."""
-    last = bench.columns.indices(LINEAR_VIEW)
+    last = study.columns.indices(LINEAR_VIEW)
     found: dict[str, np.ndarray] = {LINEAR: last}
-    for number in bench.columns.views[bench.settings.view]:
-        block = bench.columns.blocks[number]
+    for number in study.columns.views[study.settings.view]:
+        block = study.columns.blocks[number]
         own = np.arange(block.start, block.stop)
         found[block.layer] = np.union1d(found.get(block.layer, last), own)
     layers = [layer for layer, columns in found.items() if len(columns) > len(last)]
@@ -100,10 +100,7 @@ def _verdict(rows: Rows) -> str:
 EXPERIMENT = Experiment(
     name="one-layer",
     title="One extra layer at a time",
-    columns=(
-        *("task", "backbone", "layer", "depth", "chosen", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "layer", "depth", "chosen", *JUDGED),
     paper="Section 2 adds one layer at a time to the linear probe, and looks at what the best one brings. As recalled: "
     "it raises accuracy, as intermediate layers still know what the last one has lost.",
     differs=f"Damped features and a ridge head; at most {MOST_LAYERS} layers, evenly spaced over the depth.",

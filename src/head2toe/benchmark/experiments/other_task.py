@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, study_of
 from head2toe.errors import ParameterError
 from head2toe.probes.ranking import top
 
@@ -24,23 +24,23 @@ def measure(laboratory: Laboratory) -> Rows:
     if len(laboratory.tasks) < 2:
         raise ParameterError("features selected on another task need two tasks: name more data")
     view, found = laboratory.settings.view, {}
-    benches = {}
+    studies = {}
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        found[task.name] = bench.columns.indices(view)[top(bench.rank(bench.everything), FRACTION)]
-        benches[task.name] = bench
-    return [row for name, bench in benches.items() for row in _of_target(name, bench, found)]
+        study = study_of(laboratory, task)
+        found[task.name] = study.columns.indices(view)[top(study.rank(study.everything), FRACTION)]
+        studies[task.name] = study
+    return [row for name, study in studies.items() for row in _of_target(name, study, found)]
 
 
-def _of_target(target: str, bench: Bench, found: dict[str, np.ndarray]) -> Rows:
-    indices = bench.columns.indices(bench.settings.view)
+def _of_target(target: str, study: TaskStudy, found: dict[str, np.ndarray]) -> Rows:
+    indices = study.columns.indices(study.settings.view)
 
     def select(train: np.ndarray) -> dict[str, np.ndarray]:
-        own = indices[top(bench.rank(train), FRACTION)]
+        own = indices[top(study.rank(train), FRACTION)]
         return {**found, target: own}  # what another task selected has seen no image of this one
 
-    judged = bench.judge(select)
-    return [bench.row(one, selected_on=source, fraction=FRACTION) for source, one in judged.items()]
+    judged = study.judge(select)
+    return [study.row(one, selected_on=source, fraction=FRACTION) for source, one in judged.items()]
 
 
 def draw(rows: Rows) -> Figure:
@@ -89,10 +89,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="other-task",
     title="Features selected on another task",
-    columns=(
-        *("task", "backbone", "selected_on", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "selected_on", "fraction", *JUDGED),
     paper="Features selected on one task are used for the head of another. As recalled: they do worse than features "
     "selected on the task itself.",
     differs="One fraction for all pairs.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import (
     Experiment,
     Rows,
@@ -18,6 +17,7 @@ from head2toe.benchmark.experiments.experiment import (
 )
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.sklearn_scorers import ALL_SCORERS
+from head2toe.benchmark.experiments.task_study import JUDGED, best, study_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +30,13 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy of each scorer at each fraction, for every task."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
+        study = study_of(laboratory, task)
         for name, scorer in ALL_SCORERS.items():
             laboratory.progress(f"{task.name}: {name}")
-            judged = bench.by_fraction(scorer=scorer)
+            judged = study.by_fraction(scorer=scorer)
             parts = {fraction: one for fraction, one in judged.items() if fraction < 1}  # all of them need no scorer
             chosen = best(parts)
-            rows += [bench.row(one, scorer=name, fraction=f, chosen=f == chosen) for f, one in parts.items()]
+            rows += [study.row(one, scorer=name, fraction=f, chosen=f == chosen) for f, one in parts.items()]
     return rows
 
 
@@ -111,8 +111,8 @@ def _of_chance(means: dict[str, float]) -> list[str]:
         return [f"Random scores come last, but level with {level}."]
     if not worse:
         return ["Random scores come last, as they should."]
-    told = ", ".join(f"{name} ({means[name] - means[RANDOM]:+.1f} points)" for name in worse)
-    return [f"Random scores do not come last; below them: {told}."]
+    listed = ", ".join(f"{name} ({means[name] - means[RANDOM]:+.1f} points)" for name in worse)
+    return [f"Random scores do not come last; below them: {listed}."]
 
 
 def _level(means: dict[str, float], name: str) -> str:
@@ -133,10 +133,7 @@ def _firsts(rows: Rows) -> str:
 EXPERIMENT = Experiment(
     name="scorers",
     title="Scores of relevance",
-    columns=(
-        *("task", "backbone", "scorer", "fraction", "chosen", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "scorer", "fraction", "chosen", *JUDGED),
     paper=(
         "Group lasso scores are compared with norms of the weights of a head, with variance, with filters and trees of "
         "scikit-learn, and with chance. As recalled: the group lasso does best."

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from head2toe.probes.kernels import centre
+from head2toe.probes.kernels import centre, uncentred
+from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge
-from head2toe.probes.ranking import group_lasso_scores, uncentred
+from head2toe.probes.scores import group_lasso_scores
 from head2toe.probes.settings import RIDGE
 from head2toe.probes.standardised import Standardised
 
@@ -55,10 +56,9 @@ Scorer = Callable[[Question], np.ndarray]
 
 
 def group_lasso(question: Question) -> np.ndarray:
-    """Score features by the norms ``||W_i||`` of the group lasso: see `ranking.group_lasso_scores`."""
-    return group_lasso_scores(
-        question.rows, question.indices, question.train, question.targets, question.weight, RIDGE, question.gram
-    )
+    """Score features by the norms ``||W_i||`` of the group lasso: see `scores.group_lasso_scores`."""
+    known = Labels(question.targets.argmax(dim=1), question.targets, question.weight)
+    return group_lasso_scores(question.rows, question.indices, question.train, known, RIDGE, question.gram)
 
 
 def l1(question: Question) -> np.ndarray:

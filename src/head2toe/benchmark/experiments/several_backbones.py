@@ -6,9 +6,9 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, mean_by, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory, TaskRows
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, best, study_of
 from head2toe.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ def measure(laboratory: Laboratory) -> Rows:
         raise ParameterError("several backbones need two different ones: give --backbone twice or more")
     rows: Rows = []
     for task in laboratory.tasks:
-        alone = [bench_of(laboratory, task, label) for label in laboratory.specs]
-        together = Bench(reduce(TaskRows.beside, (bench.rows for bench in alone)), laboratory.settings)
-        for bench in (*alone, together):
-            judged = bench.by_fraction()
-            rows.append(bench.row(bench.linear(), method=LINEAR, fraction=None))
-            rows.append(bench.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)))
+        alone = [study_of(laboratory, task, label) for label in laboratory.specs]
+        together = TaskStudy(reduce(TaskRows.beside, (study.rows for study in alone)), laboratory.settings)
+        for study in (*alone, together):
+            judged = study.by_fraction()
+            rows.append(study.row(study.linear(), method=LINEAR, fraction=None))
+            rows.append(study.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)))
     return rows
 
 
@@ -69,10 +69,7 @@ def _together(rows: Rows) -> str:
 EXPERIMENT = Experiment(
     name="backbones",
     title="Several backbones",
-    columns=(
-        *("task", "backbone", "method", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "method", "fraction", *JUDGED),
     paper="Features of several backbones are put side by side and selected together.",
     differs="Other, smaller backbones.",
     measure=measure,

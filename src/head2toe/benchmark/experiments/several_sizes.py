@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, ordered
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, best, study_of
 from head2toe.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def measure(laboratory: Laboratory) -> Rows:
     for task in laboratory.tasks:
         alone = {}
         for size in sizes:
-            bench = bench_of(laboratory, task, view=str(size))
-            judged = bench.by_fraction(str(size))
+            study = study_of(laboratory, task, view=str(size))
+            judged = study.by_fraction(str(size))
             fraction = best(judged)
-            rows.append(bench.row(judged[fraction], sizes=f"N = {size}", fraction=fraction))
+            rows.append(study.row(judged[fraction], sizes=f"N = {size}", fraction=fraction))
             alone[size] = rows[-1]
         chosen = max(alone, key=lambda size: (alone[size]["cv_accuracy"], -alone[size]["features"]))
         rows.append({**alone[chosen], "sizes": CHOSEN})
-        together = Bench(laboratory.rows(task).of_views([str(size) for size in sizes]), laboratory.settings)
+        together = TaskStudy(laboratory.rows(task).restricted_to([str(size) for size in sizes]), laboratory.settings)
         judged = together.by_fraction("all")
         fraction = best(judged)
         rows.append(together.row(judged[fraction], sizes=TOGETHER, fraction=fraction))
@@ -41,12 +41,7 @@ def measure(laboratory: Laboratory) -> Rows:
 
 def draw(rows: Rows) -> Figure:
     """Bars in groups, a group a task."""
-    figure, (ax,) = style.axes(8.5, 4.2)
-    style.accuracy_bars(ax, rows, "sizes")
-    ax.set_ylabel(style.ACCURACY)
-    ax.set_title("One target size, or several at once")
-    style.legend_beside(ax)
-    return figure
+    return style.bars_by_task(rows, "sizes", "One target size, or several at once")
 
 
 def findings(rows: Rows) -> list[str]:
@@ -65,10 +60,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="several-sizes",
     title="Several target sizes at once",
-    columns=(
-        *("task", "backbone", "sizes", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "sizes", "fraction", *JUDGED),
     paper="Features of several target sizes are put side by side and selected together.",
     differs="Blocks that two sizes share stand once in the ranking.",
     measure=measure,

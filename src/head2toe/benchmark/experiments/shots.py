@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviation, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, best, study_of
 from head2toe.errors import ClassTooSmallError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def measure(laboratory: Laboratory) -> Rows:
     """
     rows: Rows = []
     for task in laboratory.tasks:
-        everything = bench_of(laboratory, task).rows
+        everything = study_of(laboratory, task).rows
         least = int(np.bincount(everything.y).min())
         possible = [k for k in laboratory.settings.shots if k <= least]
         if not possible:
@@ -39,8 +39,8 @@ def measure(laboratory: Laboratory) -> Rows:
         for shots in possible:
             for draw in range(laboratory.settings.repeats):
                 chosen = balanced(everything.y, shots, laboratory.settings.seed + draw)
-                bench = Bench(everything.of_images(chosen), laboratory.settings)
-                rows += [{**row, "shots": shots, "draw": draw, "n": len(chosen)} for row in _methods(bench)]
+                study = TaskStudy(everything.of_images(chosen), laboratory.settings)
+                rows += [{**row, "shots": shots, "draw": draw, "n": len(chosen)} for row in _methods(study)]
     return rows
 
 
@@ -50,13 +50,13 @@ def balanced(y: np.ndarray, shots: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([order[y[order] == label][:shots] for label in np.unique(y)]))
 
 
-def _methods(bench: Bench) -> Rows:
-    judged = bench.by_fraction()
+def _methods(study: TaskStudy) -> Rows:
+    judged = study.by_fraction()
     everything = max(judged)
     return [
-        bench.row(bench.linear(), method=LINEAR, fraction=None),
-        bench.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)),
-        bench.row(judged[everything], method=ALL, fraction=everything),
+        study.row(study.linear(), method=LINEAR, fraction=None),
+        study.row(judged[best(judged)], method=HEAD2TOE, fraction=best(judged)),
+        study.row(judged[everything], method=ALL, fraction=everything),
     ]
 
 
@@ -101,7 +101,7 @@ def findings(rows: Rows) -> list[str]:
 
 def _ahead(rows: Rows) -> str:
     """On how many tasks Head2Toe beats the linear probe, by images a class."""
-    told = []
+    counts = []
     for k in sorted(values(rows, "shots")):
         mine = where(rows, shots=k)
         tasks = values(mine, "task")
@@ -109,17 +109,14 @@ def _ahead(rows: Rows) -> str:
             mean(where(mine, task=task, method=HEAD2TOE)) > mean(where(mine, task=task, method=LINEAR))
             for task in tasks
         )
-        told.append(f"{won} of {len(tasks)} ({k})")
-    return f"Tasks in which Head2Toe is ahead of the linear probe (images a class): {', '.join(told)}."
+        counts.append(f"{won} of {len(tasks)} ({k})")
+    return f"Tasks in which Head2Toe is ahead of the linear probe (images a class): {', '.join(counts)}."
 
 
 EXPERIMENT = Experiment(
     name="shots",
     title="Fewer training images",
-    columns=(
-        *("task", "backbone", "shots", "n", "draw", "method", "fraction", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "shots", "n", "draw", "method", "fraction", *JUDGED),
     paper="Head2Toe is compared with the linear probe on fewer images, the same number of each class.",
     differs="A task is measured up to the number of images that its smallest class has.",
     measure=measure,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, bench_of
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviation, mean, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.scorers import Question, group_lasso
+from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, study_of
 from head2toe.probes.folds import stratified_folds
 
 if TYPE_CHECKING:
@@ -26,22 +26,24 @@ def measure(laboratory: Laboratory) -> Rows:
     """Overlap and accuracy of selections on draws of the training images, and accuracy with averaged scores."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        everything = bench.rows
-        rows += _rows(bench, WHOLE, group_lasso)
-        rows += _rows(bench, AVERAGED, averaged(laboratory.settings.repeats))
+        study = study_of(laboratory, task)
+        everything = study.rows
+        rows += _rows(study, WHOLE, group_lasso)
+        rows += _rows(study, AVERAGED, averaged(laboratory.settings.repeats))
         parts = draws(everything.y, laboratory.settings.repeats, laboratory.settings.seed)
-        drawn = [_rows(Bench(everything.of_images(part), laboratory.settings), ONE_DRAW, group_lasso) for part in parts]
+        drawn = [
+            _rows(TaskStudy(everything.of_images(part), laboratory.settings), ONE_DRAW, group_lasso) for part in parts
+        ]
         for same in zip(*drawn, strict=True):
             overlap = mean_overlap([row["kept"] for row in same])
             rows += [{**row, "draw": i, "overlap": overlap} for i, row in enumerate(same)]
     return [{name: value for name, value in row.items() if name != "kept"} for row in rows]
 
 
-def _rows(bench: Bench, selection: str, scorer: Any) -> Rows:
-    judged = bench.by_fraction(scorer=scorer)
+def _rows(study: TaskStudy, selection: str, scorer: Any) -> Rows:
+    judged = study.by_fraction(scorer=scorer)
     return [
-        {**bench.row(one, selection=selection, fraction=f, draw=None, overlap=None), "kept": one.kept}
+        {**study.row(one, selection=selection, fraction=f, draw=None, overlap=None), "kept": one.kept}
         for f, one in judged.items()
         if f < 1
     ]
@@ -124,10 +126,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="stability",
     title="Stability of the selection",
-    columns=(
-        *("task", "backbone", "selection", "draw", "fraction", "overlap", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "selection", "draw", "fraction", "overlap", *JUDGED),
     paper="Scores come from training runs with seeds; they are compared, and can be averaged over runs.",
     differs="The group lasso is solved without chance, so draws of the training images take the place of seeds: they "
     "differ in a fifth of the images, which is harder.",

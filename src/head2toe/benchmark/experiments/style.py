@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from head2toe.benchmark.experiments.experiment import Rows, mean_by, values
 from head2toe.errors import MissingDependencyError
 from head2toe.whole_files import replacing
 
@@ -101,6 +102,30 @@ def lines(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str, y: str =
 def mean_line(ax: Axes, means: Mapping[Any, float]) -> None:
     """The mean over tasks, in black."""
     ax.plot(list(means), list(means.values()), label="mean of the tasks", **MEAN)
+
+
+def lines_by_task(rows: Rows, x: str, xlabel: str, title: str, *, log: bool = False) -> Figure:
+    """Accuracy against a column, a line a task, and their mean; `log`: the column on a logarithmic axis."""
+    figure, (ax,) = axes()
+    lines(ax, rows, x, "task")
+    mean_line(ax, mean_by(rows, x))
+    if log:
+        plain_log(ax, values(rows, x))
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ACCURACY)
+    ax.set_title(title)
+    legend_beside(ax)
+    return figure
+
+
+def bars_by_task(rows: Rows, by: str, title: str) -> Figure:
+    """Accuracies as bars in groups, a group a task, a bar for each value of a column."""
+    figure, (ax,) = axes(8.5, 4.2)
+    accuracy_bars(ax, rows, by)
+    ax.set_ylabel(ACCURACY)
+    ax.set_title(title)
+    legend_beside(ax)
+    return figure
 
 
 def grouped_bars(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean_by, values, where
 from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.task_study import JUDGED, best, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,25 +20,18 @@ def measure(laboratory: Laboratory) -> Rows:
     rows: Rows = []
     for task in laboratory.tasks:
         for size in sorted(laboratory.settings.target_sizes):
-            bench = bench_of(laboratory, task, view=str(size))
-            judged = bench.by_fraction(str(size))
+            study = study_of(laboratory, task, view=str(size))
+            judged = study.by_fraction(str(size))
             chosen = best(judged)
-            width = bench.columns.width(str(size))
-            rows.append(bench.row(judged[chosen], target_size=size, fraction=chosen, of=width))
+            width = study.columns.width(str(size))
+            rows.append(study.row(judged[chosen], target_size=size, fraction=chosen, of=width))
     return rows
 
 
 def draw(rows: Rows) -> Figure:
     """Accuracy against target size."""
-    figure, (ax,) = style.axes()
-    style.lines(ax, rows, "target_size", "task")
-    style.mean_line(ax, mean_by(rows, "target_size"))
-    style.plain_log(ax, values(rows, "target_size"))
-    ax.set_xlabel("target size N: numbers wanted of each layer")
-    ax.set_ylabel(style.ACCURACY)
-    ax.set_title("Target size")
-    style.legend_beside(ax)
-    return figure
+    xlabel = "target size N: numbers wanted of each layer"
+    return style.lines_by_task(rows, "target_size", xlabel, "Target size", log=True)
 
 
 def findings(rows: Rows) -> list[str]:
@@ -71,10 +64,7 @@ def _verdict(own: dict[str, int]) -> list[str]:
 EXPERIMENT = Experiment(
     name="target-size",
     title="Target size",
-    columns=(
-        *("task", "backbone", "target_size", "fraction", "of", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "target_size", "fraction", "of", *JUDGED),
     paper="The target size is chosen for each task by cross-validation; for ResNet-50 among 512, 8192 and 24576. "
     f"The settings that the official code gives name 8192 for {FINE} and 512 for {COARSE}.",
     differs="Smaller sizes, that two cores can rank in seconds.",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from head2toe.benchmark.experiments import style
-from head2toe.benchmark.experiments.bench import Bench, Select, bench_of, best
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, as_in_paper, mean_by
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.scorers import interpolated
+from head2toe.benchmark.experiments.task_study import JUDGED, Select, TaskStudy, best, study_of
 from head2toe.probes.ranking import top
 
 if TYPE_CHECKING:
@@ -24,44 +24,38 @@ def measure(laboratory: Laboratory) -> Rows:
     """Accuracy at each step from features to layers, for every task; the fraction is chosen by cross-validation."""
     rows: Rows = []
     for task in laboratory.tasks:
-        bench = bench_of(laboratory, task)
-        judged = bench.judge(select_between(bench))
+        study = study_of(laboratory, task)
+        judged = study.judge(select_between(study))
         for step in STEPS:
             mine = {option: one for option, one in judged.items() if option[0] == step}
             chosen = best(mine)
-            blocks = np.unique(_blocks(bench, mine[chosen].kept)).size
-            rows.append(bench.row(mine[chosen], towards_layer=step, fraction=chosen[1], blocks=blocks))
+            blocks = np.unique(_blocks(study, mine[chosen].kept)).size
+            rows.append(study.row(mine[chosen], towards_layer=step, fraction=chosen[1], blocks=blocks))
     return rows
 
 
-def select_between(bench: Bench) -> Select[Option]:
+def select_between(study: TaskStudy) -> Select[Option]:
     """Keep each fraction below one by scores moved towards their layer's mean by each of `STEPS`."""
-    indices, blocks = bench.columns.indices(bench.settings.view), bench.columns.block_of(bench.settings.view)
-    fractions = [f for f in bench.settings.fractions if f < 1]
+    indices, blocks = study.columns.indices(study.settings.view), study.columns.block_of(study.settings.view)
+    fractions = [f for f in study.settings.fractions if f < 1]
 
     def select(train: np.ndarray) -> dict[Option, np.ndarray]:
-        scores = bench.rank(train)
+        scores = study.rank(train)
         moved = {step: interpolated(scores, blocks, step) for step in STEPS}
         return {(step, f): indices[top(moved[step], f)] for step in STEPS for f in fractions}
 
     return select
 
 
-def _blocks(bench: Bench, kept: np.ndarray) -> np.ndarray:
-    places = np.searchsorted(bench.columns.indices(bench.settings.view), kept)
-    return bench.columns.block_of(bench.settings.view)[places]
+def _blocks(study: TaskStudy, kept: np.ndarray) -> np.ndarray:
+    places = np.searchsorted(study.columns.indices(study.settings.view), kept)
+    return study.columns.block_of(study.settings.view)[places]
 
 
 def draw(rows: Rows) -> Figure:
     """Accuracy against the step."""
-    figure, (ax,) = style.axes()
-    style.lines(ax, rows, "towards_layer", "task")
-    style.mean_line(ax, mean_by(rows, "towards_layer"))
-    ax.set_xlabel("a: 0 selects single features, 1 whole layers")
-    ax.set_ylabel(style.ACCURACY)
-    ax.set_title("Scores (1 - a) x feature + a x mean of its layer")
-    style.legend_beside(ax)
-    return figure
+    xlabel, title = "a: 0 selects single features, 1 whole layers", "Scores (1 - a) x feature + a x mean of its layer"
+    return style.lines_by_task(rows, "towards_layer", xlabel, title)
 
 
 def findings(rows: Rows) -> list[str]:
@@ -84,10 +78,7 @@ def findings(rows: Rows) -> list[str]:
 EXPERIMENT = Experiment(
     name="whole-layers",
     title="Features against whole layers",
-    columns=(
-        *("task", "backbone", "towards_layer", "fraction", "blocks", "features", "strength"),
-        *("cv_accuracy", "accuracy", "standard_error"),
-    ),
+    columns=("task", "backbone", "towards_layer", "fraction", "blocks", *JUDGED),
     paper=(
         "Features selected one by one are compared with layers selected as a whole, each by the mean score of its "
         "features, and with scores between the two. As recalled: single features do better."

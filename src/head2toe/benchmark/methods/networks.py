@@ -16,9 +16,9 @@ from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels, Tuned, low_ran
 from head2toe.baselines.low_rank import updates
 from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.fitted import Fitted
+from head2toe.benchmark.trial import Trial
 from head2toe.errors import ParameterError
 from head2toe.features.device import find_device
 from head2toe.probes import LINEAR_VIEW, LinearHead
@@ -35,63 +35,63 @@ _CHOSEN = "view", "head", "fraction", "layer_weights"  # of each head that was a
 _TOGETHER = 256  # images read before they are predicted
 
 
-def finetune(cell: Cell) -> Fitted:
+def finetune(trial: Trial) -> Fitted:
     """All weights, from the pretrained ones."""
-    return _whole(cell, pretrained=True)
+    return _whole(trial, pretrained=True)
 
 
-def finetune_official(cell: Cell) -> Fitted:
+def finetune_official(trial: Trial) -> Fitted:
     """All weights, from the pretrained ones, by the official schedule: hours on a CPU, minutes on a GPU."""
-    return _whole(cell, pretrained=True, official=True)
+    return _whole(trial, pretrained=True, official=True)
 
 
-def scratch(cell: Cell) -> Fitted:
+def scratch(trial: Trial) -> Fitted:
     """All weights, drawn anew."""
-    return _whole(cell, pretrained=False)
+    return _whole(trial, pretrained=False)
 
 
-def lora(cell: Cell) -> Fitted:
+def lora(trial: Trial) -> Fitted:
     """Low-rank updates and a new head."""
-    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, optimiser="adam", augment=cell.augment)
+    schedule = _schedule(trial, optimiser="adam")
     with counted() as spent:
-        tuned = _tuned(cell, lambda _: low_rank(cell.backbone, cell.classes, seed=cell.seed), schedule, LORA_RATES)
-    return _fitted(cell, tuned, spent.total, updates(tuned.network), schedule)
+        tuned = _tuned(trial, lambda _: low_rank(trial.backbone, trial.classes, seed=trial.seed), schedule, LORA_RATES)
+    return _fitted(trial, tuned, spent.total, updates(tuned.network), schedule)
 
 
-def head2toe_ft(cell: Cell) -> Fitted:
+def head2toe_ft(trial: Trial) -> Fitted:
     """The whole backbone under the head that head2toe found; for the choice of the learning rate, one of its kind.
 
     That is found on the training part, by a search among what head2toe chose, so that nothing has seen the images held
     out but the choice itself.
     """
-    begun, frozen = time.perf_counter(), cell.earlier("head2toe")
+    begun, frozen = time.perf_counter(), trial.earlier("head2toe")
     earlier = frozen.probe
     with counted() as refitted:
-        part = _refitted(cell, earlier)
+        part = _refitted(trial, earlier)
 
     def start(rows: np.ndarray | None) -> nn.Module:
-        probe, X = (earlier, cell.rows.X) if rows is None else (part, cell.rows.X[rows])
-        return HeadOnBackbone(cell.backbone.module, cell.rows.plan, _standardised(cell, probe, X))
+        probe, X = (earlier, trial.rows.X) if rows is None else (part, trial.rows.X[rows])
+        return HeadOnBackbone(trial.backbone.module, trial.rows.plan, _standardised(trial, probe, X))
 
-    schedule = Schedule(cell.steps, 0.0, BATCH, cell.seed, largest_gradient=1.0, augment=cell.augment)
+    schedule = _schedule(trial, largest_gradient=1.0)
     with counted() as spent:
-        tuned = _tuned(cell, start, schedule, PROBE_RATES)
+        tuned = _tuned(trial, start, schedule, PROBE_RATES)
     flops = spent.total + refitted.total + frozen.flops
-    fitted = _fitted(cell, tuned, flops, _changed(tuned.network, cell.backbone.module), schedule)
-    split = cell.split
-    before = float(np.mean(part.predict(cell.rows.X[split.held_out]) == cell.y[split.held_out]))
+    fitted = _fitted(trial, tuned, flops, _changed(tuned.network, trial.backbone.module), schedule)
+    split = trial.split
+    before = float(np.mean(part.predict(trial.rows.X[split.held_out]) == trial.y[split.held_out]))
     seconds = (frozen.seconds or 0.0) + time.perf_counter() - begun
     return replace(fitted, probe=before, seconds=seconds)
 
 
-def head2toe_ft_plus(cell: Cell) -> Fitted:
+def head2toe_ft_plus(trial: Trial) -> Fitted:
     """The better of head2toe and head2toe-ft on the images held out; ties go to head2toe, which is smaller."""
-    frozen, tuned = cell.earlier("head2toe"), cell.earlier("head2toe-ft")
+    frozen, tuned = trial.earlier("head2toe"), trial.earlier("head2toe-ft")
     assert tuned.cv_accuracy is not None
     name, best = ("head2toe-ft", tuned) if tuned.cv_accuracy > tuned.probe else ("head2toe", frozen)
     choice = {
         "method": name,
-        "validation": cell.split_name(),
+        "validation": trial.split_name,
         "head2toe": tuned.probe,
         "head2toe-ft": tuned.cv_accuracy,
     }
@@ -101,21 +101,21 @@ def head2toe_ft_plus(cell: Cell) -> Fitted:
     )
 
 
-def finetune_cost(cell: Cell) -> Fitted:
+def finetune_cost(trial: Trial) -> Fitted:
     """What fine-tuning by the official schedule would cost, from a few steps; nothing is trained to the end."""
-    model = FineTuned(cell.spec, image_size=cell.image_size, preprocessing=cell.preprocessing)
-    network = model.untrained(cell.classes).to(find_device(cell.device))
-    count = min(_MEASURED_BATCH, len(cell.y))
-    first = [cell.task.train[i] for i in range(count)]
-    pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(cell.y[:count])
-    schedule = Schedule(1 + _MEASURED_STEPS, 0.01, count, cell.seed)
+    model = FineTuned(trial.spec, image_size=trial.image_size, preprocessing=trial.preprocessing)
+    network = model.untrained(trial.classes).to(find_device(trial.device))
+    count = min(_MEASURED_BATCH, len(trial.y))
+    first = [trial.task.train[i] for i in range(count)]
+    pixels, y = Pixels.of(first, model.preprocessing_), torch.from_numpy(trial.y[:count])
+    schedule = Schedule(steps=1 + _MEASURED_STEPS, learning_rate=0.01, batch_size=count, seed=trial.seed)
     ends: list[tuple[float, int]] = []  # of the steps; the first is slower, and pays for what is done once
     with counted() as spent:
 
-        def told(_: int) -> None:
+        def report(_: int) -> None:
             ends.append((time.perf_counter(), spent.total))
 
-        train(network, pixels.x, y, pixels.batch, schedule, told)
+        train(network, pixels.x, y, pixels.batch, schedule, report)
     seconds, flops = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
     share = FINETUNING_STEPS * FINETUNING_BATCH / (_MEASURED_STEPS * count)
     return Fitted(
@@ -132,83 +132,89 @@ def finetune_cost(cell: Cell) -> Fitted:
     )
 
 
-def _whole(cell: Cell, *, pretrained: bool, official: bool = False) -> Fitted:
-    steps, batch = (FINETUNING_STEPS, FINETUNING_BATCH) if official else (cell.steps, BATCH)
+def _whole(trial: Trial, *, pretrained: bool, official: bool = False) -> Fitted:
+    steps, batch = (FINETUNING_STEPS, FINETUNING_BATCH) if official else (trial.steps, BATCH)
     model = FineTuned(
-        cell.spec,
+        trial.spec,
         pretrained=pretrained,
-        image_size=cell.image_size,
+        image_size=trial.image_size,
         steps=steps,
         learning_rates=RATES,
         batch_size=batch,
-        augment=cell.augment,
-        random_state=cell.seed,
-        preprocessing=cell.preprocessing,
-        device=cell.device,
-        progress=_tenths(cell),
+        augment=trial.augment,
+        random_state=trial.seed,
+        preprocessing=trial.preprocessing,
+        device=trial.device,
+        progress=_tenths(trial),
     )
     with counted() as spent:
-        model.fit(cell.task.train.images, cell.y, split=(cell.split.train, cell.split.held_out))
+        model.fit(trial.task.train.images, trial.y, split=(trial.split.train, trial.split.held_out))
     best = max(row["accuracy"] for row in model.search_table_)
     return Fitted(
         flops=spent.total,
         stored=dict(model.network_.state_dict()),
-        choice=_choice(cell, model.learning_rate_, steps, batch),
+        choice=_choice(trial, model.learning_rate_, steps, batch),
         cv_accuracy=best,
         of_images=lambda images: np.concatenate([model.predict(part) for part in _stretches(images)]),
     )
 
 
-def _tuned(cell: Cell, start: Callable[[Any], nn.Module], schedule: Schedule, rates: tuple[float, ...]) -> Tuned:
-    pixels = Pixels.of(cell.task.train.images, cell.backbone.preprocessing)
-    y, split = torch.from_numpy(cell.y), (cell.split.train, cell.split.held_out)
-    return tune(start, pixels, y, split, schedule, rates, _tenths(cell), device=find_device(cell.device))
+def _schedule(trial: Trial, **options: Any) -> Schedule:
+    """Of trainings whose learning rate `tune` sets."""
+    steps, seed = trial.steps, trial.seed
+    return Schedule(steps=steps, learning_rate=0.0, batch_size=BATCH, seed=seed, augment=trial.augment, **options)
 
 
-def _tenths(cell: Cell) -> Callable[..., None]:
+def _tuned(trial: Trial, start: Callable[[Any], nn.Module], schedule: Schedule, rates: tuple[float, ...]) -> Tuned:
+    pixels = Pixels.of(trial.task.train.images, trial.backbone.preprocessing)
+    y, split = torch.from_numpy(trial.y), (trial.split.train, trial.split.held_out)
+    return tune(start, pixels, y, split, schedule, rates, _tenths(trial), device=find_device(trial.device))
+
+
+def _tenths(trial: Trial) -> Callable[..., None]:
     """Progress after every tenth of the gradient steps, not after each."""
 
-    def told(done: int, total: int, text: str = "training") -> None:
+    def report(done: int, total: int, text: str = "training") -> None:
         if 10 * done // total > 10 * (done - 1) // total:
-            cell.progress(done, total, f"steps of {text}")
+            trial.progress(done, total, f"steps of {text}")
 
-    return told
+    return report
 
 
-def _fitted(cell: Cell, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor], schedule: Schedule) -> Fitted:
+def _fitted(trial: Trial, tuned: Tuned, flops: int, stored: dict[str, torch.Tensor], schedule: Schedule) -> Fitted:
     def predict(images: Any) -> np.ndarray:
         found = []
         for part in _stretches(images):
-            pixels = Pixels.of(part, cell.backbone.preprocessing)
+            pixels = Pixels.of(part, trial.backbone.preprocessing)
             found.append(logits_of(tuned.network, pixels, pixels.x).argmax(dim=1).numpy())
         return np.concatenate(found)
 
     return Fitted(
         flops=flops,
         stored=stored,
-        choice=_choice(cell, tuned.learning_rate, schedule.steps, BATCH),
+        choice=_choice(trial, tuned.learning_rate, schedule.steps, BATCH),
         cv_accuracy=tuned.accuracy,
         of_images=predict,
     )
 
 
-def _standardised(cell: Cell, probe: FeatureProbe, X: np.ndarray) -> LinearHead:
+def _standardised(trial: Trial, probe: FeatureProbe, X: np.ndarray) -> LinearHead:
     """The probe's head, in the units in which it was fitted to the rows X.
 
     As it is kept it counts each feature in a unit of its own, and one learning rate would not suit all.
     """
     if not isinstance(probe.head_, LinearHead):
         raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(probe.head_).__name__}")
-    rows, kept = Standardised(X, blocks=cell.rows.columns().spans()), probe.head_.indices.numpy()
+    rows, kept = Standardised(X, blocks=trial.rows.columns().spans()), probe.head_.indices.numpy()
     return probe.head_.in_units(*(torch.from_numpy(found[kept]) for found in (rows.mean, rows.scale)))
 
 
-def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
+def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
     """A search on the training part of the split, among the views, shares and kinds of heads that a probe averaged.
 
     A head of another kind may be steeper, and the learning rate that is best for one tears the other apart.
     """
-    averaged, rows, columns = probe.choice_["averaged"], cell.split.train, probe.columns_
+    averaged, rows, columns = probe.choice_["averaged"], trial.split.train, probe.columns_
     views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
     # In their own order, not in that of a set of names, which is another in every process.
     few = {name: blocks for name, blocks in columns.views.items() if name in {*views, LINEAR_VIEW}}
@@ -220,10 +226,10 @@ def _refitted(cell: Cell, probe: FeatureProbe) -> FeatureProbe:
         layer_weights=sorted(ways),
         heads=sorted(kinds | screening),
         most_features=probe.most_features,
-        random_state=cell.seed,
+        random_state=trial.seed,
     )
-    groups = None if cell.groups is None else cell.groups[rows]
-    return again.fit(cell.rows.X[rows], cell.y[rows], groups=groups)
+    groups = None if trial.groups is None else trial.groups[rows]
+    return again.fit(trial.rows.X[rows], trial.y[rows], groups=groups)
 
 
 def _changed(network: nn.Module, frozen: nn.Module) -> dict[str, torch.Tensor]:
@@ -233,9 +239,9 @@ def _changed(network: nn.Module, frozen: nn.Module) -> dict[str, torch.Tensor]:
     return {name: one for name, one in state.items() if name not in before or not torch.equal(one, before[name].cpu())}
 
 
-def _choice(cell: Cell, rate: float, steps: int, batch: int) -> dict[str, Any]:
-    found = {"learning_rate": rate, "steps": steps, "batch_size": batch, "validation": cell.split_name()}
-    return {**found, "augmented": True} if cell.augment else found
+def _choice(trial: Trial, rate: float, steps: int, batch: int) -> dict[str, Any]:
+    found = {"learning_rate": rate, "steps": steps, "batch_size": batch, "validation": trial.split_name}
+    return {**found, "augmented": True} if trial.augment else found
 
 
 def _stretches(images: Any) -> Iterator[list[Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from head2toe.baselines import low_rank
 from head2toe.baselines.finetune import new_network
-from head2toe.benchmark.cell import FOLDS
 from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
+from head2toe.benchmark.trial import FOLDS
 from head2toe.errors import ParameterError
 from head2toe.estimators.checks import listed
 

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from head2toe.baselines import LassoResult, MultinomialLasso
-from head2toe.benchmark.cell import Cell
+from head2toe.baselines.patience import without_progress
+from head2toe.baselines.tuning import accuracy_and_loss
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
+from head2toe.benchmark.trial import Trial
 from head2toe.probes import LinearHead
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
@@ -41,14 +43,14 @@ Solver = Callable[[float, Any], tuple[Any, _Solution]]  # ratio, what to start f
 Problem = Callable[[torch.Tensor, torch.Tensor, int], Solver]
 
 
-def all_l1(cell: Cell) -> Fitted:
+def all_l1(trial: Trial) -> Fitted:
     """``lambda sum_jk |W_jk|``."""
-    return _fitted(cell, _lasso)
+    return _fitted(trial, _lasso)
 
 
-def all_gl(cell: Cell) -> Fitted:
+def all_gl(trial: Trial) -> Fitted:
     """``lambda sum_j ||W_j||_2``."""
-    return _fitted(cell, _group_lasso)
+    return _fitted(trial, _group_lasso)
 
 
 def ratios(classes: int) -> tuple[float, ...]:
@@ -56,24 +58,24 @@ def ratios(classes: int) -> tuple[float, ...]:
     return RATIOS if classes <= FEW_CLASSES else RATIOS[:-1]
 
 
-def _fitted(cell: Cell, problem: Problem) -> Fitted:
+def _fitted(trial: Trial, problem: Problem) -> Fitted:
     """The strength by accuracy on one split, along a path of warm starts; then all images, from the solution there."""
-    view = cell.rows.paper_views[0]
-    indices, rows = cell.rows.standardised(view)
-    Z, y, split = rows.tile(np.arange(rows.d)).T, torch.from_numpy(cell.y), cell.split
+    view = trial.rows.paper_views[0]
+    indices, rows = trial.rows.standardised(view)
+    Z, y, split = rows.tile(np.arange(rows.d)).T, torch.from_numpy(trial.y), trial.split
     train, held_out = torch.from_numpy(split.train), torch.from_numpy(split.held_out)
     with counted() as spent:
         tried: list[dict[str, float]] = []
         reached = [None]
-        solve = problem(Z[train], y[train], cell.classes)
-        for ratio in ratios(cell.classes):
+        solve = problem(Z[train], y[train], trial.classes)
+        for ratio in ratios(trial.classes):
             state, solution = solve(ratio, reached[-1])
             reached.append(state)
-            tried.append({"ratio": ratio, **_judged(solution.logits(Z[held_out]), y[held_out])})
-            if _tired(tried):
+            tried.append({"ratio": ratio, **accuracy_and_loss(solution.logits(Z[held_out]), y[held_out])})
+            if without_progress(tried, PATIENCE):
                 break
         best = max(tried, key=lambda row: (row["accuracy"], -row["loss"]))
-        _, final = problem(Z, y, cell.classes)(best["ratio"], reached[tried.index(best) + 1])
+        _, final = problem(Z, y, trial.classes)(best["ratio"], reached[tried.index(best) + 1])
     head = LinearHead(
         indices=torch.from_numpy(indices)[final.indices],
         mean=torch.from_numpy(rows.mean)[final.indices],
@@ -85,7 +87,7 @@ def _fitted(cell: Cell, problem: Problem) -> Fitted:
     return Fitted(
         flops=spent.total,
         stored=tensors(head),
-        choice={**choice, "relative_gap": final.gap, "tried": len(tried), "validation": cell.split_name()},
+        choice={**choice, "relative_gap": final.gap, "tried": len(tried), "validation": trial.split_name},
         cv_accuracy=best["accuracy"],
         of_rows=of_rows(head),
     )
@@ -109,18 +111,3 @@ def _group_lasso(Z: torch.Tensor, y: torch.Tensor, classes: int) -> Solver:
         return found, _Solution(found.indices, found.rows.T.contiguous(), found.intercept.float(), found.gap)
 
     return solve
-
-
-def _judged(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
-    loss = torch.nn.functional.cross_entropy(logits, y)
-    return {"accuracy": float((logits.argmax(dim=1) == y).double().mean()), "loss": float(loss)}
-
-
-def _tired(tried: list[dict[str, float]]) -> bool:
-    """Neither accuracy nor loss has a new best among the last few."""
-    if len(tried) <= PATIENCE:
-        return False
-    before, late = tried[:-PATIENCE], tried[-PATIENCE:]
-    return max(r["accuracy"] for r in late) <= max(r["accuracy"] for r in before) and min(
-        r["loss"] for r in late
-    ) >= min(r["loss"] for r in before)

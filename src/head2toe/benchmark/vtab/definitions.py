@@ -150,9 +150,9 @@ _TASKS: dict[str, tuple[tuple[str, str, int, str, Splits], ...]] = {
 }
 
 
-def _define(group: str, name: str, title: str, classes: int, folder: str, splits: Splits) -> TaskDefinition:
-    return TaskDefinition(name, title, group, classes, folder, *splits)
-
-
-DEFINITIONS = tuple(_define(group, *row) for group, rows in _TASKS.items() for row in rows)
+DEFINITIONS = tuple(
+    TaskDefinition(name, title, group, classes, folder, *splits)
+    for group, rows in _TASKS.items()
+    for name, title, classes, folder, splits in rows
+)
 NAMES = tuple(task.name for task in DEFINITIONS)

@@ -62,17 +62,8 @@ def example(data: bytes) -> dict[str, bytes | int]:
     ValueError
         It is none.
     """
-    found: dict[str, bytes | int] = {}
-    for features in _fields(data).get(1, []):
-        for entry in _fields(features).get(1, []):
-            pair = _fields(entry)
-            kinds = _fields(pair[2][0])
-            if 1 in kinds:
-                found[pair[1][0].decode()] = _fields(kinds[1][0])[1][0]
-            elif 3 in kinds:
-                value = _fields(kinds[3][0])[1][0]
-                found[pair[1][0].decode()] = _varint(value, 0)[0] if isinstance(value, bytes) else value
-    return found
+    entries = (entry for features in _fields(data).get(1, []) for entry in _fields(features).get(1, []))
+    return dict(feature for entry in entries if (feature := _feature(entry)) is not None)
 
 
 def _part(folder: Path, split: str) -> Part:
@@ -98,6 +89,18 @@ def _part(folder: Path, split: str) -> Part:
         return decode(data, keys[i])
 
     return Part(keys, np.asarray(labels, np.int64), read)
+
+
+def _feature(entry: bytes) -> tuple[str, bytes | int] | None:
+    """The name of an entry and its first value; None where it has no bytes and no int64."""
+    pair = _fields(entry)
+    kinds = _fields(pair[2][0])
+    if 1 in kinds:
+        return pair[1][0].decode(), _fields(kinds[1][0])[1][0]
+    if 3 in kinds:
+        value = _fields(kinds[3][0])[1][0]
+        return pair[1][0].decode(), _varint(value, 0)[0] if isinstance(value, bytes) else value
+    return None
 
 
 def _fields(data: Any) -> dict[int, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,15 +114,12 @@ def _lists(folder: str) -> tuple[Layout, ...]:
     return tuple(Layout("lists", place, files, "listed", "read_lists") for place in (folder, f"vtab-1k/{folder}"))
 
 
-def _torchvision(folder: str, files: str, reader: str, *, seeded: bool = False) -> Layout:
+def _layout(name: str, folder: str, files: str, reader: str, *, seeded: bool = False) -> Layout:
     module, function = reader.split(".")
-    return Layout("torchvision", folder, tuple(files.split()), module, function, seeded)
+    return Layout(name, folder, tuple(files.split()), module, function, seeded)
 
 
-def _original(folder: str, files: str, reader: str) -> Layout:
-    module, function = reader.split(".")
-    return Layout("original", folder, tuple(files.split()), module, function)
-
+_torchvision, _original = partial(_layout, "torchvision"), partial(_layout, "original")
 
 _SVHN = "train_32x32.mat test_32x32.mat"
 _CAMELYON = " ".join(
@@ -162,8 +160,8 @@ _LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "dmlab": (_original("dmlab", _DMLAB, "dmlab.read_dmlab"),),
     "kitti": (_torchvision("Kitti/raw", _KITTI, "scenes.read_kitti"),),
     "dsprites": (
-        _original(_SPRITES, ".", "arrays.read_dsprites"),
-        _original(f"dsprites/{_SPRITES}", ".", "arrays.read_dsprites"),
+        _original(_SPRITES, ".", "dsprites.read_dsprites"),
+        _original(f"dsprites/{_SPRITES}", ".", "dsprites.read_dsprites"),
     ),
-    "smallnorb": (_original("smallnorb", _NORB, "arrays.read_smallnorb"),),
+    "smallnorb": (_original("smallnorb", _NORB, "smallnorb.read_smallnorb"),),
 }

@@ -7,17 +7,16 @@ class (background) is one that torchvision leaves out. The keys are those of ten
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw, file_part
+from head2toe.benchmark.vtab.raw_files import lines, matlab
 from head2toe.data.files import is_hidden
-from head2toe.errors import DataFormatError, one_line
+from head2toe.errors import DataFormatError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif")
 _PETS_COLUMNS = 4
@@ -116,44 +115,6 @@ def read_sun(folder: Path, definition: TaskDefinition, seed: int = 0) -> Drawn:
         pool[name] = _sun_part(folder, mixed[start : start + size], classes)
         start += size
     return draw(definition, pool, str(folder), order=f"divided with seed {seed}")
-
-
-def lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty.
-
-    Raises
-    ------
-    DataFormatError
-        The file cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFormatError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no UTF-8'}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def matlab(path: Path, *needed: str) -> dict[str, Any]:
-    """The variables of a MATLAB file.
-
-    Raises
-    ------
-    DataFormatError
-        It cannot be read, or lacks one of those needed.
-    """
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path)
-        return {name: found[name] for name in needed}
-    except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
-        reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
-        raise DataFormatError(f"{path} cannot be read as a MATLAB file: {reason}") from error
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV."""
-    return list(csv.DictReader(lines(path)))
 
 
 def _sun_part(folder: Path, keys: list[str], classes: list[str]) -> Part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,14 @@ def file_part(root: Path, keys: Sequence[str], labels: Sequence[int], files: Seq
     """A split whose images are files: at `root` / key, or at `root` / file."""
     paths = keys if files is None else files
     return Part(keys, np.asarray(labels, np.int64), lambda i: root / paths[i], files=True)
+
+
+def array_part(images: npt.NDArray[Any], labels: Iterable[int]) -> Part:
+    """A split in one array (n, h, w[, 3]), whose keys are numbers."""
+    numbers = np.asarray(list(labels), np.int64)
+    if len(images) != len(numbers):
+        raise DataFormatError(f"a split has {len(images):,} images but {len(numbers):,} labels: its files are damaged")
+    return Part(range(len(images)), numbers, lambda i: np.ascontiguousarray(images[i]))
 
 
 def _chosen(

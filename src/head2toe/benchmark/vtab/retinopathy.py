@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
-from head2toe.benchmark.vtab.photographs import table
 from head2toe.benchmark.vtab.pool import Drawn, Part, draw
+from head2toe.benchmark.vtab.raw_files import table
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
 
 RADIUS = 300  # pixels of the eyeball
@@ -36,9 +36,9 @@ def read_retinopathy(folder: Path, definition: TaskDefinition) -> Drawn:
         solution = table(folder / "retinopathy_solution.csv")
         for name, usage in _USAGE.items():
             pool[name] = _part(folder / "test", [row for row in solution if row["Usage"] == usage])
+    except DataFormatError:
+        raise
     except (KeyError, ValueError) as error:
-        if isinstance(error, DataFormatError):
-            raise
         raise DataFormatError(f"{folder}: Kaggle's tables have columns image, level and Usage: {error}") from error
     return draw(definition, pool, str(folder))
 

@@ -17,6 +17,7 @@ from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.vtab.cells import Cells
 from head2toe.benchmark.vtab.fingerprint import fingerprint
 from head2toe.benchmark.vtab.loading import LoadedTask
+from head2toe.checks import is_whole
 from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
@@ -27,7 +28,6 @@ from head2toe.errors import (
     TooFewImagesError,
     UnfinishedComparisonError,
 )
-from head2toe.estimators.checks import is_whole
 from head2toe.features.dtype import check
 from head2toe.progress import Progress, silent
 
@@ -130,7 +130,7 @@ def run(
     chosen, numbers = list(tasks), _numbers(seeds)
     if not chosen or not numbers:
         raise ParameterError("nothing to run: at least one task and one seed are needed")
-    cells, told = Cells(Path(out), settings.backbone), progress or silent
+    cells, report = Cells(Path(out), settings.backbone), progress or silent
     _check_settings(cells, settings, options)
     options = _as_begun(cells, options)
 
@@ -144,18 +144,18 @@ def run(
     made = kept = 0
     failed: dict[str, str] = {}
     for number, (task, load) in enumerate(chosen):
-        told(number, len(chosen), task)
+        report(number, len(chosen), task)
         missing = lacking(task)
         kept += len(names) * len(numbers) - len(missing)
         if not missing:
             continue
-        step = _Step(cells, settings, partial(told, number, len(chosen)), compare, options)
+        step = _Step(cells, settings, partial(report, number, len(chosen)), compare, options)
         try:
             for made_now in step.run(load, missing):
                 made += made_now
         except (DataError, MissingDependencyError) as error:
             failed[task] = str(error)
-    told(len(chosen), len(chosen), "done")
+    report(len(chosen), len(chosen), "done")
     return Ran(made, kept, failed)
 
 
@@ -175,8 +175,8 @@ def _check_network(wanted: set[str], cells: Cells, settings: Settings, options: 
     network = backbones.load(settings.backbone, **look)
     check_methods(named(wanted), network)
     for path, cell in cells.there():
-        told = cell.get("weights_sha256") or network.weights_sha256  # older cells do not tell
-        if told != network.weights_sha256:
+        own = cell.get("weights_sha256") or network.weights_sha256  # older cells do not tell
+        if own != network.weights_sha256:
             raise OutputExistsError(
                 f"{path} was made with other weights of {cells.backbone}: choose another --out, or delete it"
             )
@@ -188,7 +188,7 @@ class _Step:
 
     cells: Cells
     settings: Settings
-    told: Callable[[str], None]
+    report: Callable[[str], None]
     compare: Callable[..., list[Any]] | None
     options: dict[str, Any]
 
@@ -246,7 +246,7 @@ class _Step:
             methods,
             seed=seeds,
             image_size=self.settings.image_size,
-            progress=lambda done, total, text: self.told(f"{loaded.task.name}: {text}"),
+            progress=lambda done, total, text: self.report(f"{loaded.task.name}: {text}"),
             **steps,
             **self.options,
         )
@@ -256,8 +256,8 @@ class _Step:
         task = loaded.task
         wanted = {"group": task.group, **loaded.facts, **prints}
         for path, cell in self.cells.of_task(task.name):
-            told = (cell.get("data") or loaded.facts, cell.get("fingerprint") or prints)  # older cells tell less
-            found = {"group": cell["group"], **told[0], **told[1]}
+            known = (cell.get("data") or loaded.facts, cell.get("fingerprint") or prints)  # older cells tell less
+            found = {"group": cell["group"], **known[0], **known[1]}
             if found != wanted:
                 other = ", ".join(f"{n} {found.get(n)}" for n in {**wanted, **found} if found.get(n) != wanted.get(n))
                 raise OutputExistsError(

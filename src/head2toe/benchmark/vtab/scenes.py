@@ -13,8 +13,8 @@ import numpy as np
 
 from head2toe.benchmark.vtab.definitions import TaskDefinition
 from head2toe.benchmark.vtab.labels import clevr_count, clevr_distance, kitti_distance
-from head2toe.benchmark.vtab.photographs import lines
 from head2toe.benchmark.vtab.pool import Drawn, draw, file_part
+from head2toe.benchmark.vtab.raw_files import lines
 from head2toe.errors import DataFormatError, one_line
 
 _CLEVR_SPLITS = {"train": "train", "validation": "val"}

@@ -131,20 +131,20 @@ def vtab_table(cells: Iterable[Mapping[str, Any]], *, published: Sequence[Publis
     DataFormatError
         No cell has an accuracy; or cells of one task are of several groups, or those of one row of other data.
     """
-    told = [cell for cell in cells if cell["accuracy"] is not None]
-    if not told:
+    judged = [cell for cell in cells if cell["accuracy"] is not None]
+    if not judged:
         raise DataFormatError("no cell has an accuracy (costs alone make no table): run a method that is judged too")
-    _check_groups(told)
-    _check_rows(told)
-    groups = {str(cell["task"]): str(cell["group"]) for cell in told}
+    _check_groups(judged)
+    _check_rows(judged)
+    groups = {str(cell["task"]): str(cell["group"]) for cell in judged}
     tasks = sorted(groups, key=lambda task: (_place(groups[task]), _PLACES.get(task, len(_PLACES)), task))
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for cell in told:
+    for cell in judged:
         found.setdefault((cell["backbone"], cell["method"]), {}).setdefault(cell["task"], []).append(cell["accuracy"])
     rows = [_own(name, backbone, accuracies, groups) for (backbone, name), accuracies in found.items()]
     rows += [row for one in published if (row := _published(one, groups)) is not None]
     ordered = {task: groups[task] for task in tasks}
-    return Table(tuple(tasks), ordered, tuple(rows), tuple(_notes(told, rows, tasks)))
+    return Table(tuple(tasks), ordered, tuple(rows), tuple(_notes(judged, rows, tasks)))
 
 
 def _check_groups(cells: Sequence[Mapping[str, Any]]) -> None:
@@ -201,7 +201,8 @@ def _published(row: PublishedRow, groups: Mapping[str, str]) -> Row | None:
     accuracies = {task: value for task, value in row.accuracies.items() if task in groups}
     if not accuracies:
         return None
-    return Row(row.name, "", accuracies, 0, *_means(accuracies, groups), row.source, row.verified)
+    means = _means(accuracies, groups)
+    return Row(row.name, "", accuracies, 0, *means, source=row.source, verified=row.verified)
 
 
 def _means(accuracies: Mapping[str, float], groups: Mapping[str, str]) -> tuple[dict[str, float], float, float]:
@@ -234,8 +235,8 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
 
 def _input(cell: Mapping[str, Any]) -> str:
     """What the backbone is shown: published figures differ in it."""
-    told = ", ".join(f"{name} {_plain(name, value)}" for name, value in cell["preprocessing"].items())
-    return f"Input of {cell['backbone']}: {told}."
+    shown = ", ".join(f"{name} {_plain(name, value)}" for name, value in cell["preprocessing"].items())
+    return f"Input of {cell['backbone']}: {shown}."
 
 
 def _plain(name: str, value: Any) -> str:
@@ -246,12 +247,12 @@ def _plain(name: str, value: Any) -> str:
 
 def _note(cell: Mapping[str, Any]) -> str:
     """What a reader must know of a task's images, "" where they are VTAB's own."""
-    data, told = cell.get("data") or {}, []
+    data, remarks = cell.get("data") or {}, []
     if data.get("order") not in (None, TFDS_ORDER, LISTED_ORDER):
-        told.append(f"images {data['order']}")
+        remarks.append(f"images {data['order']}")
     if data.get("test", 0) != data.get("test_of", data.get("test", 0)):
-        told.append(f"{data['test']:,} test images, not {data['test_of']:,}")
-    return f"{_TITLES.get(cell['task'], cell['task'])}: {'; '.join(told)}." if told else ""
+        remarks.append(f"{data['test']:,} test images, not {data['test_of']:,}")
+    return f"{_TITLES.get(cell['task'], cell['task'])}: {'; '.join(remarks)}." if remarks else ""
 
 
 def _and(words: Sequence[str]) -> str:

@@ -8,10 +8,12 @@ and (4) accepts it by a line search on the objective. The manifold is found in a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from head2toe.probes.group_lasso.penalty import GroupPenalty, column_norms, dual_value
-from head2toe.probes.group_lasso.preconditioner import Dense, Diagonal, worth_it
+from head2toe.probes.group_lasso.preconditioner import Apply, Dense, Diagonal, worth_it
 from head2toe.probes.group_lasso.working_set import WorkingSet
 
 _HALVINGS = 12
@@ -116,8 +118,9 @@ class _Newton:
 
     def _search(self, active: torch.Tensor) -> float:
         """Line search along the damped Newton direction; the step taken, or zero."""
-        system = _System(self, active)
-        direction, shift, slope = system.direction()
+        system = self._system(active)
+        direction, shift, slope, self.taken = system.direction()
+        self.excess += max(0, self.taken - _TIRED)
         old, step = self.W[:, active], 1.0
         for _ in range(_HALVINGS):
             moved = old + step * direction
@@ -129,6 +132,37 @@ class _Newton:
                 return step
             step /= 2
         return 0.0
+
+    def _system(self, active: torch.Tensor) -> _System:
+        """The damped Newton system where we are."""
+        X = self.X if len(active) == self.X.shape[1] else self.X.index_select(1, active)
+        W, norms, levels, ridge = self.W[:, active], self.norms[active], self.levels[active], self.penalty.ridge
+        unit, across = W / norms, levels / norms
+        gradient = self.gradient[:, active] + levels * unit
+        gradient += ridge * W
+        shift = self.residual.sum(dim=1) if self.problem.fit_intercept else self.b * 0
+        curvature = self.datafit.curvature()
+        return _System(
+            problem=self.problem,
+            X=X,
+            unit=unit,
+            across=across,
+            gradient=gradient,
+            shift=shift,
+            damping=ridge + self.damping * curvature.sum() * self.lipschitz[active],
+            approximate=self._preconditioner(X, active, curvature, unit, across).on(active, unit, across),
+        )
+
+    def _preconditioner(
+        self, X: torch.Tensor, active: torch.Tensor, curvature: torch.Tensor, unit: torch.Tensor, across: torch.Tensor
+    ) -> Dense | Diagonal:
+        """The diagonal one, until the steps it took past `_TIRED` would have paid for the dense one."""
+        if self.diagonal is None or self.taken > _TIRED:
+            ridge, (n, k) = self.penalty.ridge, X.shape
+            self.diagonal = Diagonal(self.X, curvature, ridge)
+            if self.dense is not None or worth_it(self.excess, n, k, len(unit)):
+                self.dense = Dense(X, active, curvature, unit, across, ridge, self.diagonal)
+        return self.dense or self.diagonal
 
     def _accept(self, W: torch.Tensor, b: torch.Tensor, Z: torch.Tensor, decrease: float) -> bool:
         value = self._objective(Z, W)
@@ -143,47 +177,50 @@ class _Newton:
         return self.datafit.value(Z) + self.penalty.value(W)
 
 
+@dataclass(frozen=True)
 class _System:
     """The Newton system of the nonzero rows and the intercept.
 
     The Hessian of ``level ||w||`` is ``level / ||w|| (I - u u')`` with u = w / ||w||: none along u, so that with more
     rows than samples the lengths alone may be undetermined, and the step without end. Levenberg's damping bounds it.
+
+    Attributes
+    ----------
+    problem : WorkingSet
+    X : Tensor (n, k)
+        Columns of the nonzero rows.
+    unit : Tensor (c, k)
+        u.
+    across : Tensor (k,)
+        ``level / ||w||``.
+    gradient, shift : Tensor (c, k), (c,)
+        Of the objective, by the rows and by the intercept.
+    damping : Tensor (k,)
+        With the ridge.
+    approximate : callable
+        An approximate inverse.
     """
 
-    def __init__(self, newton: _Newton, active: torch.Tensor) -> None:
-        self.newton, self.datafit, self.ridge = newton, newton.datafit, newton.penalty.ridge
-        self.X = newton.X if len(active) == newton.X.shape[1] else newton.X.index_select(1, active)
-        self.unit = newton.W[:, active] / newton.norms[active]
-        self.across = newton.levels[active] / newton.norms[active]
-        self.gradient = newton.gradient[:, active] + newton.levels[active] * self.unit
-        self.gradient += self.ridge * newton.W[:, active]
-        self.shift = newton.residual.sum(dim=1) if newton.problem.fit_intercept else newton.b * 0
-        curvature = self.datafit.curvature()
-        self.damping = self.ridge + newton.damping * curvature.sum() * newton.lipschitz[active]
-        self.approximate = self._preconditioner(active, curvature).on(active, self.unit, self.across)
-
-    def _preconditioner(self, active: torch.Tensor, curvature: torch.Tensor) -> Dense | Diagonal:
-        """The diagonal one, until the steps it took past `_TIRED` would have paid for the dense one."""
-        newton = self.newton
-        if newton.diagonal is not None and newton.taken <= _TIRED:
-            return newton.dense or newton.diagonal
-        newton.diagonal = Diagonal(newton.X, curvature, self.ridge)
-        n, k = self.X.shape
-        if newton.dense is not None or worth_it(newton.excess, n, k, len(self.unit)):
-            newton.dense = Dense(self.X, active, curvature, self.unit, self.across, self.ridge, newton.diagonal)
-        return newton.dense or newton.diagonal
+    problem: WorkingSet
+    X: torch.Tensor
+    unit: torch.Tensor
+    across: torch.Tensor
+    gradient: torch.Tensor
+    shift: torch.Tensor
+    damping: torch.Tensor
+    approximate: Apply
 
     def product(self, D: torch.Tensor, d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The Hessian times a step of the rows (c, k) and of the intercept (c,)."""
-        curved = self.datafit.hessian(torch.addmm(d[:, None], D, self.X.T))
+        curved = self.problem.datafit.hessian(torch.addmm(d[:, None], D, self.X.T))
         along = (D * self.unit).sum(dim=0)
         out = curved @ self.X
         out += self.across * (D - along * self.unit)
         out += self.damping * D
-        return out, curved.sum(dim=1) if self.newton.problem.fit_intercept else d
+        return out, curved.sum(dim=1) if self.problem.fit_intercept else d
 
-    def direction(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Conjugate gradients from zero: steps of the rows and the intercept, and the slope along them."""
+    def direction(self) -> tuple[torch.Tensor, torch.Tensor, float, int]:
+        """Conjugate gradients from zero: steps of rows and intercept, the slope along them, and the turns taken."""
         R, r = -self.gradient, -self.shift
         D, d = torch.zeros_like(R), torch.zeros_like(r)
         Y, y = self.approximate(R, r)
@@ -204,6 +241,4 @@ class _System:
                 break
             P, p = torch.add(Y, P, alpha=new / rho), y + new / rho * p
             rho = new
-        self.newton.taken = turn
-        self.newton.excess += max(0, turn - _TIRED)
-        return D, d, float((self.gradient * D).sum() + self.shift @ d)
+        return D, d, float((self.gradient * D).sum() + self.shift @ d), turn

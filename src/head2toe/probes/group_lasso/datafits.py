@@ -127,8 +127,9 @@ def _steps(curvature: torch.Tensor, slope: torch.Tensor) -> Iterator[torch.Tenso
     Where softmaxes are saturated there is hardly any curvature and Newton's step leads anywhere. None of a softmax is
     larger than 1/2 (Boehning 1992), so the last ones cannot fail to descend.
     """
-    step = torch.linalg.lstsq(curvature, slope[:, None]).solution[:, 0]
-    length = float(step.norm())
+    factor, failed = torch.linalg.cholesky_ex(curvature)
+    step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
+    length = math.inf if int(failed) else float(step.norm())
     if math.isfinite(length):
         yield step
     damping = max(float(slope.norm()) / length, _LEAST_DAMPING) if 0 < length < math.inf else _LEAST_DAMPING

@@ -127,10 +127,14 @@ def group_lasso(
         Softmax cross-entropy; or ``1/2 ||.||^2``, which makes this scikit-learn's MultiTaskLasso.
     classes : int, optional
         c; by default one more than the largest y.
+    fit_intercept : bool
+        False: b is zero.
     sample_weight : (n,), optional
         Not negative; every class needs some where there is an intercept.
     group_weights : (d,), optional
         Positive.
+    ridge : float
+        Strength of the squared penalty, not negative.
     tolerance : float
         On the relative duality gap.
     max_iter : int
@@ -227,7 +231,7 @@ def _solve(
 ) -> GroupLassoResult:
     if not tolerance > 0 or max_iter < 1:
         raise ParameterError(f"tolerance is {tolerance}, max_iter {max_iter}: use a positive number, and at least 1")
-    result = _solve_from(problem, strength, tolerance, max_iter, start)
+    result = _Descent(problem, strength, tolerance, max_iter, start).run()
     if result.status != "stalled" or result.gap < _FAR:
         return result
     # So sure of every class that no gradient is left, from a start of other units or by a step too far: come again
@@ -239,78 +243,100 @@ def _solve(
     for level in levels:
         if taken >= max_iter:
             return replace(result, iterations=taken)
-        other = _solve_from(problem, level, tolerance, max_iter - taken, other)
+        other = _Descent(problem, level, tolerance, max_iter - taken, other).run()
         taken += other.iterations
     assert other is not None
     return replace(min(result, other, key=lambda one: one.gap), iterations=taken)
 
 
-def _solve_from(
-    problem: Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
-) -> GroupLassoResult:
-    penalty = GroupPenalty(strength * problem.group_weights, problem.ridge)
-    working = WorkingSet(problem.datafit, problem.fit_intercept, problem.design.n, problem.design.device)
-    if start is not None and len(start.indices):
-        working.extend(start.indices, problem.design.columns(start.indices), start.rows.T)
-    history: list[dict[str, float]] = []
-    began = time.perf_counter()
-    iterations, dual, best, status = 0, -np.inf, np.inf, "max_iter"
-    while True:
+@dataclass(frozen=True)
+class _Certificate:
+    """What one pass over X says of the coefficients: both objectives, and ``||X_j' theta||_2``, float64 (d,)."""
+
+    primal: float
+    dual: float
+    gap: float
+    correlations: torch.Tensor
+
+
+class _Descent:
+    """One problem at one strength on its way to the minimum, a working set after the other."""
+
+    def __init__(
+        self, problem: Problem, strength: float, tolerance: float, max_iter: int, start: GroupLassoResult | None
+    ) -> None:
+        self.problem, self.strength, self.tolerance, self.max_iter = problem, strength, tolerance, max_iter
+        self.penalty = GroupPenalty(strength * problem.group_weights, problem.ridge)
+        self.working = WorkingSet(problem.datafit, problem.fit_intercept, problem.design.n, problem.design.device)
+        if start is not None and len(start.indices):
+            self.working.extend(start.indices, problem.design.columns(start.indices), start.rows.T)
+        self.floor = _FLOOR * problem.null
+        self.dual, self.lowest, self.iterations = -np.inf, np.inf, 0
+        self.history: list[dict[str, float]] = []
+        self.began = time.perf_counter()
+
+    def run(self) -> GroupLassoResult:
+        while True:
+            at = self._certified()
+            if at.gap <= self.tolerance:
+                return self._result(at, "converged")
+            if self.iterations >= self.max_iter:
+                return self._result(at, "max_iter")
+            added = self._violators(at)
+            if not len(added) and len(self.history) > 1 and at.primal >= self.lowest:
+                return self._result(at, "stalled")
+            self._improve(at, added)
+
+    def _certified(self) -> _Certificate:
+        """That of the current coefficients, by the best dual objective so far; a line of the history too."""
+        problem, working = self.problem, self.working
         Z = working.predictions()
-        primal = problem.datafit.value(Z) + penalty.at(working.indices).value(working.W)
+        primal = problem.datafit.value(Z) + self.penalty.at(working.indices).value(working.W)
         point = problem.datafit.dual(Z)
         correlations = problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
-        dual = max(dual, dual_value(point, penalty, correlations))
-        floor = _FLOOR * problem.null
-        gap = max(0.0, primal - dual) / max(primal, floor, 1e-300)
-        history.append({"objective": primal, "gap": gap, "working": len(working.indices),
-                        "active": int(working.support.sum()), "iterations": iterations,
-                        "seconds": time.perf_counter() - began})  # fmt: skip
-        if gap <= tolerance:
-            status = "converged"
-            break
-        if iterations >= max_iter:
-            break
-        added = _violators(correlations, penalty, working)
-        if not len(added) and len(history) > 1 and primal >= best:
-            status = "stalled"
-            break
-        best = min(best, primal)
+        self.dual = max(self.dual, dual_value(point, self.penalty, correlations))
+        gap = max(0.0, primal - self.dual) / max(primal, self.floor, 1e-300)
+        self.history.append({"objective": primal, "gap": gap, "working": len(working.indices),
+                             "active": int(working.support.sum()), "iterations": self.iterations,
+                             "seconds": time.perf_counter() - self.began})  # fmt: skip
+        return _Certificate(primal, self.dual, gap, correlations)
+
+    def _violators(self, at: _Certificate) -> torch.Tensor:
+        """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
+        ratio = self.penalty.ratios(at.correlations)
+        ratio[self.working.indices] = 0
+        most = max(_FIRST, int(_GROWTH * int(self.working.support.sum())))
+        count = min(int((ratio > 1 + _SLACK).sum()), most)
+        return torch.topk(ratio, count).indices.sort().values
+
+    def _improve(self, at: _Certificate, added: torch.Tensor) -> None:
+        """Newton steps on the columns that are not zero and those that are added."""
+        self.lowest = min(self.lowest, at.primal)
+        self.working.prune()
+        self.working.extend(added, self.problem.design.columns(added))
+        inner = max(0.3 * self.tolerance, _INNER * at.gap) if len(added) else 0.1 * self.tolerance
+        rounds = min(_NEWTON_ROUNDS, self.max_iter - self.iterations)
+        penalty = self.penalty.at(self.working.indices)
+        self.iterations += max(1, active_newton.solve(self.working, penalty, inner, rounds, self.floor))
+
+    def _result(self, at: _Certificate, status: Status) -> GroupLassoResult:
+        problem, working = self.problem, self.working
         working.prune()
-        working.extend(added, problem.design.columns(added))
-        inner = max(0.3 * tolerance, _INNER * gap) if len(added) else 0.1 * tolerance
-        rounds = min(_NEWTON_ROUNDS, max_iter - iterations)
-        iterations += max(1, active_newton.solve(working, penalty.at(working.indices), inner, rounds, floor))
-    working.prune()
-    return _result(problem, working, strength, primal, dual, gap, iterations, status, history, correlations)
-
-
-def _violators(correlations: torch.Tensor, penalty: GroupPenalty, working: WorkingSet) -> torch.Tensor:
-    """Columns outside the working set whose zero is not optimal, the worst first, at most as many as it holds."""
-    ratio = penalty.ratios(correlations)
-    ratio[working.indices] = 0
-    count = min(int((ratio > 1 + _SLACK).sum()), max(_FIRST, int(_GROWTH * int(working.support.sum()))))
-    return torch.topk(ratio, count).indices.sort().values
-
-
-def _result(
-    problem: Problem,
-    working: WorkingSet,
-    strength: float,
-    primal: float,
-    dual: float,
-    gap: float,
-    iterations: int,
-    status: Status,
-    history: list[dict[str, float]],
-    correlations: torch.Tensor,
-) -> GroupLassoResult:
-    order = torch.argsort(working.indices)
-    W = working.W.T.cpu()[order].contiguous()
-    intercept = working.intercept.cpu() - working.W.double().cpu() @ working.mean.cpu()
-    shape = (problem.design.d, problem.datafit.outputs)
-    return GroupLassoResult(strength, working.indices[order], W, intercept, primal, dual, gap, iterations, status,
-                            tuple(history), shape, (correlations / problem.group_weights).cpu())  # fmt: skip
+        order = torch.argsort(working.indices)
+        return GroupLassoResult(
+            strength=self.strength,
+            indices=working.indices[order],
+            rows=working.W.T.cpu()[order].contiguous(),
+            intercept=working.intercept.cpu() - working.W.double().cpu() @ working.mean.cpu(),
+            objective=at.primal,
+            dual=at.dual,
+            gap=at.gap,
+            iterations=self.iterations,
+            status=status,
+            history=tuple(self.history),
+            shape=(problem.design.d, problem.datafit.outputs),
+            nearness=(at.correlations / problem.group_weights).cpu(),
+        )
 
 
 def _strength(strength: float, ridge: float) -> float:

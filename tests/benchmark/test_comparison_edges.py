@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from head2toe.benchmark import Task
-from head2toe.benchmark.cell import Cell
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.method import Method
-from head2toe.benchmark.rows import Rows, last_blocks
+from head2toe.benchmark.rows import TrainingRows, last_blocks
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import names_of
-from head2toe.benchmark.unseen import check_apart, tell_classes
+from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.unseen import warn_of_shared_images, warn_of_unseen_classes
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import TooFewImagesError, UnknownBackboneError, UnreadableImageError
 from head2toe.features import Layer
@@ -40,7 +40,7 @@ def labelled(labels, groups=None):
 
 def cell_of(labels, groups=None, validation=200):
     train = labelled(labels, groups)
-    return Cell(Task("t", "", train, train, validation), "embedded", backbone=None)
+    return Trial(Task("t", "", train, train, validation), "embedded", backbone=None)
 
 
 def test_as_many_groups_as_folds_are_enough():
@@ -63,14 +63,14 @@ def test_a_group_with_an_image_that_no_other_can_stand_for_is_trained_on_whole()
 
 def test_rows_of_a_split_ascend_where_some_come_back_to_be_trained_on():
     cell = cell_of([0, 1] * 10 + [2] + [0, 1] * 10 + [3])
-    assert "stratified" in cell.split_name()
+    assert "stratified" in cell.split_name
     assert (np.diff(cell.split.train) > 0).all()
 
 
 def test_last_images_of_one_class_are_no_sample():
     """Neither sorted by class nor of few: there are two classes, and half of them is one."""
     cell = cell_of([0, 1] * 20 + [0] * 10)
-    assert len(np.unique(cell.y[cell.split.held_out])) == 2 and "stratified" in cell.split_name()
+    assert len(np.unique(cell.y[cell.split.held_out])) == 2 and "stratified" in cell.split_name
 
 
 def test_last_images_that_are_fewer_than_the_classes_can_be_a_sample():
@@ -127,7 +127,7 @@ def of_files(folder: Path, *values: int, name: str = "{}.png"):
 def test_a_copy_of_a_file_whose_name_has_a_line_s_end_is_a_copy(tmp_path, caplog):
     train = of_files(tmp_path / "a", 1, 2, name="of\nlines {}.png")
     with caplog.at_level(logging.WARNING):
-        check_apart(Task("t", "", train, of_files(tmp_path / "b", 3, 2)))
+        warn_of_shared_images(Task("t", "", train, of_files(tmp_path / "b", 3, 2)))
     assert "t: 1 of 2 test images are training images too" in caplog.text
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_vanished_is_no_copy(tmp_path, caplog):
     (tmp_path / "b" / "1.png").unlink()
     test = LabelledImages(Known(test.images, identities), test.labels, test.names)
     with caplog.at_level(logging.WARNING):
-        check_apart(Task("t", "", train, test))
+        warn_of_shared_images(Task("t", "", train, test))
     assert not caplog.records
 
 
@@ -162,7 +162,7 @@ def test_one_image_of_a_group_that_is_trained_on_is_told(caplog):
     images = as_images(np.ones((2, 4, 5), np.uint8))
     test = LabelledImages(images, ["0", "1"], ["a", "b"], groups=["film 3", "film 1"])
     with caplog.at_level(logging.WARNING):
-        check_apart(Task("t", "", train, test))
+        warn_of_shared_images(Task("t", "", train, test))
     assert "t: 1 of 2 test images are of groups" in caplog.text
 
 
@@ -171,13 +171,13 @@ def test_a_test_of_copies_is_not_all_known_because_they_are_many(caplog):
     train = LabelledImages(as_images(pixels[:4]), list("0101"), list("abcd"))
     test = LabelledImages(as_images(pixels[[0, 0, 5]]), list("001"), list("xyz"))
     with caplog.at_level(logging.WARNING):
-        check_apart(Task("t", "", train, test))
+        warn_of_shared_images(Task("t", "", train, test))
     assert "t: 2 of 3 test images are training images too" in caplog.text
 
 
 def test_several_unknown_classes_of_a_test_are_counted_by_images(caplog):
     with caplog.at_level(logging.WARNING):
-        tell_classes(["a"], ["b", "b", "c", "a"], "t")
+        warn_of_unseen_classes(["a"], ["b", "b", "c", "a"], "t")
     assert "t: no training image is of the class b, c: 3 of 4 test images count as errors" in caplog.text
 
 
@@ -244,7 +244,9 @@ def test_operations_of_a_method_on_rows_are_those_of_all_its_images_too():
 def test_standardised_columns_of_one_view_are_kept_at_a_time():
     views = {"a": np.array([2, 0]), "b": np.array([1, 2])}
     plan = SimpleNamespace(columns=views.__getitem__)
-    rows = Rows(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32), plan, ("a",), (), 0.0, 0, "float32")
+    rows = TrainingRows(
+        np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32), plan, ("a",), (), 0.0, 0, "float32"
+    )
     indices, first = rows.standardised("a")
     assert indices.tolist() == [0, 2] and rows.standardised("a")[1] is first
     held = weakref.ref(first)

@@ -28,10 +28,11 @@ from head2toe.estimators.folds import folds_of
 from head2toe.estimators.group_lasso_cv import MultinomialGroupLassoCV
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.head_size import check_head_size
-from head2toe.estimators.labels import Target, as_labels, labels_of
+from head2toe.estimators.labels import as_labels, labels_of
 from head2toe.estimators.network_state import NetworkState
 from head2toe.estimators.networks import JointCosts
 from head2toe.estimators.streaming import JointExtractor
+from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights, sample_weights
 from head2toe.features import Skipped
 from head2toe.features.costs import Costs
@@ -246,7 +247,7 @@ class Own(torch.nn.Module):
 
 
 def state(module):
-    return NetworkState.of([cast("Any", SimpleNamespace(spec="module/Own", module=module))])
+    return NetworkState.of([cast("Any", SimpleNamespace(is_own=True, module=module))])
 
 
 def test_a_network_is_still_what_it_was():

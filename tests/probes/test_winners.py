@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from head2toe.probes.choice import SURE, Ballot
+from head2toe.probes.ballot import SURE, Ballot
 
 ROWS, FOLDS = 400, 5
 

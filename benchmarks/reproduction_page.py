@@ -16,7 +16,8 @@ This page is made by a program from the records of the experiments: no figure in
 runs what is missing and writes the page again. It needs the folder `shared` beside the checkout, with the tasks below
 in `shared/data` and backbones in `shared/weights`, which are not handed out with the package (licences differ). On
 your own data, a folder, CSV, zip or npz with a training and a test split, the command under each heading runs one
-(drawing takes the extra `paper`, matplotlib).
+(drawing takes the extra `paper`, matplotlib; `affinity` and `other-task` need `--data` twice, and `backbones` needs
+`--backbone` twice).
 
 The paper is Evci, Dumoulin, Larochelle, Mozer, "Head2Toe: Utilizing Intermediate Representations for Better Transfer
 Learning", ICML 2022 ([arXiv 2201.03529](https://arxiv.org/abs/2201.03529)). It measures ResNet-50 and ViT-B/16 on the
@@ -97,9 +98,3 @@ def _trained(record: dict[str, Any]) -> str:
     sides = dict.fromkeys(row["image_size"] for row in record["rows"] if "image_size" in row)
     steps = record["settings"]["steps"]
     return "".join(f"Images of {side} pixels; networks were trained for {steps} steps. " for side in sides)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as a table in Markdown; all but the first column to the right."""
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

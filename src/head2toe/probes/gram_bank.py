@@ -33,8 +33,8 @@ class GramBank:
         self.grams = Grams(len(numbers), len(self.anchors))
         for number, i in self.place.items():
             block = columns.blocks[number]
-            of = None if self.complete else self.anchors
-            self.grams.put(i, rows.gram(np.arange(block.start, block.stop), of=of))
+            subset = None if self.complete else self.anchors
+            self.grams.put(i, rows.gram(np.arange(block.start, block.stop), subset=subset))
 
     def view(self, name: str, importance: torch.Tensor | None = None) -> torch.Tensor:
         """``sum_b eta_b G_b`` over the blocks of a view and all n rows, float32 (n, n); eta is one where it is None.
@@ -43,7 +43,7 @@ class GramBank:
         """
         if not self.complete:
             return self._equal(name) if importance is None else self._sum(name, importance)
-        grams = self.of(name)
+        grams = self.grams_of_view(name)
         return grams.weighted(torch.ones(len(grams)) if importance is None else importance)
 
     def _equal(self, name: str) -> torch.Tensor:
@@ -58,6 +58,6 @@ class GramBank:
     def _sum(self, name: str, importance: torch.Tensor) -> torch.Tensor:
         return self.rows.gram(self.columns.indices(name), importance.numpy()[self.columns.block_of(name)])
 
-    def of(self, name: str) -> Grams:
-        """Gram matrices of a view's blocks between the anchors, in the order of the view."""
+    def grams_of_view(self, name: str) -> Grams:
+        """Gram matrices of its blocks between the anchors, in the order of the view."""
         return self.grams.select([self.place[number] for number in self.columns.views[name]])

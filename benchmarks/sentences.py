@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+
+_Pairs = list[tuple[str, str]]  # text, label
 
 # Topic -> things and what is said of them, of which sentences are combined; others are written by hand, below.
 _TOPICS = {
@@ -281,7 +284,7 @@ def numbers() -> tuple[list[str], list[str], list[str], list[str]]:
     )
 
 
-def _counted(subjects, objects, drawn):
+def _counted(subjects: Sequence[str], objects: Sequence[str], drawn: random.Random) -> _Pairs:
     made = []
     for several, of_several in ((False, False), (False, True), (True, False), (True, True)):
         for _ in range(48):
@@ -292,7 +295,7 @@ def _counted(subjects, objects, drawn):
     return made
 
 
-def _formed(verbs, times, drawn):
+def _formed(verbs: Sequence[Sequence[str]], times: int, drawn: random.Random) -> _Pairs:
     made = []
     for name, pattern in _FORMS.items():
         for base, past, third, what in verbs:
@@ -302,5 +305,5 @@ def _formed(verbs, times, drawn):
     return made
 
 
-def _apart(pairs):
+def _apart(pairs: _Pairs) -> tuple[list[str], list[str]]:
     return [text for text, _ in pairs], [name for _, name in pairs]

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from head2toe.backbones import Backbone, Preprocessing, load
+from head2toe.backbones.running import run
 from head2toe.backbones.timm_zoo import classifier_of
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.features import Layer, layers
-from head2toe.features.hooks import first_tensor, run, watch
-from head2toe.features.taps import noise_batch
+from head2toe.features.hooks import watch
+from head2toe.features.noise import noise_batch
+from head2toe.features.outputs import first_tensor
 
 declare_missing_operators()
 import timm  # noqa: E402

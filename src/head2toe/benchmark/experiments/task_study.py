@@ -1,4 +1,4 @@
-"""The bench: one task's features ranked, selected and judged, all comparisons with the same closed-form head."""
+"""A study of one task: its features ranked, selected and judged, all comparisons with the same closed-form head."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from head2toe.probes.settings import RIDGE
 Option = TypeVar("Option", bound=Hashable)
 Select = Callable[[np.ndarray], Mapping[Option, np.ndarray]]
 """From training row numbers to the columns that each option keeps."""
+JUDGED = ("features", "strength", "cv_accuracy", "accuracy", "standard_error")  # the last columns of every row
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Judged:
     cv_accuracy: float
 
 
-class Bench:
+class TaskStudy:
     """One task.
 
     Parameters
@@ -169,23 +170,18 @@ class Bench:
 
     def row_of(self, judged: Judged, accuracy: float, error: float, **more: object) -> dict[str, object]:
         """The same of another head than `head`: its accuracy on the test images and the standard error, in per cent."""
-        return {
-            "task": self.rows.task,
-            "backbone": self.rows.backbone,
-            **more,
-            "features": len(judged.kept),
-            "strength": judged.strength,
-            "cv_accuracy": judged.cv_accuracy,
-            "accuracy": accuracy,
-            "standard_error": error,
-        }
+        figures = len(judged.kept), judged.strength, judged.cv_accuracy, accuracy, error
+        mine = {"task": self.rows.task, "backbone": self.rows.backbone}
+        return {**mine, **more, **dict(zip(JUDGED, figures, strict=True))}
 
 
-def bench_of(laboratory: Laboratory, task: Task, label: str | None = None, view: str | None = None) -> Bench:
-    """The bench of a task, a backbone (the first) and a view (the first), set up once."""
+def study_of(laboratory: Laboratory, task: Task, label: str | None = None, view: str | None = None) -> TaskStudy:
+    """The study of a task, a backbone (the first) and a view (the first), set up once."""
     view = view or laboratory.settings.view
-    key = ("bench", task.name, label or laboratory.backbone, view)
-    return laboratory.once(key, lambda: Bench(laboratory.rows(task, label).of_views([view]), laboratory.settings))
+    key = ("study", task.name, label or laboratory.backbone, view)
+    return laboratory.once(
+        key, lambda: TaskStudy(laboratory.rows(task, label).restricted_to([view]), laboratory.settings)
+    )
 
 
 def best(judged: Mapping[Option, Judged]) -> Option:

@@ -23,6 +23,7 @@ from head2toe.benchmark.vtab import (
     retinopathy,
     run,
     scenes,
+    smallnorb,
 )
 from head2toe.benchmark.vtab.cells import Cells
 from head2toe.benchmark.vtab.fingerprint import fingerprint
@@ -144,7 +145,7 @@ def test_fields_of_fixed_length_are_passed_over(tmp_path):
 def test_a_matrix_of_smallnorb_has_room_for_three_sizes(tmp_path):
     sizes = struct.pack("<5i", 0x1E3D4C54, 2, 2, 2, 1)
     (tmp_path / "a.mat").write_bytes(sizes + np.arange(4, dtype="<i4").tobytes())
-    assert arrays.norb_matrix(tmp_path / "a.mat").tolist() == [[0, 1], [2, 3]]
+    assert smallnorb.norb_matrix(tmp_path / "a.mat").tolist() == [[0, 1], [2, 3]]
 
 
 def test_a_file_without_images_is_no_cifar(tmp_path):

@@ -1,4 +1,4 @@
-"""A cell of a comparison: one task, one backbone, one seed, and what all its methods share."""
+"""A trial of a comparison: one task, one backbone, one seed, and what all its methods share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import nn
 from head2toe.backbones import Backbone
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.refusals import telling
-from head2toe.benchmark.rows import Rows
+from head2toe.benchmark.rows import TrainingRows
 from head2toe.benchmark.tasks import Task
 from head2toe.errors import ClassTooSmallError, Head2ToeError, ParameterError, TooFewImagesError
 from head2toe.estimators.groups import check_groups, group_numbers
-from head2toe.estimators.labels import Target
+from head2toe.estimators.target import Target
 from head2toe.probes.folds import Fold, stratified_folds
 from head2toe.progress import Progress, silent
 
@@ -27,7 +27,7 @@ FOLDS = 5
 
 
 @dataclass
-class Cell:
+class Trial:
     """What a method may use; the test images are not among it.
 
     Attributes
@@ -42,7 +42,7 @@ class Cell:
     progress : callable(done, total, text)
     steps : int
         Gradient steps of one training of a network.
-    made : Rows, optional
+    made : TrainingRows, optional
         Rows of the training images; None where no method reads rows.
     preprocessing : Preprocessing or callable, optional
         As for `backbones.load`.
@@ -51,7 +51,7 @@ class Cell:
     augment : bool
         Networks are trained on random crops and mirror images.
     fitted : dict of str to Fitted
-        Methods that have been fitted in this cell.
+        Methods that have been fitted in this trial.
     failed : dict of str to Exception
         What stopped others.
     """
@@ -63,7 +63,7 @@ class Cell:
     seed: int = 0
     progress: Progress = silent
     steps: int = 200
-    made: Rows | None = None
+    made: TrainingRows | None = None
     preprocessing: Any = None
     device: str = "auto"
     augment: bool = False
@@ -71,7 +71,7 @@ class Cell:
     failed: dict[str, Exception] = field(default_factory=dict)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> TrainingRows:
         """Rows of the training images."""
         assert self.made is not None, "this comparison has no method that reads rows"
         return self.made
@@ -123,8 +123,8 @@ class Cell:
         return stratified_folds(self.y, FOLDS, groups=self.groups, random_state=self.seed)
 
     @property
-    def validation(self) -> str:
-        """How `folds` are told in a choice."""
+    def folds_name(self) -> str:
+        """What `folds` are called in a choice."""
         return f"{FOLDS} folds" + ("" if self.groups is None else " of groups")
 
     @cached_property
@@ -162,8 +162,9 @@ class Cell:
         cut = self.groups is not None and bool(np.isin(self.groups[first:], self.groups[:first]).any())
         return not few and not cut and len(np.unique(self.y[:first])) == self.classes
 
+    @property
     def split_name(self) -> str:
-        """How `split` is told in a choice."""
+        """What `split` is called in a choice."""
         of_groups = "a stratified fold" if self.groups is None else "a fold of groups"
         which = "the last ones" if self._last_are_a_sample else of_groups
         return f"{len(self.split.train)} / {len(self.split.held_out)} images, {which}"

@@ -1,0 +1,1 @@
+"""Small networks of random weights, of many families: what benchmarks look at, and the tests' too."""
