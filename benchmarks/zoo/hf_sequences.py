@@ -104,7 +104,7 @@ OTHER_TEXTS: dict[str, Any] = {
 
 def save_other_text(name: str, folder: Path) -> str:
     """Write one of `OTHER_TEXTS`; return its specification."""
-    _save(OTHER_TEXTS[name](), folder)
+    save(OTHER_TEXTS[name](), folder)
     tokenizer().save_pretrained(folder)
     return f"hf-text/{folder}"
 
@@ -112,7 +112,7 @@ def save_other_text(name: str, folder: Path) -> str:
 def save_text(name: str, folder: Path, **settings: Any) -> str:
     """Write one of `TEXTS` with a tokenizer of whole words; return its specification."""
     make, pooling = TEXTS[name]
-    _save(make(), folder)
+    save(make(), folder)
     tokenizer(**settings).save_pretrained(folder)
     if pooling is not None:
         (folder / "1_Pooling").mkdir()
@@ -123,7 +123,7 @@ def save_text(name: str, folder: Path, **settings: Any) -> str:
 
 def save_audio(name: str, folder: Path) -> str:
     """Write one of `AUDIOS` with its feature extractor; return its specification."""
-    _save(AUDIOS[name](), folder)
+    save(AUDIOS[name](), folder)
     hf.Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True).save_pretrained(folder)
     return f"hf-audio/{folder}"
 
@@ -145,7 +145,7 @@ def tokenizer(words: list[str] = WORDS, model_max_length: int = 1000) -> Any:
     )
 
 
-def _save(model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path) -> None:
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():  # all random, and far enough from zero that every part leaves its trace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import pytest
@@ -100,6 +101,51 @@ def test_a_forward_that_is_compiled_hides_no_layer(make: Any) -> None:
     ]
     assert vars(network) == held and list(vars(network)) == list(held)
     torch.testing.assert_close(run(network, images), made)
+
+
+def doubled(forward: Any) -> Any:
+    @functools.wraps(forward)
+    def wrapper(*images: Any) -> Any:
+        return 2 * forward(*images)
+
+    return wrapper
+
+
+class DecoratedTwice(Net):
+    @doubled
+    @torch.compile(backend="eager")
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.features(images))
+
+
+def patched_twice() -> Net:
+    network = patched()
+    network.forward = doubled(network.forward)
+    return network
+
+
+class Wrapper(nn.Module):
+    """Has a part of the name of its inner network's, and that one's compiled forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.last = Net(), nn.Linear(4, 2)
+        self.forward = torch.compile(self.inner.forward, backend="eager")
+
+
+@pytest.mark.parametrize("make", [DecoratedTwice, patched_twice, Wrapper])
+def test_what_stands_around_a_compiled_forward_runs_too(make: Any) -> None:
+    network, images = make().eval(), torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        made = network(images)
+    torch.testing.assert_close(run(network, images), made)
+
+
+def test_a_buffer_that_nobody_wrote_to_is_left_alone() -> None:
+    network = Net()
+    network.register_buffer("unknown", torch.tensor(float("nan")).expand(4))  # cannot be written to in place
+    images = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(run(network.eval(), images), network(images).detach())
 
 
 @pytest.mark.parametrize("make", [Decorated, patched])

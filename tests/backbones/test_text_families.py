@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
-from benchmarks.zoo.hf_sequences import AUDIO, RATE, TEXT, TOKENS, WORDS, _save, hf, tokenizer
+from benchmarks.zoo.hf_sequences import AUDIO, RATE, TEXT, TOKENS, WORDS, hf, save, tokenizer
 
 from head2toe.backbones import load
 from head2toe.data import as_inputs
@@ -23,7 +23,7 @@ T5 = {"vocab_size": TEXT["vocab_size"], "d_model": 32, "d_kv": 16, "d_ff": 64, "
 
 
 def loaded(model: Any, folder: Path) -> Any:
-    _save(model, folder)
+    save(model, folder)
     tokenizer().save_pretrained(folder)
     return load(f"hf-text/{folder}")
 
@@ -69,7 +69,7 @@ def test_texts_longer_than_the_windows_that_a_network_pads_to(tmp_path: Path, ca
 
 def test_a_length_that_the_network_does_not_take_is_told(tmp_path: Path) -> None:
     """SEW squeezes what its convolutions leave, and a short recording leaves nothing."""
-    _save(hf.SEWModel(hf.SEWConfig(**AUDIO, squeeze_factor=2)), tmp_path)
+    save(hf.SEWModel(hf.SEWConfig(**AUDIO, squeeze_factor=2)), tmp_path)
     hf.Wav2Vec2FeatureExtractor(sampling_rate=RATE).save_pretrained(tmp_path)
     backbone = load(f"hf-audio/{tmp_path}")
     noise = np.random.default_rng(0).standard_normal(400).astype(np.float32)

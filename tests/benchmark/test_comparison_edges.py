@@ -23,7 +23,7 @@ from head2toe.benchmark.rows import TrainingRows, last_blocks
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import names_of
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import warn_of_shared_images, warn_of_unseen_classes
+from head2toe.benchmark.unseen import check_shared_images, warn_of_unseen_classes
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import TooFewImagesError, UnknownBackboneError, UnreadableImageError
 from head2toe.features import Layer
@@ -127,7 +127,7 @@ def of_files(folder: Path, *values: int, name: str = "{}.png"):
 def test_a_copy_of_a_file_whose_name_has_a_line_s_end_is_a_copy(tmp_path, caplog):
     train = of_files(tmp_path / "a", 1, 2, name="of\nlines {}.png")
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(Task("t", "", train, of_files(tmp_path / "b", 3, 2)))
+        check_shared_images(Task("t", "", train, of_files(tmp_path / "b", 3, 2)))
     assert "t: 1 of 2 test images are training images too" in caplog.text
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_vanished_is_no_copy(tmp_path, caplog):
     (tmp_path / "b" / "1.png").unlink()
     test = LabelledImages(Known(test.images, identities), test.labels, test.names)
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(Task("t", "", train, test))
+        check_shared_images(Task("t", "", train, test))
     assert not caplog.records
 
 
@@ -162,7 +162,7 @@ def test_one_image_of_a_group_that_is_trained_on_is_told(caplog):
     images = as_images(np.ones((2, 4, 5), np.uint8))
     test = LabelledImages(images, ["0", "1"], ["a", "b"], groups=["film 3", "film 1"])
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(Task("t", "", train, test))
+        check_shared_images(Task("t", "", train, test))
     assert "t: 1 of 2 test images are of groups" in caplog.text
 
 
@@ -171,7 +171,7 @@ def test_a_test_of_copies_is_not_all_known_because_they_are_many(caplog):
     train = LabelledImages(as_images(pixels[:4]), list("0101"), list("abcd"))
     test = LabelledImages(as_images(pixels[[0, 0, 5]]), list("001"), list("xyz"))
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(Task("t", "", train, test))
+        check_shared_images(Task("t", "", train, test))
     assert "t: 2 of 3 test images are training images too" in caplog.text
 
 

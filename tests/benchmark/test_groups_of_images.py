@@ -15,7 +15,7 @@ from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe.benchmark import Task
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import warn_of_shared_images
+from head2toe.benchmark.unseen import check_shared_images
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.probes.columns import Block, Columns
@@ -132,5 +132,5 @@ def test_a_search_beside_the_groups_held_out_needs_some():
 def test_test_images_of_groups_that_are_trained_on_are_told(copies, caplog):
     test = labelled(np.ones((3, 8, 8, 3), np.uint8), [0, 1, 0], ["object 3", "object 99", "object 3"])
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(replace(copies, test=test))
+        check_shared_images(replace(copies, test=test))
     assert "copies: 2 of 3 test images are of groups that training images are of too" in caplog.text

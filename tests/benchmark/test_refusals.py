@@ -17,7 +17,7 @@ from head2toe.benchmark import Task
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS, neighbours
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import check_readable, warn_of_shared_images
+from head2toe.benchmark.unseen import check_readable, check_shared_images
 from head2toe.data import LabelledImages, as_images, read_data
 from head2toe.errors import (
     ClassTooSmallError,
@@ -63,12 +63,12 @@ def test_labels_that_are_written_otherwise_are_no_zero_per_cent(task):
 def test_test_images_among_the_training_images_are_told(task, caplog):
     half = Task("squares", "", labelled(30), labelled(30))  # the same pixels
     with pytest.raises(ParameterError, match="squares: all test images are among the training images"):
-        warn_of_shared_images(half)
+        check_shared_images(half)
     images, own = pictures(12, 1)
     images[0] = pictures(30, 0)[0][0]
     mixed = LabelledImages(as_images(images), [str(one) for one in own], [""] * 12)
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(replace(task, test=mixed))
+        check_shared_images(replace(task, test=mixed))
     assert "1 of 12 test images are training images too" in caplog.text
 
 
@@ -86,10 +86,10 @@ def test_copies_of_training_images_are_told_in_a_zip_too(tmp_path, caplog, zippe
     train = written(tmp_path / "train", images, labels, zipped[0])
     test = written(tmp_path / "test", np.concatenate([images[:4], pictures(8, 1)[0]]), labels[:12], zipped[1])
     with caplog.at_level(logging.WARNING):
-        warn_of_shared_images(Task("squares", "", train, test))
+        check_shared_images(Task("squares", "", train, test))
     assert "squares: 4 of 12 test images are training images too" in caplog.text
     with pytest.raises(ParameterError, match="all test images are among the training images"):
-        warn_of_shared_images(
+        check_shared_images(
             Task("squares", "", train, written(tmp_path / "again", images[4:9], labels[4:9], zipped[1]))
         )
 
@@ -99,7 +99,7 @@ def test_files_that_cannot_be_read_are_no_copies(tmp_path):
     for place in ("train", "test"):
         for path in (tmp_path / place).rglob("*.png"):
             path.unlink()
-    warn_of_shared_images(Task("squares", "", train, test))
+    check_shared_images(Task("squares", "", train, test))
 
 
 def test_there_must_be_something_to_judge_by(task):

@@ -46,6 +46,14 @@ def test_layers_of_one_name_are_told_apart_and_both_extracted(own, pictures):
     assert [layer.name for layer in layers(backbone, "output~2") if layer.selected] == ["output~2"]
 
 
+def test_a_part_may_have_the_name_that_would_tell_another_apart(own):
+    network = NamedOutput()
+    network.add_module("output~2", nn.Tanh())
+    network.forward = lambda x: network.get_submodule("output~2")(NamedOutput.forward(network, x)).exp()
+    names = [layer.name for layer in layers(own(network.eval()))]
+    assert {"output", "output~2", "output~3"} <= set(names) and len(set(names)) == len(names), names
+
+
 class Functional(nn.Module):
     def __init__(self):
         super().__init__()
@@ -73,3 +81,5 @@ def test_of_a_dictionary_of_maps_the_coarsest_counts():
     assert first_tensor({"layer1": fine, "layer2": coarse}, 2) is coarse
     assert first_tensor({"last_hidden_state": fine, "layer2": coarse}, 2) is fine
     assert first_tensor({"out": fine, "aux": fine + 1}, 2) is fine  # heads of one network for segmentation
+    assert first_tensor({"out": fine, "aux": torch.rand(2, 4, 4, 4)}, 2) is fine
+    assert first_tensor({"features": fine, "attention": torch.rand(2, 1, 4, 4)}, 2) is fine

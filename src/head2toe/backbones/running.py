@@ -97,11 +97,14 @@ def _plain_forwards(module: nn.Module) -> Iterator[None]:
 
 
 def _plain_forward(part: nn.Module) -> Any:
-    """What a compiled forward was made of; its method is bound anew, for a copy still has that of the original."""
-    plain = getattr(part.forward, "_torchdynamo_orig_callable", None)
+    """What a compiled forward was made of; its own method is bound anew, for a copy still has that of the original."""
+    forward = part.forward
+    plain = getattr(forward, "_torchdynamo_orig_callable", None)
+    if plain is None or getattr(forward, "__wrapped__", plain) != plain:  # a decorator around it copied the mark
+        return None
     if isinstance(plain, MethodType):
-        return MethodType(plain.__func__, part)
-    return plain if plain is None or "forward" in vars(part) else MethodType(plain, part)
+        return MethodType(plain.__func__, part) if type(plain.__self__) is type(part) else plain
+    return plain if "forward" in vars(part) else MethodType(plain, part)
 
 
 @contextmanager
@@ -125,9 +128,13 @@ def _restored(module: nn.Module) -> Iterator[None]:
 
 def _differs(buffer: Tensor, before: Tensor) -> bool:
     """Norms and fake quantisation write without being counted, and in inference mode nothing is counted."""
-    if buffer.device.type != "cpu" or buffer.layout != torch.strided:  # to ask a GPU takes longer than to write
+    if buffer.layout != torch.strided:
+        return False
+    if buffer.device.type != "cpu":  # to ask a GPU takes longer than to write
         return True
-    return not torch.equal(buffer, before)
+    if torch.equal(buffer, before):
+        return False
+    return not (buffer.is_floating_point() and torch.allclose(buffer, before, rtol=0, atol=0, equal_nan=True))
 
 
 def kept_buffers(module: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:

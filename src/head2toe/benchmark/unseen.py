@@ -68,7 +68,7 @@ def warn_of_unseen_classes(known: Iterable[Any], labels: Sequence[Any] | np.ndar
         )
 
 
-def warn_of_shared_images(task: Task) -> None:
+def check_shared_images(task: Task) -> None:
     """Name, in the log, how many test images are training images too, or of groups that these are of.
 
     A copy of a file is the same image, in a zip too.

@@ -88,7 +88,7 @@ def compare(
     from head2toe.benchmark.compare import compare as run
     from head2toe.benchmark.methods import methods as named
     from head2toe.benchmark.tasks import Task, names_of
-    from head2toe.benchmark.unseen import warn_of_shared_images
+    from head2toe.benchmark.unseen import check_shared_images
 
     judged_on = DataOptions(test or source.data, test_split, source.label)
     _check_parts(source, test, test_split)
@@ -103,7 +103,7 @@ def compare(
         source.read(groups=groups).with_labels(),
         _test_images(judged_on, groups).with_labels(),
     )
-    warn_of_shared_images(task)
+    check_shared_images(task)
     options = {"image_size": image_size, "steps": steps, "augment": augment, "device": device}
     unfinished = None
     try:

@@ -208,11 +208,11 @@ def _tasks(
 
 def _apart(local: LocalTask, limit: int | None) -> LoadedTask:
     """A task of the user's own, which is refused where it would be judged on the images that it learned from."""
-    from head2toe.benchmark.unseen import warn_of_shared_images
+    from head2toe.benchmark.unseen import check_shared_images
 
     loaded = local.load(test_limit=limit)
     try:
-        warn_of_shared_images(loaded.task)
+        check_shared_images(loaded.task)
     except ParameterError as error:  # of these data alone: other tasks are run
         raise DataFormatError(str(error)) from error
     return loaded

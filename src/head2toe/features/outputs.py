@@ -12,15 +12,15 @@ from torch import Tensor
 from head2toe.features.axes import in_proportion
 
 # What a dict-like output (Hugging Face's ModelOutput) is asked for, in this order.
-_OUTPUT_KEYS = ("logits", "pooler_output", "image_embeds", "text_embeds", "last_hidden_state")
+_OUTPUT_KEYS = ("logits", "out", "pooler_output", "image_embeds", "text_embeds", "last_hidden_state")
 
 
 def first_tensor(value: Any, count: int | None = None) -> Tensor | None:
     """Return the tensor a module's output stands for.
 
     A tensor is itself; a tuple or list its first that stands for one, of maps from fine to coarse its last; a dict-like
-    output or a dataclass its logits, pooler output, embeddings, last hidden state, the last of maps from fine to
-    coarse, or the first tensor. Anything else is None.
+    output or a dataclass its logits, `out`, pooler output, embeddings, last hidden state, the last of maps from fine
+    to coarse that has no fewer channels, or the first tensor. Anything else is None.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def first_tensor(value: Any, count: int | None = None) -> Tensor | None:
     if isinstance(value, Mapping):
         named = [value[key] for key in _OUTPUT_KEYS if isinstance(value.get(key), Tensor)]
         value = [*named, *value.values()]
-        if not named and _are_stages(value, count) and value[0].shape != value[-1].shape:  # a second head has its shape
+        if not named and _are_stages(value, count) and _widen(value[0], value[-1]):
             return value[-1]
     if not isinstance(value, tuple | list):
         return None
@@ -60,6 +60,12 @@ def _are_stages(value: Sequence[Any], count: int | None) -> bool:
         return len(set(shapes)) == 1
     places = [shape[:2] for shape in shapes]  # of (B, H, W, C)
     return _shrink(sizes) or (len(set(places)) > 1 and _shrink(places))
+
+
+def _widen(first: Tensor, last: Tensor) -> bool:
+    """Whether the last of shrinking maps has another shape, and no fewer channels: a second head, or a mask, has."""
+    axes = (1, 3)  # of (B, C, H, W) and of (B, H, W, C); the one that is no channel shrinks
+    return first.shape != last.shape and any(first.shape[axis] <= last.shape[axis] for axis in axes)
 
 
 def _shrink(sizes: Sequence[tuple[int, ...]]) -> bool:

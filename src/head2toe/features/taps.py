@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -131,10 +130,11 @@ def _without_repeats(sightings: list[Sighting]) -> tuple[Layer, ...]:
 
 def _named_apart(found: list[Layer]) -> tuple[Layer, ...]:
     """Give each a name of its own: a part may be called `output` too, or as a later run of another is."""
-    taken: Counter[str] = Counter()
-    named: list[Layer] = []
+    names, named = {layer.name for layer in found}, dict[str, Layer]()
     for layer in found:
-        taken[layer.name] += 1
-        again = taken[layer.name] > 1
-        named.append(replace(layer, name=f"{layer.name}~{taken[layer.name]}") if again else layer)
-    return tuple(named)
+        name, number = layer.name, 1
+        while name in named or (number > 1 and name in names):
+            number += 1
+            name = f"{layer.name}~{number}"
+        named[name] = replace(layer, name=name)
+    return tuple(named.values())

@@ -20,7 +20,7 @@ from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import warn_of_shared_images, warn_of_unseen_classes
+from head2toe.benchmark.unseen import check_shared_images, warn_of_unseen_classes
 from head2toe.whole_files import replacing, write_text
 
 
@@ -57,7 +57,7 @@ def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path 
     for task in laboratory.tasks:
         train, test = (np.asarray(part.known_labels()) for part in (task.train, task.test))
         warn_of_unseen_classes(train, test, task.name)
-        warn_of_shared_images(task)
+        check_shared_images(task)
     start = time.perf_counter(), time.process_time()
     rows = chosen.measure(laboratory)
     result = {
