@@ -138,6 +138,10 @@ def test_how_the_search_grows() -> None:
         f"with the default columns it took {min(ours):.2f} to {max(ours):.2f} of the time, with the paper's target "
         f"sizes 512, 2048 and 8192 {min(papers):.2f} to {max(papers):.2f} ("
     ) in " ".join(page.split())
+    others = [ratio for name, ratio in ratios.items() if not name.endswith(("default", "8192"))]
+    peaks = [row["peak_over_matrix"] for row in records.read("search").values()]
+    assert f"it took {min(others):.2f} to {max(others):.2f} of the time, most with 102" in " ".join(page.split())
+    assert f"a fit took {min(peaks):.2f} to {max(peaks):.2f} times the memory" in " ".join(page.split())
 
 
 def test_what_is_expected_of_noise() -> None:
