@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.kernels import Tried, accuracies, cross_validated
+from benchmarks.kernels import on_kept
 
 FRACTIONS = (0.01, 0.03, 0.1)
 WIDTHS = (0.3, 1.0)  # of the RBF kernel: times the mean squared distance, inverted
@@ -23,20 +22,7 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
 
     The features are ranked with learned layer weights in each fold; the fraction counts them, not what is made of them.
     """
-
-    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
-        from head2toe.probes.ranking import top
-
-        indices, ranking = columns.indices(view), selector.rank(view, "learned", fold.train)
-        for fraction in FRACTIONS:
-            kept = top(ranking.scores, fraction)
-            root = torch.from_numpy(np.sqrt(ranking.importance[kept]))
-            z = selector.rows.tile(indices[kept]).double() * root[:, None]
-            for name, gram in grams(z, ranking.scores[kept], fold.train).items():
-                for strength, accuracy in accuracies(gram, fold, selector.labels).items():
-                    yield name, fraction, strength, accuracy
-
-    return cross_validated(X, y, columns, "features", tried)
+    return on_kept(X, y, columns, FRACTIONS, lambda z, root, scores, train: grams(z * root[:, None], scores, train))
 
 
 def grams(z: torch.Tensor, scores: np.ndarray, train: np.ndarray) -> dict[str, torch.Tensor]:

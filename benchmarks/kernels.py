@@ -53,6 +53,30 @@ def cross_validated(
     return [{**dict(zip(names, key, strict=True)), "cv_accuracy": float(np.mean(a))} for key, a in found.items()]
 
 
+Made = Callable[[torch.Tensor, torch.Tensor, np.ndarray, np.ndarray], dict[str, torch.Tensor]]
+
+
+def on_kept(X: np.ndarray, y: np.ndarray, columns: Any, fractions: Iterable[float], made: Made) -> list[dict[str, Any]]:
+    """Cross-validated accuracy of a discriminant on what is made of the kept features: a row a name and more.
+
+    `made` gives Gram matrices (n, n) by name, from the features (K, n), the roots of their importance (K,), their
+    scores (K,) and the training rows. Features are ranked with learned layer weights.
+    """
+    from head2toe.probes.ranking import top
+
+    def tried(selector: Any, view: str, fold: Any) -> Iterator[Tried]:
+        indices, ranking = columns.indices(view), selector.rank(view, "learned", fold.train)
+        for fraction in fractions:
+            kept = top(ranking.scores, fraction)
+            root = torch.from_numpy(np.sqrt(ranking.importance[kept]))
+            z = selector.rows.tile(indices[kept]).double()
+            for name, gram in made(z, root, ranking.scores[kept], fold.train).items():
+                for strength, accuracy in accuracies(gram, fold, selector.labels).items():
+                    yield name, fraction, strength, accuracy
+
+    return cross_validated(X, y, columns, "features", tried)
+
+
 def selector_of(X: np.ndarray, y: np.ndarray, columns: Any, weight: np.ndarray | None = None) -> Any:
     """What ranks the features of all rows, each of weight one; `weight` (n,) is for standardising alone."""
     from head2toe.probes.gram_bank import GramBank
