@@ -3,8 +3,8 @@
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without. With the
 embedded backbone there are more parts: the single statistics; what the search does not have (kernels, squares and
-thresholds, random features and products, ways to select features and layers, to weigh layers, to teach classes, second
-moments, other views, class means of tiny classes: a module of this folder each); and what each piece costs. With the
+thresholds, random features and products, ways to select features and layers, to weigh layers, to teach classes, other
+views, class means of tiny classes: a module of this folder each); and what each piece costs. With the
 ViT-Tiny there is one more, its class token. No test image is looked at.
 
 `python -m benchmarks.bench_ablation [TASK--BACKBONE ...]` runs what is missing, cell by cell (a record each:
@@ -31,7 +31,6 @@ from benchmarks import (
     expansions,
     kernels,
     layer_choices,
-    moments,
     piece_costs,
     records,
     selections,
@@ -92,7 +91,7 @@ def run_cell(cell: str) -> None:
         "layers": lambda: layer_choices.table(rows, y, columns),
         "weightings": lambda: weightings.table(rows, y, columns),
         "codes": lambda: codes.table(rows, y, columns),
-        "moments": lambda: moments.table(backbone, data.images, y),
+        "moments": lambda: view_choices.moments(backbone, data.images, y),
         "sizes": lambda: view_choices.sizes(backbone, data.images, y),
         "tokens": lambda: view_choices.tokens(backbone, data.images, y),
         "tiny": lambda: tiny_classes.table(rows, y, columns),

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.moments import with_moments
-
 IMAGES = 256  # that an extraction is timed on; its seconds are told for as many as a task has
 SEARCHES: tuple[tuple[str, dict[str, Any]], ...] = (  # each has what the one before has, and a piece more
     (
@@ -54,7 +52,7 @@ def extractions(backbone: Any, images: Any) -> list[dict[str, Any]]:
         "extraction: the last layer alone": described.restrict(described.columns("linear"))[0],
         "extraction: grids of all layers (N = 512)": Plan.build(layers, (512,)),
         "+ statistics": described,
-        "+ second moments": with_moments(described),
+        "+ second moments": Plan.build(layers, (512,), statistics=features.ALL_STATISTICS),
     }
     some = as_images([images[i] for i in range(min(IMAGES, len(images)))])
     features.extract(backbone, some, described, progress=False)  # the first pass is slower

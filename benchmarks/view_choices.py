@@ -1,4 +1,4 @@
-"""Other views of the same layers: two target sizes in one view, and the class token of a transformer's grids."""
+"""Other views of the same layers: second moments, two target sizes in one view, the class token of grids."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from typing import Any
 
 import numpy as np
 
+MOMENTS: tuple[str, ...] = ("statistics", "statistics and second moments", "second moments alone")
 SIZES: tuple[str, ...] = ("512", "2048", "512 and 2048 in one view")
 TOKENS: tuple[str, ...] = ("pooled with the patches", "alone", "beside the pooled patches")
 SMALL, LARGE = 512, 2048
+
+
+def moments(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
+    """A search's table: the statistics, second moments beside them, and these alone."""
+    from head2toe import features
+
+    found = features.layers(backbone)
+    kinds = (features.STATISTICS, features.ALL_STATISTICS, ("moments",))
+    plans = [features.Plan.build(found, (), statistics=kind) for kind in kinds]
+    views = {name: pairs(plan, "statistics") for name, plan in zip(MOMENTS, plans, strict=True)}
+    return searched(backbone, images, y, plans[0].with_views(views), MOMENTS)
 
 
 def sizes(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:

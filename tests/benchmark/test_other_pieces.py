@@ -1,10 +1,9 @@
-"""What only the ablation has: layer weights by leave-one-out, codes of classes, class means, second moments."""
+"""What only the ablation has: layer weights by leave-one-out, codes of classes and class means."""
 
 import numpy as np
 import pytest
 import torch
 from benchmarks import codes, weightings
-from benchmarks.moments import SecondMoments, signs
 from benchmarks.tiny_classes import nearest_mean
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
@@ -125,27 +124,3 @@ def test_smoothed_labels_make_a_head_less_sure(blobs):
         for _, logits in list(codes.logistic(kernel, torch.from_numpy(y[:60]), 3, smoothing))[-1:]
     ]
     assert sure[1] < sure[0]
-
-
-def test_second_moments_estimate_inner_products_of_covariances():
-    generator = torch.Generator().manual_seed(0)
-    count = 400
-    mix = torch.randn(2, count, count, generator=generator) / 20
-    maps = torch.stack([torch.randn(64, count, generator=generator) @ one for one in mix]).unflatten(1, (8, 8))
-    found = SecondMoments().apply(maps)
-    assert found.shape == (2, SecondMoments().size((count, 8, 8)))
-    flat = maps.flatten(1, 2) - maps.flatten(1, 2).mean(1, keepdim=True)
-    covariance = flat.transpose(1, 2) @ flat / 64
-    known = torch.einsum("aij,bij->ab", covariance, covariance) / count
-    own = found @ found.T
-    assert float(own[0, 0] / own[1, 1]) == pytest.approx(float(known[0, 0] / known[1, 1]), rel=0.3)
-    assert float(own[0, 0] / known[0, 0]) == pytest.approx(1, rel=0.3)
-
-
-def test_second_moments_do_not_see_the_mean_nor_the_prefix():
-    tokens = torch.randn(2, 10, 8, generator=torch.Generator().manual_seed(0))
-    own = SecondMoments(prefix=1).apply(tokens)
-    shifted = tokens + 3.0
-    shifted[:, 0] = 99.0
-    torch.testing.assert_close(SecondMoments(prefix=1).apply(shifted), own, atol=1e-5, rtol=1e-4)
-    assert torch.equal(signs(8), signs(8))

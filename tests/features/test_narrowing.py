@@ -12,7 +12,7 @@ from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part, narrow
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import operation
-from head2toe.features.pooling_rules import STATISTICS
+from head2toe.features.pooling_rules import ALL_STATISTICS, STATISTICS
 
 LAYERS = (
     Layer("map", "map", "output", 0, "map", (48, 14, 10)),
@@ -42,6 +42,8 @@ def _rows(plan: Plan, parts: dict[str, tuple[Part, ...]]) -> torch.Tensor:
 
 
 WHOLE = _rows(PLAN, {})
+MIXED = Plan.build(LAYERS, [4], statistics=ALL_STATISTICS)
+MIXED_WHOLE = _rows(MIXED, {})
 
 
 @settings(deadline=None)
@@ -50,6 +52,14 @@ def test_narrowed_rows_are_the_wanted_columns(columns):
     few = narrow(PLAN, columns)
     assert few.plan.d == few.plan.blocks[-1].stop
     torch.testing.assert_close(_rows(few.plan, few.parts)[:, few.places], WHOLE[:, columns], rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, MIXED.d - 1), min_size=1, max_size=4))
+def test_second_moments_need_their_layer_whole(columns):
+    few = narrow(MIXED, columns)
+    found = _rows(few.plan, few.parts)[:, few.places]
+    torch.testing.assert_close(found, MIXED_WHOLE[:, columns], rtol=1e-4, atol=1e-5)
 
 
 def test_channels_of_layers_with_the_same_places_are_pooled_together():

@@ -1,13 +1,14 @@
-"""Statistics of each channel: deviation, maximum and centre of mass, of maps and of tokens."""
+"""Statistics of each channel: deviation, maximum, centre of mass and second moments, of maps and of tokens."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from tapped import tapped
 
 from head2toe.features.pooling import operation
-from head2toe.features.pooling_rules import STATISTICS, statistics
+from head2toe.features.pooling_rules import ALL_STATISTICS, statistics
 
 
 @pytest.fixture
@@ -85,37 +86,70 @@ def test_rounding_has_no_centre() -> None:
 @pytest.mark.parametrize("prefix", [0, 1, 5])
 def test_tokens_on_a_grid_say_what_the_map_says(maps: torch.Tensor, prefix: int) -> None:
     shape, grid = (prefix + 54, 5), (6, 9)
-    of_map = list(statistics(tapped("map", (5, 6, 9)), STATISTICS))
+    of_map = list(statistics(tapped("map", (5, 6, 9)), ALL_STATISTICS))
     tokens = tapped("tokens", shape, prefix=prefix, grid=grid)
-    of_tokens = [text for text in statistics(tokens, STATISTICS) if text != "cls"]
-    assert len(of_map) == len(of_tokens) == len(STATISTICS)
+    of_tokens = [text for text in statistics(tokens, ALL_STATISTICS) if text != "cls"]
+    assert len(of_map) == len(of_tokens) == len(ALL_STATISTICS)
     for ours, theirs in zip(of_tokens, of_map, strict=True):
         found = operation(ours).apply(tokens_of(maps, prefix))
         assert found.shape[1] == operation(ours).size(shape)
         torch.testing.assert_close(found, operation(theirs).apply(maps), rtol=1e-4, atol=1e-5)
 
 
+def test_second_moments_estimate_inner_products_of_covariances() -> None:
+    generator = torch.Generator().manual_seed(0)
+    count = 400
+    mix = torch.randn(2, count, count, generator=generator) / 20
+    maps = torch.stack([torch.randn(64, count, generator=generator) @ one for one in mix]).unflatten(1, (8, 8))
+    found = operation("moments").apply(maps)
+    assert found.shape == (2, operation("moments").size((count, 8, 8)))
+    flat = maps.flatten(1, 2) - maps.flatten(1, 2).mean(1, keepdim=True)
+    covariance = flat.transpose(1, 2) @ flat / 64
+    known = torch.einsum("aij,bij->ab", covariance, covariance) / count
+    own = found @ found.T
+    assert float(own[0, 0] / own[1, 1]) == pytest.approx(float(known[0, 0] / known[1, 1]), rel=0.3)
+    assert float(own[0, 0] / known[0, 0]) == pytest.approx(1, rel=0.3)
+
+
+def test_second_moments_do_not_see_the_mean() -> None:
+    tokens = torch.randn(2, 10, 8, generator=torch.Generator().manual_seed(0))
+    moments = operation("moments")
+    torch.testing.assert_close(moments.apply(tokens + 3.0), moments.apply(tokens), atol=1e-5, rtol=1e-4)
+
+
+def test_the_projections_of_second_moments_never_change() -> None:
+    """Saved probes depend on them. Of one channel they are signs times one: the variance, or its negative."""
+    places = torch.tensor([[[1.0], [-1.0]]])
+    assert operation("moments").apply(places).abs() == 1
+    words = np.random.PCG64(4).random_raw(1)  # 2 x 4 x 4 bits, the bytes from the lowest, in a byte from the highest
+    bits = [int(words[0]) >> 8 * (i // 8) + 7 - i % 8 & 1 for i in range(32)]
+    first, second = torch.tensor(bits).reshape(2, 4, 4) - 0.5  # half of the signs, times half of 1 / sqrt(4)
+    places = torch.randn(1, 9, 4, generator=torch.Generator().manual_seed(0))
+    centred = places - places.mean(1)
+    torch.testing.assert_close(operation("moments").apply(places), (centred @ first * (centred @ second)).mean(1))
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "prefix", "grid", "expected"),
     [
-        ("map", (5, 6, 9), 0, None, ("mean", "std", "max", "centre")),
-        ("map", (5, 1, 9), 0, None, ("mean", "std", "max")),  # no second axis to be centred along
-        ("tokens", (55, 5), 1, (6, 9), ("cls", "rest-mean:1", "std:1", "max:1", "centre:6,9,1")),
-        ("tokens", (54, 5), 0, (6, 9), ("mean", "std", "max", "centre:6,9,0")),
-        ("tokens", (50, 5), 0, None, ("mean", "std", "max")),
-        ("sequence", (20, 5), 1, None, ("cls", "rest-mean:1", "std:1", "max:1")),
+        ("map", (5, 6, 9), 0, None, ("mean", "std", "max", "centre", "moments")),
+        ("map", (5, 1, 9), 0, None, ("mean", "std", "max", "moments")),  # no second axis to be centred along
+        ("tokens", (55, 5), 1, (6, 9), ("cls", "rest-mean:1", "std:1", "max:1", "centre:6,9,1", "moments:1")),
+        ("tokens", (54, 5), 0, (6, 9), ("mean", "std", "max", "centre:6,9,0", "moments")),
+        ("tokens", (50, 5), 0, None, ("mean", "std", "max", "moments")),
+        ("sequence", (20, 5), 1, None, ("cls", "rest-mean:1", "std:1", "max:1", "moments:1")),
         ("vector", (8,), 0, None, ("identity",)),
     ],
 )
 def test_operations(kind, shape, prefix, grid, expected) -> None:
-    assert statistics(tapped(kind, shape, prefix=prefix, grid=grid), STATISTICS) == expected
+    assert statistics(tapped(kind, shape, prefix=prefix, grid=grid), ALL_STATISTICS) == expected
 
 
 def test_only_what_is_wanted_in_that_order() -> None:
     assert statistics(tapped("map", (5, 6, 9)), ("max", "mean")) == ("max", "mean")
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", ALL_STATISTICS)
 def test_gradients_flow_and_are_finite_where_a_channel_is_dead(name: str) -> None:
     """Fine-tuning under the head differentiates what extraction only computes."""
     maps = torch.randn(2, 6, 6, 3, generator=torch.Generator().manual_seed(0))

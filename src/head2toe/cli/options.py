@@ -237,7 +237,7 @@ def layer_options(command: Command) -> Command:
             default="mean,std,max,centre",
             show_default=True,
             callback=_statistics,
-            help="What to take of each channel besides, with commas between; none: nothing.",
+            help="What to take of each channel besides, with commas between (moments too); none: nothing.",
         ),
         click.option(
             "--cls-token",

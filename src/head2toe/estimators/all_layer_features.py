@@ -27,7 +27,8 @@ class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):
     target_sizes : sequence of int
         Numbers wanted from each layer, approximately; several sizes share what they can.
     statistics : sequence of str
-        What to take of each channel besides: some of "mean", "std", "max" and "centre" (of mass).
+        What to take of each channel besides: some of "mean", "std", "max", "centre" (of mass) and "moments" (second
+        moments by a fixed random projection).
     cls_token : str
         Of a transformer's grids: "with" pools the class token among the other tokens, as the paper does; "alone" keeps
         it and nothing else, "beside" keeps it beside the others pooled. Statistics always have it beside.

@@ -39,7 +39,8 @@ class Head2ToeClassifier(ImagePredictions):
     target_sizes : sequence of int
         Numbers wanted from each layer, approximately; cross-validation chooses among them and the statistics.
     statistics : sequence of str
-        Besides, of each channel: some of "mean", "std", "max" and "centre" (of mass); the paper takes none.
+        Besides, of each channel: some of "mean", "std", "max", "centre" (of mass) and "moments" (second moments by a
+        fixed random projection); the paper takes none.
     cls_token : str
         See `AllLayerFeatures`.
     fractions, strengths, layer_weights, search_seconds, cv, class_weight, random_state

@@ -105,7 +105,7 @@ class FrozenNetworkEstimator(BaseEstimator):
     def _lay_out(self, networks: Networks, budget: float | None = None) -> tuple[features.Plan, JointCosts]:
         """List the layers of the networks and lay out the columns of a row; also what the layers cost."""
         sizes = _several("target_sizes", self.target_sizes, Integral, "a whole number, or several")
-        statistics = _several("statistics", self.statistics, str, f"some of {', '.join(features.STATISTICS)}")
+        statistics = _several("statistics", self.statistics, str, f"some of {', '.join(features.ALL_STATISTICS)}")
         return networks.lay_out(self.layers, sizes, self.cls_token, statistics, budget)
 
     def _cache(self) -> features.Cache | None:

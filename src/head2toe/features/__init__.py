@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from head2toe.features.extractor import Extractor, extract
     from head2toe.features.layer import Layer
     from head2toe.features.plan import LINEAR_VIEW, Block, Plan
-    from head2toe.features.pooling_rules import STATISTICS
+    from head2toe.features.pooling_rules import ALL_STATISTICS, STATISTICS
     from head2toe.features.reader import Skipped
     from head2toe.features.store import FeatureStore
     from head2toe.features.taps import layers
 
 # Name -> module; loaded on first use, because most of them bring in PyTorch.
 _HOMES = {
+    "ALL_STATISTICS": "pooling_rules",
     "Block": "plan",
     "Cache": "cache",
     "Extractor": "extractor",
@@ -36,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ALL_STATISTICS",
     "LINEAR_VIEW",
     "STATISTICS",
     "Block",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from head2toe.features.layer import Layer
 from head2toe.features.plan import Plan
-from head2toe.features.pooling import channels
+from head2toe.features.pooling import channels, mixes_channels
 
 # A layer is narrowed where it has at least this many times the wanted channels: picking them out costs a pass too.
 _WORTH_IT = 8
@@ -82,11 +82,13 @@ def narrow(plan: Plan, columns: npt.ArrayLike) -> Narrowed:
 
 def _few_channels(kept: Plan, owner: Indices, offset: Indices) -> list[Part]:
     """The layers of which few channels are wanted. In a block the columns run over the channels last."""
+    whole = {block.layer for block in kept.blocks if mixes_channels(block.operation)}
     wanted: dict[str, list[Indices]] = {}
     for number in np.unique(owner):
         name = kept.blocks[number].layer
         wanted.setdefault(name, []).append(offset[owner == number] % channels(kept.by_name[name].shape))
     parts = [Part(kept.by_name[name], np.unique(np.concatenate(found))) for name, found in wanted.items()]
+    parts = [part for part in parts if part.layer.name not in whole]
     return [part for part in parts if len(part.channels) * _WORTH_IT <= channels(part.layer.shape)]
 
 

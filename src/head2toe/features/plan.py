@@ -14,7 +14,7 @@ from head2toe.checks import require
 from head2toe.errors import ParameterError
 from head2toe.features.layer import Layer
 from head2toe.features.pooling import operation
-from head2toe.features.pooling_rules import CLASS_TOKEN_OPTIONS, STATISTICS, operations
+from head2toe.features.pooling_rules import ALL_STATISTICS, CLASS_TOKEN_OPTIONS, operations
 from head2toe.features.pooling_rules import statistics as describe
 
 LINEAR_VIEW = "linear"
@@ -75,7 +75,7 @@ class Plan:
         cls_token
             "with", "alone" or "beside": see `pooling_rules.operations`.
         statistics
-            Some of `pooling_rules.STATISTICS`: each a block a layer, together one more view.
+            Some of `pooling_rules.ALL_STATISTICS`: each a block a layer, together one more view.
 
         Raises
         ------
@@ -248,9 +248,9 @@ def _sizes(given: Iterable[int]) -> list[int]:
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:
     if not any(layer.selected for layer in layers):
         raise ParameterError("a plan needs at least one layer")
-    unknown = [name for name in statistics if name not in STATISTICS]
+    unknown = [name for name in statistics if name not in ALL_STATISTICS]
     if unknown:
-        raise ParameterError(f"statistics are some of {', '.join(STATISTICS)}, not {unknown[0]!r}")
+        raise ParameterError(f"statistics are some of {', '.join(ALL_STATISTICS)}, not {unknown[0]!r}")
     if not (sizes or statistics) or min(sizes, default=1) < 1:
         raise ParameterError(f"target sizes are {sizes}: use whole numbers of at least 1")
     require(cls_token in CLASS_TOKEN_OPTIONS, "cls_token", cls_token, f"one of {', '.join(CLASS_TOKEN_OPTIONS)}")

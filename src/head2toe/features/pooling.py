@@ -15,8 +15,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,8 +31,8 @@ Shape = tuple[int, ...]
 class Operation(Protocol):
     """What a pooled block computes from one layer.
 
-    Channels never mix: a block's columns run over places first and over channels last, so that a layer with few of
-    its channels gives a few of the columns.
+    A block's columns run over places first and over channels last, so that a layer with few of its channels gives a
+    few of the columns; but see `mixes_channels`.
     """
 
     def size(self, shape: Shape) -> int:
@@ -285,6 +287,40 @@ class CentreOfMass(Statistic):
         return torch.cat([_centre(height), _centre(width)], dim=1)
 
 
+@register("moments")
+@dataclass(frozen=True)
+class SecondMoments:
+    """Second moments by a fixed random projection: as many covariances over the places as there are channels.
+
+    ``cov(u_k' x, v_k' x)``, where the entries of u_k and v_k are those of `_signs`: inner products of such numbers
+    estimate those of the channels' covariance matrices (Kar and Karnick 2012; compact bilinear pooling, Gao et al.
+    2016). Over all places, or over the tokens after the prefix.
+    """
+
+    prefix: int = 0
+
+    def size(self, shape: Shape) -> int:
+        return channels(shape)
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        places = tensor.flatten(1, -2)[:, self.prefix :]
+        places = places - places.mean(1, keepdim=True)
+        first, second = _signs(places.shape[-1]).to(places)
+        return (places @ first * (places @ second)).mean(1)
+
+
+@lru_cache(maxsize=16)
+def _signs(count: int) -> Tensor:
+    """Two random matrices (count, count) of one sign and one size, columns of length one, float32.
+
+    Probes that are kept depend on them, and so on bits that stay the same in every version of every library: a
+    generator's raw words.
+    """
+    words = np.random.PCG64(count).random_raw(math.ceil(2 * count * count / 64)).astype("<u8")
+    bits = np.unpackbits(words.view(np.uint8), count=2 * count * count).reshape(2, count, count)
+    return (2 * torch.from_numpy(bits).float() - 1) / math.sqrt(count)
+
+
 def _centre(profile: Tensor) -> Tensor:
     """Centre of mass (..., C) in [-1, 1] of profiles (..., bins, C)."""
     mass = profile - profile.amin(-2, keepdim=True)
@@ -292,6 +328,11 @@ def _centre(profile: Tensor) -> Tensor:
     total, least = mass.sum(-2), _FLAT * mass.shape[-2] * profile.abs().amax(-2)
     power = total.square() + least.square()
     return (mass * position).sum(-2) * total / (power + (power == 0))  # 0 where all is 0, and finite gradients
+
+
+def mixes_channels(name: str) -> bool:
+    """Whether the operation of that name needs all channels of a layer for any of its columns."""
+    return isinstance(operation(name), SecondMoments)
 
 
 def channels(shape: Shape) -> int:

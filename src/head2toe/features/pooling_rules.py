@@ -12,7 +12,10 @@ CLASS_TOKEN_OPTIONS = ("with", "alone", "beside")
 """Pool the class token with the rest, keep it alone, or keep it beside the pooled rest."""
 
 STATISTICS = ("mean", "std", "max", "centre")
-"""What the view of statistics holds of each channel: see `statistics`."""
+"""What the view of statistics holds of each channel unless told otherwise: see `statistics`."""
+
+ALL_STATISTICS = (*STATISTICS, "moments")
+"""What it may hold: second moments cost much and gave little (docs/ablation.md)."""
 
 
 def map_window(shape: Shape, target: int) -> int | None:
@@ -75,7 +78,7 @@ def statistics(layer: Layer, wanted: Sequence[str]) -> tuple[str, ...]:
     layer
         Of any kind.
     wanted
-        Some of `STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
+        Some of `ALL_STATISTICS`. The centre of mass needs a map or a grid of at least 2 x 2 places.
 
     Notes
     -----
