@@ -98,7 +98,7 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
 - *Leave-one-out gradient*: the layers' weights after 25 steps of Adam on the exact leave-one-out error.
 - *Ordinal code*, *the class as a number*: classes in the order of their labels are told by what each is above, or by
   their number; the nearest code is the answer. *Class means*: the nearest mean is. *Labels smoothed*: logistic heads
-  on all statistics alone, as is *logistic* beside them.
+  on all statistics alone, as is *logistic* beside them; the best of these four is what cross-validation chooses.
 - *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
 
 Kernels, what is made of features, ways to select, to weigh and to teach, second moments, several target sizes, single

@@ -12,7 +12,7 @@ smaller; the record says so.
 
 The table and the curves are written into docs/how-to-group-lasso.md.
 
-    python -m benchmarks.bench_group_lasso --python adelie=PATH skglm=PATH celer=PATH --rows ROW ... --curves
+    python -m benchmarks.bench_group_lasso --python adelie=PATH skglm=PATH celer=PATH --rows ROW ...
 """
 
 from __future__ import annotations
@@ -300,8 +300,7 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--rows", nargs="+", default=ROWS + SQUARED, help="KIND:D:C:RATIO, KIND ce, real or sq")
-    add("--real", action="store_true", help="the real rows too")
+    add("--rows", nargs="+", default=ROWS + SQUARED + REAL, help="KIND:D:C:RATIO, KIND ce, real or sq")
     add("--solvers", nargs="+", default=[], help="these alone; the others another time")
     add("--limit", type=float, default=120, help="CPU-seconds of a solver on a problem, loading included")
     add("--caps", nargs="+", default=[], metavar="NAME=SECONDS", help="other limits for some solvers")
@@ -325,7 +324,9 @@ def main(argv: Sequence[str] = ()) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         options.cache = options.cache or Path(folder)
-        for row in [Row.parse(text) for text in options.rows + (REAL if options.real and SHARED.is_dir() else [])]:
+        for row in map(Row.parse, options.rows):
+            if row.kind == "real" and not SHARED.is_dir():
+                continue
             if row not in by_row:
                 by_row[row] = {**vars(row), "solvers": {}}
                 record["rows"].append(by_row[row])

@@ -12,7 +12,7 @@ from benchmarks.kernels import STRENGTHS, Tried, cross_validated, held_out_logit
 
 FRACTIONS = (0.03, 1.0)
 SOFTENED = (1e-3, 1e-4, 1e-5)  # ridge strengths of logistic heads
-SMOOTHING = 0.1
+SMOOTHINGS = (0.0, 0.05, 0.1, 0.2)
 
 
 def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def heads(gram: torch.Tensor, fold: Any, labels: Any, *, smooth: bool) -> Iterat
             yield name, strength, says if code is None else nearest(says, code)
     yield "class means", 0.0, class_means(kernel, targets[fold.train])
     if smooth:
-        for smoothing in (0.0, SMOOTHING):
+        for smoothing in SMOOTHINGS:
             name = f"logistic, labels smoothed by {smoothing:g}" if smoothing else "logistic"
             for strength, logits in logistic(kernel, y[fold.train], targets.shape[1], smoothing):
                 yield name, strength, logits

@@ -11,6 +11,7 @@ import pytest
 
 from cli.conftest import write_folder
 from estimators.tiny import pictures, write_local_dir
+from head2toe import features
 from head2toe.benchmark import Task
 from head2toe.benchmark.compare import compare
 from head2toe.benchmark.methods import METHODS
@@ -108,6 +109,22 @@ def test_predictions_may_fail_too(task, network, monkeypatch, reads, error, told
         compare(task, network, ["linear", "knn"], **OPTIONS)
     assert [one.method for one in caught.value.outcomes] == ["linear"]
     assert caught.value.outcomes[0].accuracy is not None
+
+
+def test_rows_of_test_images_that_fail_cost_those_nothing_that_read_images(task, network, monkeypatch):
+    class Broken(features.Extractor):
+        def stream(self, images):
+            yield next(super().stream(images))
+            raise DataError("the disk is gone")
+
+    monkeypatch.setattr(features, "Extractor", Broken, raising=False)
+    with pytest.raises(UnfinishedComparisonError) as caught:
+        compare(task, network, ["linear", "knn", "finetune"], steps=1, **{**OPTIONS, "batch_size": 8})
+    assert str(caught.value) == "linear: the disk is gone; knn: the disk is gone"
+    assert [one.method for one in caught.value.outcomes] == ["finetune"]
+    assert caught.value.outcomes[0].accuracy is not None
+    with pytest.raises(DataError, match=r"^linear: the disk is gone$"):
+        compare(task, network, "linear", **{**OPTIONS, "batch_size": 8})
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, DataError])

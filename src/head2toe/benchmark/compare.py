@@ -259,11 +259,16 @@ def _predict_rows(
         backbone, rows.plan, **{**options, "dtype": rows.dtype, "strict": True, "progress": False}
     )
     parts: list[list[np.ndarray]] = [[] for _ in readers]
-    for batch in extractor.stream(test):
-        for found, (trial, _, name, predict) in zip(parts, readers, strict=True):
-            if name not in trial.failed:
-                with trial.keeping(name):
-                    found.append(np.asarray(predict(batch.rows)))
+    try:
+        for batch in extractor.stream(test):
+            for found, (trial, _, name, predict) in zip(parts, readers, strict=True):
+                if name not in trial.failed:
+                    with trial.keeping(name):
+                        found.append(np.asarray(predict(batch.rows)))
+    except Exception:  # it is every reader's, and not that of methods that read images
+        for trial, _, name, _ in readers:
+            with trial.keeping(name):
+                raise
     for found, (trial, made, name, _) in zip(parts, readers, strict=True):
         if name not in trial.failed:
             made[name] = np.concatenate(found)
