@@ -1,4 +1,4 @@
-"""Other views of the same layers: second moments, two target sizes in one view, the class token of grids."""
+"""Other views of the same layers: second moments, other target sizes, two in one view, the class token of grids."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 MOMENTS: tuple[str, ...] = ("statistics", "statistics and second moments", "second moments alone")
-SIZES: tuple[str, ...] = ("512", "2048", "512 and 2048 in one view")
+SIZES: tuple[str, ...] = ("512", "64", "2048", "512 and 2048 in one view")
 TOKENS: tuple[str, ...] = ("pooled with the patches", "alone", "beside the pooled patches")
-SMALL, LARGE = 512, 2048
+TINY, SMALL, LARGE = 64, 512, 2048
 
 
 def moments(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
@@ -30,9 +30,9 @@ def sizes(backbone: Any, images: Any, y: np.ndarray) -> list[dict[str, Any]]:
     """A search's table: each target size alone, and both in one view."""
     from head2toe import features
 
-    plan = features.Plan.build(features.layers(backbone), (SMALL, LARGE))
-    small, large = (pairs(plan, str(size)) for size in (SMALL, LARGE))
-    views = dict(zip(SIZES, (small, large, list(dict.fromkeys(small + large))), strict=True))
+    plan = features.Plan.build(features.layers(backbone), (SMALL, LARGE, TINY))
+    small, tiny, large = (pairs(plan, str(size)) for size in (SMALL, TINY, LARGE))
+    views = dict(zip(SIZES, (small, tiny, large, list(dict.fromkeys(small + large))), strict=True))
     return searched(backbone, images, y, plan.with_views(views), SIZES)
 
 

@@ -267,8 +267,9 @@ def _predict_rows(
                         found.append(np.asarray(predict(batch.rows)))
     except Exception:  # it is every reader's, and not that of methods that read images
         for trial, _, name, _ in readers:
-            with trial.keeping(name):
-                raise
+            if name not in trial.failed:
+                with trial.keeping(name):
+                    raise
     for found, (trial, made, name, _) in zip(parts, readers, strict=True):
         if name not in trial.failed:
             made[name] = np.concatenate(found)
