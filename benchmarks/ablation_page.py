@@ -101,9 +101,9 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
   on all statistics alone, as is *logistic* beside them; the best of these four is what cross-validation chooses.
 - *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
 
-Kernels, what is made of features, ways to select, to weigh and to teach, second moments, several target sizes, single
-statistics and costs were measured with the embedded backbone alone, some of them on four tasks; class tokens with the
-ViT-Tiny, the only backbone that has one.
+Kernels, squares and thresholds, ways to select, to weigh and to teach were measured with the embedded backbone on all
+tasks, with the others on four; random features and products, second moments, target sizes, single statistics and costs
+with the embedded backbone alone, on some tasks; class tokens with the ViT-Tiny, the only backbone that has one.
 """
 AVERAGED = """\
 From the searches of [the table](reproduction.md): nested cross-validation on the same training images, in which each
