@@ -25,7 +25,7 @@ def photographs(shared):
 @pytest.mark.slow
 @pytest.mark.parametrize("per_class", [5, 10, 20])
 def test_head2toe_does_not_lose_to_the_linear_probe_by_more_than_noise(photographs, per_class):
-    """Objects as on ImageNet are what the last layer is best at. Noise: two standard errors of the mean of the draws."""
+    """What the last layer is best at: objects as on ImageNet. Noise: two standard errors of the mean of the draws."""
     X, columns, y = photographs
     most = most_features(Head2ToeClassifier().head_size, load("embedded").body_bytes, len(np.unique(y)))
     gains = []

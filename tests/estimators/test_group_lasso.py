@@ -365,3 +365,28 @@ def test_a_warm_start_towards_a_larger_alpha_is_where_a_cold_one_is(digits):
     for alpha in (1e-2, 1.0):
         model.set_params(alpha=alpha).fit(X, y)
         assert model.objective_ == pytest.approx(MultinomialGroupLasso(alpha).fit(X, y).objective_, rel=2e-4)
+
+
+def test_rows_of_weight_zero_are_in_no_fold_and_their_numbers_do_not_matter():
+    rng = np.random.default_rng(1)
+    y = np.arange(60) % 3
+    X = (rng.normal(size=(60, 10)) + y[:, None] * (np.arange(10) < 2)).astype(np.float32)
+    order, weight = rng.permutation(100), np.repeat([1.0, 0.0], [60, 40])[:, None]
+    padded = np.concatenate([X, np.full((40, 10), -999999, np.float32)])[order]
+    labels, weight = np.concatenate([y, np.zeros(40, int)])[order], weight[order, 0]
+    counts, model = weight > 0, MultinomialGroupLassoCV(n_alphas=5)
+    found = clone(model).fit(padded, labels, sample_weight=weight)
+    alone = clone(model).fit(padded[counts], labels[counts])
+    np.testing.assert_allclose(found.alphas_, alone.alphas_, rtol=1e-6)
+    np.testing.assert_allclose(found.scores_, alone.scores_, atol=1e-3)
+    np.testing.assert_array_equal(found.ranking_, alone.ranking_)
+
+
+def test_of_strengths_that_are_right_as_often_the_largest_is_kept():
+    """Sums of the same accuracies in another order differ by rounding."""
+    rng = np.random.default_rng(20)
+    X, y = rng.normal(size=(60, 8)), rng.integers(0, 2, 60)
+    X[:, 0] += 0.7 * y
+    model = MultinomialGroupLassoCV(cv=7, scoring="accuracy", tol=1e-3).fit(X, y)
+    means = model.scores_.mean(axis=1)
+    assert model.alpha_ == model.alphas_[np.isclose(means, means.max(), rtol=0, atol=1e-12)][0]

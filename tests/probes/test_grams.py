@@ -40,6 +40,11 @@ def test_diagonals(dense: torch.Tensor) -> None:
     torch.testing.assert_close(Grams.of(dense).diagonals(), dense.diagonal(dim1=1, dim2=2))
 
 
+def test_a_row_of_each(dense: torch.Tensor) -> None:
+    for i in range(N):
+        torch.testing.assert_close(Grams.of(dense).row(i), dense[:, i])
+
+
 @pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (1, 2), (3,), (4, 0, 1, 3), (2, 1)])
 def test_some_of_them_in_any_order(dense: torch.Tensor, symmetric: torch.Tensor, places: tuple[int, ...]) -> None:
     some, alone = Grams.of(dense).select(places), Grams.of(dense[list(places)])

@@ -97,3 +97,17 @@ def test_only_training_rows_count() -> None:
     second = learn_layer_weights(Grams.of(spoilt), train, targets[:45], one)
     torch.testing.assert_close(first.importance, second.importance)
     assert not first.alpha[45:].any()
+
+
+def test_a_block_that_only_an_outlier_held_out_makes_vary_has_no_weight() -> None:
+    """Rounding is all that it says of the training rows, and its weight would run to infinity."""
+    grams, targets = problem()
+    train, one = np.arange(45), torch.ones(45, dtype=torch.float64)
+    alone = learn_layer_weights(Grams.of(grams[1:]), train, targets[:45], one)
+    for seed in range(10):
+        X = np.random.default_rng(seed).normal(size=(N, WIDTHS[0]))
+        X[50] = -1e6
+        X = torch.from_numpy((X - X.mean(axis=0)) / X.std(axis=0)).float()
+        found = learn_layer_weights(Grams.of([X @ X.T, *grams[1:]]), train, targets[:45], one)
+        assert found.importance[0] == 0
+        torch.testing.assert_close(found.importance[1:], alone.importance, rtol=1e-2, atol=0)

@@ -39,6 +39,13 @@ class Data:
     weight: np.ndarray
 
 
+def _greatest(data: Data) -> float:
+    """The largest magnitude in the rows that count; others may hold anything, a sentinel say."""
+    if data.weight.all():
+        return max(float(data.X.max()), -float(data.X.min()))
+    return max(float(abs(data.X[row]).max()) for row in np.flatnonzero(data.weight))
+
+
 class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
     """What the estimators with a given and with a chosen strength share; each has a `fit` of its own."""
 
@@ -109,7 +116,7 @@ class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
     def _largest(self, data: Data) -> float:
         """The strength from which on nothing is selected; where it is rounding alone, one far above, with a warning."""
         largest = lambda_max(data.X, data.target.y, **self._options(data))
-        greatest = max(float(data.X.max()), -float(data.X.min()))
+        greatest = _greatest(data)
         precision = np.finfo(np.float32 if self.dtype == "float32" or "32" in str(data.X.dtype) else np.float64).eps
         own = self._group_weights()
         weights = np.ones(1) if own is None else own

@@ -33,7 +33,8 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
     n_alphas : int
     eps : float
     cv : int, splitter or iterable of (train, test)
-        A number means stratified folds, not shuffled. No fold's matrix is copied: held-out rows get weight zero.
+        A number means stratified folds, not shuffled, of the rows whose weight is not zero. No fold's matrix is copied:
+        held-out rows get weight zero.
     scoring : "neg_log_loss" or "accuracy"
         Ties go to the larger strength, which is the smaller model.
     fit_intercept, tol, max_iter, ridge, class_weight, group_weights, dtype
@@ -91,12 +92,12 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
         """
         require(self.scoring in ("neg_log_loss", "accuracy"), "scoring", self.scoring, "'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)
-        folds = folds_of(self.cv, data.target.y)
+        folds = self._folds(data)
         with plain_torch():
             self.alphas_ = self._strengths(data)
             _warn_of_unseen(data, folds)
             self.scores_ = np.stack([self._scores(data, train, test) for train, test in folds], axis=1)
-            best = int(np.argmax(self.scores_.mean(axis=1)))
+            best = int(np.argmax(self.scores_.mean(axis=1).round(12)))  # of a tie the first, whatever its sum rounds to
             path = group_lasso_path(
                 data.X, data.target.y, list(self.alphas_[: best + 1]), **self._options(data), **self._limits()
             )
@@ -113,6 +114,13 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
         if not is_whole(self.n_alphas) or self.n_alphas < 1 or not is_number(self.eps) or not 0 < self.eps < 1:
             raise ParameterError(f"n_alphas is {self.n_alphas}, eps {self.eps}: use at least 1, and a share below 1")
         return self._largest(data) * np.geomspace(1, self.eps, self.n_alphas)
+
+    def _folds(self, data: Data) -> list[tuple[np.ndarray, np.ndarray]]:
+        """A number of folds is made of the rows that count; others name rows themselves."""
+        if self.cv is not None and not is_number(self.cv):
+            return folds_of(self.cv, data.target.y)
+        counts = np.flatnonzero(data.weight)
+        return [(counts[train], counts[test]) for train, test in folds_of(self.cv, data.target.y[counts])]
 
     def _scores(self, data: Data, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         """One fold's score of every strength on the rows `test`; classes it never saw have probability zero."""

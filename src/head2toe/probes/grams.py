@@ -66,6 +66,13 @@ class Grams:
         """Diagonals, float32 (L, n)."""
         return torch.cat([self._packed[start:stop][:, self._diagonal] for start, stop in self._spans])
 
+    def row(self, i: int) -> torch.Tensor:
+        """Row i of each, float32 (L, n)."""
+        other = torch.arange(self.n)
+        above, below = other.clamp_max(i), other.clamp_min(i)
+        places = self._diagonal[above] + below - above
+        return torch.cat([self._packed[start:stop][:, places] for start, stop in self._spans])
+
     def _unpacked(self, packed: torch.Tensor) -> torch.Tensor:
         out = torch.zeros(self.n, self.n)
         out.view(-1)[self._place] = packed

@@ -9,7 +9,7 @@ import torch
 
 _BEYOND = 8  # random products more than the rank, so that none of it is missed
 _LOW_RANK = 0.5  # of the rows: above it nothing is saved
-_ROUNDING = 1e-6  # of a Gram matrix's mean diagonal: its float32 entries are no more exact
+ROUNDING = 1e-6  # of a Gram matrix's mean diagonal: its float32 entries are no more exact
 LINE = 16  # float32 numbers in a line of the processor's cache
 
 
@@ -70,7 +70,7 @@ def centre(
     cross = cross - cross_mean[:, None] - inner_mean[None, :] + p @ inner_mean
     inner = centred(inner, p)
     unit = float(inner.diagonal().mean())
-    if unit <= _ROUNDING * largest:  # the training rows are alike, but for the rounding of their products
+    if unit <= ROUNDING * largest:  # the training rows are alike, but for the rounding of their products
         return FoldKernel(torch.zeros_like(inner), torch.zeros_like(cross), 1.0, rank)
     return FoldKernel(inner / unit, cross / unit, unit, rank)
 
