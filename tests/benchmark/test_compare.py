@@ -181,6 +181,18 @@ def test_a_search_among_what_was_chosen_has_the_views_in_their_own_order(task, m
     assert list(searched[0].views) == [*names[1:], "linear"] and not searched[0].commensurable
 
 
+def test_the_linear_view_alone_may_be_what_was_chosen(task):
+    """Of few images the last layer is often the best: there is still something to fine-tune."""
+    from head2toe.benchmark.methods import networks
+
+    columns = Columns((Block("a", "mean", 0, 4), Block("fc", "mean", 4, 8)), {"512": (0, 1), "linear": (1,)})
+    row = {"head": "least squares", "fraction": 1.0, "layer_weights": "equal", "view": "linear"}
+    probe = SimpleNamespace(columns_=columns, most_features=None, choice_={"averaged": [row]})
+    X = np.random.default_rng(0).normal(size=(len(task.train), 8)).astype(np.float32)
+    found = networks._refitted(Trial(task, "embedded", backbone=None, made=SimpleNamespace(X=X)), probe)
+    assert set(found.head_.indices.tolist()) == {4, 5, 6, 7}
+
+
 @pytest.mark.usefixtures("classified")
 def test_lora_trains_few_weights(task):
     pytest.importorskip("peft")

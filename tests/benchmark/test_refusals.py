@@ -6,6 +6,7 @@ import builtins
 import logging
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from head2toe.errors import (
     UnfinishedComparisonError,
     UnreadableImageError,
 )
+from head2toe.probes.standardised import Standardised
 
 
 def labelled(n, seed=0, labels=None):
@@ -179,6 +181,14 @@ def test_a_failure_names_its_method(task, monkeypatch):
         run(task, ["linear", "knn"])
     with pytest.raises(ConstantFeaturesError, match=r"^knn: all features are the same$"):
         run(task, ["knn"])
+
+
+@pytest.mark.parametrize("name", ["all-l1", "all-gl"])
+def test_a_path_needs_features_that_vary(task, name):
+    rows = Standardised(np.full((len(task.train), 4), 7, np.float32))
+    made = SimpleNamespace(paper_views=("16",), standardised=lambda view: (np.arange(4), rows))
+    with pytest.raises(ConstantFeaturesError, match=r"^all 4 features are the same for every image: "):
+        METHODS[name].fit(Trial(task, "embedded", backbone=None, made=made))
 
 
 def test_too_few_images_for_the_folds_are_told_without_an_option_that_there_is_not(task):

@@ -29,3 +29,12 @@ def test_the_spread_of_a_single_number_of_shots_is_drawn(shots):
     drawn = find("shots").draw(rows).axes[0].collections
     heights = [path.get_extents().height for one in drawn for path in one.get_paths()]
     assert max(heights) == pytest.approx(2 * 50**0.5)  # one deviation to each side
+
+
+@pytest.mark.parametrize(("affinities", "lines"), [((40.0, 40.0), 1), ((40.0, 40.0 + 1e-12), 1), ((40.0, 20.0), 2)])
+def test_no_line_is_fitted_over_a_single_place(affinities, lines):
+    rows = [
+        {"task": f"task {i}", "affinity": affinity, "gain": 10.0 * i, "image_size": 64}
+        for i, affinity in enumerate(affinities)
+    ]
+    assert len(find("affinity").draw(rows).axes[0].lines) == lines  # one is that of no gain

@@ -8,8 +8,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from benchmark.vtab.original_files import kitti_line, smaller, write_clevr, write_dsprites, write_kitti
-from head2toe.benchmark.vtab import dsprites, scenes
+from benchmark.vtab.original_files import (
+    kitti_line,
+    pixels,
+    smaller,
+    write_clevr,
+    write_dsprites,
+    write_images,
+    write_kitti,
+    write_norb,
+)
+from head2toe.benchmark.vtab import arrays, dsprites, load_task, retinopathy, scenes
+from head2toe.benchmark.vtab.definitions import NORB_FILES
 from head2toe.benchmark.vtab.labels import clevr_distance, kitti_distance
 from head2toe.errors import DataFormatError
 
@@ -162,3 +172,46 @@ def test_a_scene_of_another_form_is_told_with_its_file(tmp_path, name, scene):
     with pytest.raises(DataFormatError, match=r"CLEVR_train_scenes\.json is no list of CLEVR's scenes: ") as caught:
         scenes.read_clevr(tmp_path, smaller(name, *SCENES))
     assert "\n" not in str(caught.value)
+
+
+# --- files in the place of others, or cut off
+
+
+def test_files_in_the_place_of_others_are_told_in_one_line(tmp_path):
+    for stem in NORB_FILES.values():  # smallNORB's categories under the name of its factors
+        write_norb(tmp_path / "smallnorb" / f"{stem}-dat.mat", np.zeros((2, 2, 8, 8), np.uint8))
+        write_norb(tmp_path / "smallnorb" / f"{stem}-info.mat", np.zeros(2, np.int32))
+    with pytest.raises(DataFormatError, match=r"smallnorb is not smallnorb-azimuth as it is handed out \(IndexError: "):
+        load_task("smallnorb-azimuth", tmp_path)
+
+
+def test_a_table_of_kaggle_that_is_cut_off_is_told(tmp_path):
+    (tmp_path / "trainLabels.csv").write_text("image,level\n1_left,0\n1_ri")
+    (tmp_path / "retinopathy_solution.csv").write_text("image,level,Usage\n")
+    with pytest.raises(DataFormatError, match="Kaggle's tables have columns image, level and Usage"):
+        retinopathy.read_retinopathy(tmp_path, smaller("retinopathy", *SCENES))
+
+
+def test_a_mark_before_the_first_line_is_no_part_of_it(tmp_path):
+    write_images(tmp_path / "train", ["1_left.jpeg", "1_right.jpeg", "2_left.jpeg"])
+    write_images(tmp_path / "test", ["3_left.jpeg", "4_left.jpeg"])
+    tables = {
+        "trainLabels.csv": "image,level\n1_left,0\n1_right,4\n2_left,1\n",
+        "retinopathy_solution.csv": "image,level,Usage\n3_left,2,Public\n4_left,3,Private\n",
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    task = smaller("retinopathy", ("train", 0, 3), ("validation", 0, 1), ("test", 0, 1))
+    drawn = retinopathy.read_retinopathy(tmp_path, task)
+    assert sorted(drawn.train.labels) == ["0", "1", "2", "4"] and drawn.test.labels == ["3"]
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_patchcamelyons_images_and_labels_are_as_many(tmp_path, images):
+    h5py = pytest.importorskip("h5py")
+    for split in ("train", "valid", "test"):
+        for axis, values in (("x", pixels(images)), ("y", np.zeros((2, 1, 1, 1)))):
+            with h5py.File(tmp_path / f"camelyonpatch_level_2_split_{split}_{axis}.h5", "w") as file:
+                file[axis] = values
+    with pytest.raises(DataFormatError, match=f"have {images} images but 2 labels"):
+        arrays.read_camelyon(tmp_path, smaller("camelyon", ("train", 0, 2), ("validation", 0, 2), ("test", 0, 2)))

@@ -252,6 +252,13 @@ def test_a_test_class_without_training_images_is_one_of_errors_as_in_a_compariso
     assert loaded.classes == 2 and loaded.task.test.labels == ["a", "c"]
 
 
+def test_a_local_task_is_the_same_from_inside_its_folder(tmp_path, monkeypatch):
+    write_images(tmp_path / "birds", [f"{split}/{kind}/1.png" for split in ("train", "test") for kind in "ab"])
+    outside = LocalTask.parse(f"birds={tmp_path / 'birds'}").load().facts
+    monkeypatch.chdir(tmp_path / "birds")
+    assert LocalTask.parse("birds=.").load().facts == outside
+
+
 def test_the_shared_data_are_such_tasks(shared):
     for text, classes, test in (
         ("structured/location=dsprites.npz:location", 16, 2000),

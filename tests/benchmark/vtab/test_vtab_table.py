@@ -72,3 +72,28 @@ def test_a_bar_or_line_in_a_name_stays_in_its_cell():
 def test_costs_alone_are_no_table():
     with pytest.raises(DataFormatError, match="no cell has an accuracy"):
         vtab_table([{**cell(method="finetune-cost"), "accuracy": None}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ({"settings": {"image_size": 32}}, {"settings": {"image_size": 64}}, "the settings"),
+        ({"settings": {"steps": None}, "dtype": "float32"}, {"settings": {"steps": 500}}, "the settings"),
+        (
+            {"weights_sha256": "aa", "dtype": "float32"},
+            {"weights_sha256": "bb", "dtype": "bfloat16"},
+            "the weights and the number format",
+        ),
+    ],
+)
+def test_cells_of_one_backbone_that_were_made_otherwise_are_told(one, other, told):
+    note = f"embedded: its rows mix cells that differ in {told}; they are not comparable."
+    assert differences({**cell(), **one}, {**cell(seed=1), **other}) == [note]
+    assert differences({**cell(), **one}, {**cell(method="knn"), **other}) == [note]
+    assert not differences({**cell(), **one}, {**cell("second"), **other})
+
+
+def test_older_cells_are_made_as_the_others_where_they_do_not_tell():
+    older = {**cell(seed=1), "settings": {"image_size": 32}, "dtype": None}
+    newer = {**cell(seed=2), "settings": {"image_size": 32, "steps": None}, "dtype": "float32", "weights_sha256": "aa"}
+    assert not differences(cell(), older, newer)

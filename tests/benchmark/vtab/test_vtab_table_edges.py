@@ -21,8 +21,10 @@ def test_cells_that_do_not_tell_the_whole_test_need_no_note():
 
 
 def test_a_row_has_as_many_seeds_as_its_task_with_the_fewest():
-    (row,) = vtab_table([cell(seed=seed) for seed in range(3)] + [cell("frogs")]).rows
-    assert row.seeds == 1
+    table = vtab_table([cell(seed=seed) for seed in range(3)] + [cell("frogs")])
+    assert table.rows[0].seeds == 1
+    assert "linear, embedded: 3 seeds, but fewer of frogs." in table.notes
+    assert not any("fewer" in note for note in vtab_table([cell(), cell("frogs")]).notes)
 
 
 def test_groups_of_ones_own_follow_those_of_vtab():

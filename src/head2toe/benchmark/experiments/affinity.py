@@ -54,9 +54,10 @@ def draw(rows: Rows) -> Figure:
     for i, row in enumerate(rows):
         place, colour = (row["affinity"], row["gain"]), style.COLOURS[i % 10]
         ax.scatter(*place, s=55, color=colour, marker=style.MARKERS[i % 10], label=row["task"])
-    slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
     ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
-    ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
+    if np.ptp(ends) > 1e-6:  # over a single place there is no line
+        slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)
+        ax.plot(ends, slope * ends + level, color="black", linestyle="--", label="least squares line")
     ax.axhline(0, color="#555555", linewidth=0.8)
     ax.margins(x=0.16, y=0.12)
     ax.set_xlabel("domain affinity: linear probe minus training from scratch (points)")

@@ -218,6 +218,8 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
     views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
     # In their own order, not in that of a set of names, which is another in every process.
     few = {name: blocks for name, blocks in columns.views.items() if name in {*views, LINEAR_VIEW}}
+    if len(few) == 1:  # the linear view was the best: a search needs one beside it
+        few = {"all": few[LINEAR_VIEW], **few}
     screening = set() if DISCRIMINANT in kinds else {LEAST_SQUARES}
     again = FeatureProbe(
         replace(columns, views=few),

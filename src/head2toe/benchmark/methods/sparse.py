@@ -16,6 +16,7 @@ from head2toe.benchmark.costs import counted
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
 from head2toe.benchmark.trial import Trial
+from head2toe.errors import ConstantFeaturesError
 from head2toe.probes import LinearHead
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
@@ -59,11 +60,19 @@ def ratios(classes: int) -> tuple[float, ...]:
 
 
 def _fitted(trial: Trial, problem: Problem) -> Fitted:
-    """The strength by accuracy on one split, along a path of warm starts; then all images, from the solution there."""
+    """The strength by accuracy on one split, along a path of warm starts; then all images, from the solution there.
+
+    Raises
+    ------
+    ConstantFeaturesError
+    """
     view = trial.rows.paper_views[0]
     indices, rows = trial.rows.standardised(view)
     Z, y, split = rows.tile(np.arange(rows.d)).T, torch.from_numpy(trial.y), trial.split
     train, held_out = torch.from_numpy(split.train), torch.from_numpy(split.held_out)
+    if (Z[train] == Z[train[0]]).all():  # lambda_max is zero: there is no path
+        same = f"all {rows.d} features are the same for every image"
+        raise ConstantFeaturesError(f"{same}: there is nothing to learn from")
     with counted() as spent:
         tried: list[dict[str, float]] = []
         reached = [None]

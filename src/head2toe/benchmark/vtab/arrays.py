@@ -84,6 +84,8 @@ def _camelyon(folder: Path, split: str) -> Part:
             labels = stored[:].ravel().astype(np.int64)
     except (OSError, KeyError) as error:
         raise DataFormatError(f"{stem}_[xy].h5 cannot be read: {one_line(error)}") from error
+    if len(images) != len(labels):
+        raise DataFormatError(f"{stem}_[xy].h5 have {len(images):,} images but {len(labels):,} labels: one is damaged")
     return Part([f"{split}_{i}" for i in range(len(labels))], labels, _locked(lambda i: images[i]))
 
 

@@ -18,7 +18,7 @@ from head2toe.benchmark.vtab.pool import Drawn
 from head2toe.benchmark.vtab.sources import access
 from head2toe.data import LabelledImages
 from head2toe.data.views import picked
-from head2toe.errors import DataFormatError, ParameterError
+from head2toe.errors import DataFormatError, Head2ToeError, ParameterError, one_line
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,14 @@ def _from_disk(name: str, root: Path, layout: str | None, seed: int) -> tuple[Dr
         raise DataFormatError(
             f"{task.name} is not below {root}: missing {lacking}; get it from {access(task.name).page}"
         )
-    return found.layout.read(root, task, seed), found.layout.name
+    try:
+        return found.layout.read(root, task, seed), found.layout.name
+    except Head2ToeError:
+        raise
+    except Exception as error:  # a file under another one's name, or cut off, makes nearly anything of its numbers
+        place = root / found.layout.folder
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise DataFormatError(f"{place} is not {task.name} as it is handed out ({reason}): unpack it again") from error
 
 
 def _limited(images: LabelledImages, limit: int | None) -> LabelledImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,8 @@ class LocalTask:
         train = read_data(self.path, split="train", label=self.label).with_labels()
         test = read_data(self.path, split="test", label=self.label).with_labels()
         validation = min(VALIDATION, max(1, len(train) // 5))
-        drawn = Drawn(train, test, f"as in {self.path.name}")
+        name = Path(os.path.abspath(self.path)).name  # noqa: PTH100 - of "." the folder that it is, of a link its own
+        drawn = Drawn(train, test, f"as in {name}")
         return loaded(
             self.name,
             self.group,

@@ -18,7 +18,7 @@ def lines(path: Path) -> list[str]:
         The file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # an editor may have put a mark before the first line
     except (OSError, UnicodeDecodeError) as error:
         raise DataFormatError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no UTF-8'}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

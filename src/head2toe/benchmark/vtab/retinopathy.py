@@ -38,7 +38,7 @@ def read_retinopathy(folder: Path, definition: TaskDefinition) -> Drawn:
             pool[name] = _part(folder / "test", [row for row in solution if row["Usage"] == usage])
     except DataFormatError:
         raise
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:  # of a row that is cut off, nothing is a number
         raise DataFormatError(f"{folder}: Kaggle's tables have columns image, level and Usage: {error}") from error
     return draw(definition, pool, str(folder))
 

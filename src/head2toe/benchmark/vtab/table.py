@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
@@ -25,6 +26,8 @@ _SEEN = {
     "labels": "the labels",
     "images": "the images",
 }
+# What `running.run` keeps the same among the cells of a backbone; folders that were put together may differ in it.
+_MADE = {"settings": "the settings", "weights_sha256": "the weights", "dtype": "the number format"}
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def vtab_table(cells: Iterable[Mapping[str, Any]], *, published: Sequence[Publis
     _check_groups(judged)
     _check_rows(judged)
     groups = {str(cell["task"]): str(cell["group"]) for cell in judged}
-    tasks = sorted(groups, key=lambda task: (_place(groups[task]), _PLACES.get(task, len(_PLACES)), task))
+    tasks = sorted(groups, key=lambda task: (_place(groups[task]), *_place_of(task)))
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for cell in judged:
         found.setdefault((cell["backbone"], cell["method"]), {}).setdefault(cell["task"], []).append(cell["accuracy"])
@@ -219,10 +222,12 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
         if not row.source and len(row.accuracies) < len(tasks):
             lacking = ", ".join(_TITLES.get(task, task) for task in tasks if task not in row.accuracies)
             notes.append(f"{row.name}, {row.backbone}: no {lacking} yet; its means are not comparable with the others.")
+    notes += _fewer_seeds(cells)
     absent = [_TITLES[task] for task in _TITLES if task not in tasks]
     if absent and len(absent) < len(_TITLES):
         notes.append(f"Not in this table, and not in any of its means: {', '.join(absent)}.")
     notes += dict.fromkeys(_input(cell) for cell in cells if cell.get("preprocessing"))
+    notes += _mixed(cells)
     for task in tasks:
         of_task = [cell for cell in cells if cell["task"] == task]
         notes += sorted({_note(cell) for cell in of_task} - {""})
@@ -233,10 +238,41 @@ def _notes(cells: Sequence[Mapping[str, Any]], rows: Sequence[Row], tasks: Seque
     return notes
 
 
+def _fewer_seeds(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows that have fewer seeds of some tasks: their column of seeds tells only the fewest."""
+    rows: dict[str, Counter[str]] = {}
+    for cell in cells:
+        rows.setdefault(_called(cell), Counter())[cell["task"]] += 1
+    notes = []
+    for row, seeds in rows.items():
+        most = max(seeds.values())
+        few = ", ".join(_TITLES.get(task, task) for task in sorted(seeds, key=_place_of) if seeds[task] < most)
+        if few:
+            notes.append(f"{row}: {most} seeds, but fewer of {few}.")
+    return notes
+
+
 def _input(cell: Mapping[str, Any]) -> str:
     """What the backbone is shown: published figures differ in it."""
     shown = ", ".join(f"{name} {_plain(name, value)}" for name, value in cell["preprocessing"].items())
     return f"Input of {cell['backbone']}: {shown}."
+
+
+def _mixed(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each backbone what its cells were made with, where that is not the same for all that tell it."""
+    notes = []
+    for backbone in dict.fromkeys(cell["backbone"] for cell in cells):
+        own = [cell for cell in cells if cell["backbone"] == backbone]
+        told = {name: {_made(cell[name]) for cell in own if cell.get(name) is not None} for name in _MADE}
+        differing = [_MADE[name] for name, found in told.items() if len(found) > 1]
+        if differing:
+            notes.append(f"{backbone}: its rows mix cells that differ in {_and(differing)}; they are not comparable.")
+    return notes
+
+
+def _made(value: Any) -> str:
+    """As text; older settings do not tell the steps."""
+    return json.dumps({"steps": None, **value} if isinstance(value, dict) else value, sort_keys=True)
 
 
 def _plain(name: str, value: Any) -> str:
@@ -267,6 +303,10 @@ def _escaped(text: str) -> str:
 def groups_in_order(groups: Iterable[str]) -> list[str]:
     """Each group once: VTAB's in the order of its paper, then others by name."""
     return sorted(set(groups), key=lambda group: (_place(group), group))
+
+
+def _place_of(task: str) -> tuple[int, str]:
+    return _PLACES.get(task, len(_PLACES)), task
 
 
 def _place(group: str) -> int:
