@@ -1,4 +1,4 @@
-"""The whole search beside the extraction of its rows, 1000 images, both in one run: medians of three.
+"""The whole search beside the extraction of its rows, 1000 images, both in one run.
 
 With a ResNet-50 for the default columns and for the paper's three target sizes; with the other backbones for the
 default columns. Also the peak memory of a fit, beside the size of the feature matrix.
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from benchmarks import records
 from benchmarks.shared_data import no_shared_data, read, resident, spec
 from benchmarks.tables import show
 
-NAME, REPEATS = "search", 3
+NAME = "search"
 RESNET, OTHERS = "resnet50", ("embedded", "mobilenetv2_100", "vit_tiny_patch16_224")
 BY_RESNET, BY_OTHERS = ("location", "signdigits"), ("signdigits", "caltech101")  # tasks
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -44,34 +43,31 @@ FIGURES = {  # of a record, and how they are printed
 
 
 def run(task: str, backbone: str, columns: str) -> dict[str, Any]:
-    """Seconds of both halves, and memory of the search in a process of its own, one after the other."""
+    """Seconds of both halves, and memory of the search in a process of its own."""
     from head2toe import AllLayerFeatures, Head2ToeClassifier
 
     train = read(task, "train")
     own = Head2ToeClassifier()
     wanted = {"target_sizes": own.target_sizes, "statistics": own.statistics, **COLUMNS[columns]}
     pooled = AllLayerFeatures(spec(backbone), cache=False, **wanted).fit()
-    extractions, fits, matrix = [], [], 0
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        X = pooled.transform(train.images)
-        extractions.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    X = pooled.transform(train.images)
+    extraction = time.perf_counter() - start
+    with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
+        np.save(Path(folder) / "rows.npy", X)
+        np.save(Path(folder) / "labels.npy", np.asarray(train.labels))
         matrix = X.nbytes
-        with tempfile.TemporaryDirectory(prefix="head2toe-") as folder:
-            np.save(Path(folder) / "rows.npy", X)
-            np.save(Path(folder) / "labels.npy", np.asarray(train.labels))
-            del X
-            command = [sys.executable, "-m", "benchmarks.bench_search", "--fit", folder, backbone, columns]
-            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        fits.append([float(value) for value in printed.split()])
-    extraction, search = median(extractions), median(seconds for seconds, _, _ in fits)
+        del X
+        command = [sys.executable, "-m", "benchmarks.bench_search", "--fit", folder, backbone, columns]
+        spent = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    seconds, peak, before = (float(value) for value in spent)
     return {
         "columns": matrix // (4 * len(train.labels)),
         "extraction_seconds": extraction,
-        "search_seconds": search,
-        "search_over_extraction": search / extraction,
+        "search_seconds": seconds,
+        "search_over_extraction": seconds / extraction,
         "matrix_bytes": matrix,
-        "peak_over_matrix": median(peak - before for _, peak, before in fits) / matrix,
+        "peak_over_matrix": (peak - before) / matrix,
     }
 
 

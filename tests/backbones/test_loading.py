@@ -100,6 +100,8 @@ def test_local_folder_that_does_not_fit(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_alone_names_the_families_that_read_it(folder: Path) -> None:
     with pytest.raises(UnknownBackboneError, match=f"is a folder: use 'timm/local-dir:{folder}' or 'hf/{folder}'"):
         load(str(folder))
+    with pytest.raises(UnknownBackboneError, match=f"say timm/local-dir:{folder} for that folder"):
+        load(f"timm/{folder}")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"architecture": null}', '{"architectures": ["ViTModel"]}'])
