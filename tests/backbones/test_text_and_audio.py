@@ -316,6 +316,8 @@ def test_wrong_kinds_of_models(saved, tmp_path):
 def test_options_of_images_are_refused(saved):
     with pytest.raises(ParameterError, match="image_size is for backbones of images"):
         load(saved("bert"), image_size=32)
+    with pytest.raises(ParameterError, match="resize is for backbones of images"):
+        load(saved("bert"), resize="crop")
     with pytest.raises(ParameterError, match="preprocessing is for backbones of images"):
         load(saved("wav2vec2"), preprocessing=lambda image: image)
     with pytest.raises(ParameterError, match="weights= goes with"):
@@ -376,3 +378,20 @@ def test_descriptions_are_json_and_name_the_tokenizer(loaded, tmp_path):
     other = load(save_text("bert", tmp_path / "other", words=WORDS[::-1])).to_dict()["preprocessing"]
     assert other["sha256"] != described["sha256"]
     assert loaded("wav2vec2").to_dict()["preprocessing"]["rate"] == RATE
+
+
+def test_the_pooling_is_part_of_what_identifies_the_rows(loaded):
+    """Weights and tokenizer are alike, and the rows are not; of the mean nothing is said, for probes that are there."""
+    described = [loaded(name).to_dict() for name in ("mpnet_mean", "mpnet_cls")]
+    assert described[0]["weights_sha256"] == described[1]["weights_sha256"]
+    assert [one["preprocessing"].pop("pooling", None) for one in described] == [None, "cls"]
+    assert described[0]["preprocessing"] == described[1]["preprocessing"]
+
+
+@pytest.mark.parametrize("note", ["1_Pooling/config.json", "sentence_bert_config.json"])
+@pytest.mark.parametrize("text", ['{"max_seq_length": 3', "[]"])
+def test_damaged_notes_of_a_sentence_encoder_are_told(tmp_path, note, text):
+    spec = save_text("mpnet_cls", tmp_path / "encoder")
+    (tmp_path / "encoder" / note).write_text(text)
+    with pytest.raises(PreprocessingError, match=rf"{note} is no JSON object: copy it anew, or delete it"):
+        load(spec)

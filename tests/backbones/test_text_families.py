@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("transformers", reason="hf-text/ and hf-audio/ backbones are an extra")
 from benchmarks.zoo.hf_sequences import AUDIO, RATE, TEXT, TOKENS, WORDS, hf, save, tokenizer
@@ -88,3 +90,42 @@ def test_a_layer_that_is_the_same_for_every_token_has_no_deviation(tmp_path: Pat
     assert blocks
     for block in blocks:
         assert not rows[:, block.start : block.stop].round(12).any()
+
+
+def test_the_linear_probe_of_a_decoder_with_a_classifier_reads_what_that_reads(tmp_path: Path) -> None:
+    """The classifier judges the last token."""
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 40, "vocab_size": TEXT["vocab_size"]}
+    made = hf.GPT2ForSequenceClassification(hf.GPT2Config(**sizes, pad_token_id=1, bos_token_id=0, eos_token_id=2))
+    backbone = loaded(made, tmp_path / "decoder")
+    texts = [SHORT, LONG]
+    plan = Plan.build(layers(backbone, "output"), (32,))
+    rows = extract(backbone, as_inputs(texts, "texts"), plan, dtype="float32", progress=False).rows
+    given = tokenizer()(texts, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        judged = made.eval()(given["input_ids"], attention_mask=given["attention_mask"]).logits
+        np.testing.assert_allclose(made.score(torch.from_numpy(rows)), judged, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_gives_its_vector_alone(tmp_path: Path) -> None:
+    backbone = loaded(hf.DPRQuestionEncoder(hf.DPRConfig(**TEXT)), tmp_path / "dpr")
+    plan = Plan.build(layers(backbone, "output"), (32,))
+    rows = extract(backbone, as_inputs([LONG], "texts"), plan, dtype="float32", progress=False).rows
+    with torch.inference_mode():
+        expected = backbone.module.model(torch.tensor([tokenizer()(LONG)["input_ids"]])).pooler_output
+    np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_recordings_that_cannot_be_scaled_or_are_too_short_are_named(tmp_path: Path) -> None:
+    save(hf.Wav2Vec2Model(hf.Wav2Vec2Config(**AUDIO)), tmp_path)
+    hf.Wav2Vec2FeatureExtractor(sampling_rate=RATE).save_pretrained(tmp_path)
+    backbone = load(f"hf-audio/{tmp_path}")
+    noise = np.random.default_rng(0).standard_normal(400).astype(np.float32)
+    sounds = as_inputs([noise, noise / np.abs(noise).max() * np.float32(3e37), noise[:9]], "recordings")
+    plan = Plan.build(layers(backbone, "output"), (32,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = extract(backbone, sounds, plan, dtype="float32", progress=False)
+    assert found.kept.tolist() == [0]
+    reasons = [one.reason for one in found.skipped]
+    assert reasons[0].startswith("recording 1: samples up to 3e+37 are too large to be scaled")
+    assert reasons[1].startswith(f"recording 2: 9 samples at {RATE} Hz, and the network needs")

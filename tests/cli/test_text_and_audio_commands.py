@@ -68,6 +68,20 @@ def test_texts(run, text, table, tmp_path):
     assert {layer["kind"] for layer in done.json["layers"]} == {"sequence", "vector"}
     done = run("extract", table, "--split", "test", "--backbone", text, "--out", tmp_path / "rows", *FAST, "--json")
     assert done.code == 0 and done.json["n"] == 12
+    listed = tmp_path / "rows" / "images.csv"  # a CSV of texts again
+    assert [row[1] for row in csv.reader(listed.open(encoding="utf-8"))] == ["label"] + ["cat", "rain"] * 6
+    assert run("predict", tmp_path / "probe", listed, "--json").json["n"] == 12
+
+
+def test_a_probe_refuses_another_pooling(run, table, tmp_path):
+    """Which makes other vectors of the same weights."""
+    spec = save_text("bert", tmp_path / "bert")
+    options = ("--backbone", spec, "--split", "train", *FAST, *QUICK_SEARCH)
+    assert run("fit", table, "--out", tmp_path / "probe", *options).code == 0
+    (tmp_path / "bert" / "1_Pooling").mkdir()
+    (tmp_path / "bert" / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
+    done = run("predict", tmp_path / "probe", table, "--split", "test")
+    assert done.code == 2 and "in another way than when the probe was made (pooling differ)" in done.err[0]
 
 
 def test_recordings(run, audio, noises, tmp_path):

@@ -76,3 +76,30 @@ def test_labels_in_a_column_of_another_name(folder):
     with pytest.raises(MissingLabelError, match=r"a column of another name \(label= or --label\)"):
         read_data(folder / "list.csv").with_labels()
     assert read_data(folder / "list.csv", label="class").labels == ["cat", "dog"]
+
+
+COMPOSED, DECOMPOSED = "M\u00fcll", "Mu\u0308ll"  # which look alike
+
+
+def test_folders_of_a_mac_are_the_classes_of_a_table(tmp_path):
+    """macOS writes letters and their dots apart, into zips too."""
+    for folder in ("Glas", DECOMPOSED):
+        (tmp_path / "waste" / folder).mkdir(parents=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / "waste" / folder / "a.png")
+    assert read_data(tmp_path / "waste").labels == ["Glas", COMPOSED]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in sorted((tmp_path / "waste").rglob("*.png")):
+            archive.write(file, f"{file.parent.name}/a.png")
+    assert read_data(tmp_path / "a.zip").labels == ["Glas", COMPOSED]
+    lines = f"path,label\nwaste/Glas/a.png,{COMPOSED}\nwaste/Glas/a.png,{DECOMPOSED}\n"
+    (tmp_path / "list.csv").write_text(lines, encoding="utf-8")
+    assert read_data(tmp_path / "list.csv").labels == [COMPOSED, COMPOSED]
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=["Glas", COMPOSED, DECOMPOSED])
+    assert read_data(tmp_path / "a.npz").labels == ["Glas", COMPOSED, COMPOSED]
+
+
+def test_a_class_with_dots_is_not_told_as_empty(tmp_path, caplog):
+    (tmp_path / "waste" / DECOMPOSED).mkdir(parents=True)
+    Image.new("RGB", (4, 3)).save(tmp_path / "waste" / DECOMPOSED / "a.png")
+    (tmp_path / "waste" / DECOMPOSED / "remarks.txt").write_text("x")
+    assert read_data(tmp_path / "waste").labels == [COMPOSED] and not caplog.records

@@ -74,3 +74,51 @@ def test_more_groups_than_images_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=PIXELS, film=[5, 6, 7, 8])
     with pytest.raises(DataFormatError, match="3 images but 4 film"):
         read_data(tmp_path / "a.npz", groups="film")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('text,label\na cat,1\n"a dog,2\na bird,1\n', 3),
+        ('text,label\n"Yes" he said,1\na dog,2\n', 2),
+        ('text,label\n"Yes,\n\nI do" he said,1\na dog,2\n', 2),
+        ('"text,label\na cat,1\n', 1),
+    ],
+)
+def test_a_quote_that_does_not_close_swallows_no_row(text, line):
+    with pytest.raises(DataFormatError, match=rf"a\.csv, line {line}, is no CSV \(.*\): put cells with quotes"):
+        rows(text, wanted=("text",))
+
+
+def test_quotes_within_a_cell_are_part_of_it():
+    found = rows('text,label\n5" pipe,1\n"He said ""yes""",2\n', wanted=("text",))
+    assert [row.file for row in found] == ['5" pipe', 'He said "yes"']
+
+
+def test_quotes_behind_a_space_are_none_of_the_label():
+    found = rows('"path", "label"\n"a.png", "cat, black"\n b.png , dog\n')
+    assert [(row.file, row.label) for row in found] == [("a.png", "cat, black"), ("b.png", "dog")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["NaT", "2020-01-01", "2020-01-01"], "M8[D]"),
+        np.zeros(3, [("a", int)]),
+        np.array([1j, 2, 3]),
+    ],
+)
+def test_labels_that_are_neither_text_nor_numbers(tmp_path, labels):
+    """A date that is missing would be a class of its own."""
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=labels)
+    with pytest.raises(DataFormatError, match=r"labels of .*a\.npz: labels are of .*: store text or numbers"):
+        read_data(tmp_path / "a.npz")
+
+
+def test_an_npz_without_labels_tells_what_it_has(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, targets=[0, 1, 2])
+    with pytest.raises(
+        MissingLabelError, match=r"a\.npz has no labels: it has images, targets; .* \(label= or --label\)"
+    ):
+        read_data(tmp_path / "a.npz").with_labels()
+    assert read_data(tmp_path / "a.npz", label="targets").labels == ["0", "1", "2"]

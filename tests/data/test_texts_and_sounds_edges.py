@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from scipy.io import wavfile
 
 from head2toe.data.recordings import as_recordings
@@ -72,3 +73,27 @@ def test_remarks_in_a_recording_are_passed_over_in_silence(tmp_path):
     data = held.getvalue() + b"note" + (4).to_bytes(4, "little") + b"mine"
     (tmp_path / "a.wav").write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
     assert as_recordings([tmp_path / "a.wav"])[0].samples.tolist() == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("rate", [0, 2**31 - 1])
+def test_a_header_with_an_impossible_rate_is_damaged(tmp_path, rate):
+    """Of 0 the network's own rate was taken; the filter for the other takes more memory than there is."""
+    wavfile.write(tmp_path / "a.wav", rate, np.ones(9, np.int16))
+    with pytest.raises(UnreadableImageError, match=rf"a\.wav: a damaged header, with a rate of {rate} Hz"):
+        as_recordings([tmp_path / "a.wav"])[0]
+    with pytest.raises(DataFormatError, match="sampling rate"):
+        as_recordings([(np.ones(9), rate)])
+
+
+@pytest.mark.parametrize("samples", [[0, 16384, -16384], np.array([0, 16384], np.uint64), torch.tensor([0, 16384])])
+def test_whole_numbers_of_unknown_range_are_refused(samples):
+    """As lists of whole numbers become 64 bits, and by their range all would be silence."""
+    with pytest.raises(DataFormatError, match=r"recording 0 is of u?int64, .*: pass floats in \[-1, 1\], or int16"):
+        as_recordings([(samples, 8000)])
+    assert as_recordings([np.array([0, 2**30], np.int32)])[0].samples.tolist() == [0.0, 0.5]
+
+
+def test_a_recording_knows_its_name(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, np.ones(9, np.int16))
+    found = as_recordings([np.ones(3), tmp_path / "a.wav"])
+    assert [found[0].name, found[1].name] == ["recording 0", str(tmp_path / "a.wav")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,19 @@ def test_a_probe_learns_is_saved_and_loaded(specs, tmp_path, kind, data):
     # One at a time, in whatever company: nothing depends on what else is asked.
     single = np.concatenate([again.decision_function([item]) for item in items[:5]])
     np.testing.assert_allclose(single, probe.decision_function(items)[:5], rtol=1e-3, atol=1e-3)
+
+
+def test_another_configuration_of_the_same_weights_is_refused_and_not_in_the_cache(tmp_path):
+    """What a folder's config.json says counts: an activation has no weights."""
+    spec = save_text("bert", tmp_path / "bert")
+    items, labels = texts()
+    options = {**QUICK, "cache": tmp_path / "cache"}
+    saved = Head2ToeClassifier(spec, **options).fit(items, labels).save(tmp_path / "probe")
+    config = tmp_path / "bert" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_act": "relu"}))
+    with pytest.raises(WeightsMismatchError, match="computes something else than when the probe was made"):
+        Head2ToeClassifier.load(saved).predict(items)
+    assert not Head2ToeClassifier(spec, **options).fit(items, labels).cached_
 
 
 def test_scikit_learns_tools_and_the_cache(specs, tmp_path):

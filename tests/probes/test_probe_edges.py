@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from head2toe.errors import ParameterError
-from head2toe.probes import LINEAR_VIEW, Block, Columns, gram_bank
+from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, gram_bank, search
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.gram_bank import GramBank
@@ -165,3 +165,13 @@ def test_the_strength_of_scores_is_not_chosen_again_on_the_features_that_it_sele
     best = KernelRidge(kernel.train, known.targets, known.weight).best_strength(RIDGE)
     several, one = (group_lasso_scores(rows, np.arange(d), everything, known, s, gram) for s in (RIDGE, (best,)))
     np.testing.assert_allclose(several, one, rtol=1e-6)
+
+
+def test_of_few_columns_no_number_of_features_is_tried_twice() -> None:
+    """A thirtieth of twenty columns is one of them, and so is a thousandth: a candidate each would be the same one."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 20)).astype(np.float32), np.arange(60) % 2
+    X[:, 0] += y
+    table = search(X, y, Columns.plain(20), settings=SearchSettings(patience=np.inf)).table
+    sizes = {row["fraction"]: row["features"] for row in table if row["view"] != LINEAR_VIEW}
+    assert sizes == {0.03: 1, 0.1: 2, 1.0: 20}

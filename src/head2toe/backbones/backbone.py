@@ -45,6 +45,13 @@ class Backbone:
         """Whether the module is of the user's own: its name does not say what it is."""
         return self.spec.startswith(OWN_PREFIX)
 
+    @property
+    def is_told_by_name(self) -> bool:
+        """Whether name, revision and weights say what it computes: not of a folder, whose config.json may be edited."""
+        family, _, name = self.spec.partition("/")
+        is_folder = name.startswith("local-dir:") or (family in _OF_TRANSFORMERS and self.revision is None)
+        return not self.is_own and not is_folder
+
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order."""

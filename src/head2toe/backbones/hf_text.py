@@ -39,8 +39,9 @@ _DEFAULT_LIMIT = 512
 def load_text(name: str) -> Backbone:
     """Load a text model of `transformers` with its tokenizer.
 
-    Its output is the vector that a linear probe reads: of a sentence encoder what its own pooling makes, else the mean
-    of the last states. A checkpoint with a classifier keeps it.
+    Its output is the vector that a linear probe reads: of a sentence encoder what its own pooling makes, of a decoder
+    with a classifier the last state, which that reads, else the mean of the last states. Another checkpoint with a
+    classifier keeps it.
 
     Parameters
     ----------
@@ -52,23 +53,25 @@ def load_text(name: str) -> Backbone:
     UnknownBackboneError
         No such repository or folder, or no encoder or decoder of text.
     PreprocessingError
-        The repository has no tokenizer.
+        The repository has no tokenizer, or a damaged note on its pooling or length.
     WeightsMismatchError, HubUnreachableError, MissingDependencyError
     """
     found = find_repository(PREFIX, name, _DESCRIPTIONS)
     with quiet():
-        model = _model(found)
+        model, usual = _model(found)
         tokenizer = _tokenizer(found)
+    pooling = _pooling(found) or usual
     return Backbone(
         spec=found.spec,
-        module=freeze(SequenceEncoder(model, _pooling(found))),
-        preprocessing=TextPreprocessing(tokenizer, _limit(model, tokenizer, found.folder)),
+        module=freeze(SequenceEncoder(model, pooling)),
+        preprocessing=TextPreprocessing(tokenizer, _limit(model, tokenizer, found.folder), pooling),
         classifier=classifier_of(model),
         revision=found.revision,
     )
 
 
-def _model(found: Repository) -> nn.Module:
+def _model(found: Repository) -> tuple[nn.Module, str]:
+    """The model, and the pooling where no file says another."""
     config = config_of(found)
     config = getattr(config, "text_config", config)  # of a model of images and text, the text tower
     if getattr(config, "attention_type", None) == "block_sparse":
@@ -77,7 +80,9 @@ def _model(found: Repository) -> nn.Module:
     if kind is not None:
         model = load_model(kind, found, config)
         if classifier_of(model) is not None:
-            return model
+            return model, "mean"
+        if isinstance(getattr(model, "score", None), nn.Linear):  # of a decoder: it judges every state, the last counts
+            return model.base_model, "lasttoken"  # type: ignore[return-value]
     encoder = class_of(config, "MODEL_FOR_TEXT_ENCODING_MAPPING")  # of T5 the half that reads
     kind = encoder or class_of(config)
     translates = config.is_encoder_decoder and encoder is None
@@ -87,9 +92,9 @@ def _model(found: Repository) -> nn.Module:
             "those, hf/ for images, hf-audio/ for recordings"
         )
     try:  # without the pooler, which serves a task of the pretraining
-        return load_model(kind, found, config, add_pooling_layer=False)
+        return load_model(kind, found, config, add_pooling_layer=False), "mean"
     except TypeError:
-        return load_model(kind, found, config)
+        return load_model(kind, found, config), "mean"
 
 
 def _tokenizer(found: Repository) -> Any:
@@ -105,14 +110,25 @@ def _tokenizer(found: Repository) -> Any:
         ) from error
 
 
-def _pooling(found: Repository) -> str:
-    """The way of a sentence encoder, as sentence-transformers writes it down; "mean" where it writes none."""
+def _pooling(found: Repository) -> str | None:
+    """The way of a sentence encoder, as sentence-transformers writes it down; None where it writes none."""
     for path in sorted(found.folder.glob("*_Pooling/config.json")):
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = _noted(path)
         chosen = {way for key, way in _WAYS.items() if written.get(key) is True or written.get("pooling_mode") == way}
         if len(chosen) == 1:
             return chosen.pop()
-    return "mean"
+    return None
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    """What sentence-transformers wrote down."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        written = None
+    if not isinstance(written, dict):
+        raise PreprocessingError(f"{path} is no JSON object: copy it anew, or delete it")
+    return written
 
 
 def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
@@ -123,7 +139,7 @@ def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
         limits.append(noted)
     described = folder / "sentence_bert_config.json"
     if described.is_file():
-        limits.append(int(json.loads(described.read_text(encoding="utf-8")).get("max_seq_length") or _NO_LIMIT))
+        limits.append(int(_noted(described).get("max_seq_length") or _NO_LIMIT))
     least = min(limits)
     return _DEFAULT_LIMIT if least == _NO_LIMIT else least
 

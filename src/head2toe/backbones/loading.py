@@ -73,7 +73,8 @@ def load(
             "weights= goes with timm/NAME and torchvision/NAME: load those of your own module yourself"
         )
     if isinstance(spec, str) and takes(spec) != "images":
-        _refuse_for_sequences(spec, preprocessing=preprocessing, image_size=image_size)
+        crop = None if resize == "whole" else resize
+        _refuse_for_sequences(spec, preprocessing=preprocessing, image_size=image_size, resize=crop)
     given = _as_preprocessing(preprocessing)
     own = isinstance(spec, torch.nn.Module)
     backbone = load_module(spec, resize, given) if own else _from_name(spec, weights, resize, given)

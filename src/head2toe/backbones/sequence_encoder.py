@@ -23,7 +23,8 @@ class SequenceEncoder(nn.Module):
     Parameters
     ----------
     model
-        Takes token numbers (B, T) or samples (B, T), gives `logits` (B, c) or `last_hidden_state` (B, T', C).
+        Takes token numbers (B, T) or samples (B, T), gives `logits` (B, c), `last_hidden_state` (B, T', C) or, without
+        these, `pooler_output` (B, C).
     pooling
         One of `POOLINGS`.
     """
@@ -35,8 +36,10 @@ class SequenceEncoder(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         output = self.model(**{self.model.main_input_name: batch})  # type: ignore[dict-item]
-        logits = getattr(output, "logits", None)
-        return POOLINGS[self.pooling](output.last_hidden_state) if logits is None else logits
+        if getattr(output, "logits", None) is not None:
+            return output.logits
+        states = getattr(output, "last_hidden_state", None)  # DPR gives its vector alone
+        return output.pooler_output if states is None else POOLINGS[self.pooling](states)
 
 
 def classifier_of(model: nn.Module) -> str | None:

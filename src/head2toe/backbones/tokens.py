@@ -33,12 +33,15 @@ class TextPreprocessing:
         Of `transformers`.
     max_length : int
         Tokens that the network takes, special ones counted; what is longer loses its end.
+    pooling : str
+        How the network makes one vector of its states, which neither its weights nor the tokenizer tell.
     """
 
     takes: ClassVar[str] = "texts"
 
     tokenizer: Any
     max_length: int
+    pooling: str = "mean"
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def image(self, text: str) -> npt.NDArray[np.int64]:
@@ -78,8 +81,16 @@ class TextPreprocessing:
         return int(bool(special) and special[0] == self.tokenizer.cls_token_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON description that identifies the tokenizer; the tokenizer itself stays in its repository."""
-        return {"tokenizer": type(self.tokenizer).__name__, "sha256": self._digest(), "max_length": self.max_length}
+        """A JSON description that identifies the tokenizer; the tokenizer itself stays in its repository.
+
+        The pooling is in it where it is not the mean, as probes that are there already do not name that.
+        """
+        described = {
+            "tokenizer": type(self.tokenizer).__name__,
+            "sha256": self._digest(),
+            "max_length": self.max_length,
+        }
+        return described if self.pooling == "mean" else {**described, "pooling": self.pooling}
 
     def _digest(self) -> str:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)

@@ -13,11 +13,12 @@ import torch
 
 from head2toe.errors import UnreadableImageError
 
+_TOO_LOUD = 1e15  # as damaged files are: the sum of squares would leave float32, and silence would be left
 _NOISE_SECONDS = {"first": 1.0, "second": 0.8, "longest": 5.0}
 
 
 class Sound(Protocol):
-    """A recording: float32 samples (T,) and their number a second, None for the network's own."""
+    """A recording: float32 samples (T,) and their number a second, None for the network's own; a name for messages."""
 
     @property
     def samples(self) -> npt.NDArray[np.float32]:
@@ -27,6 +28,11 @@ class Sound(Protocol):
     @property
     def rate(self) -> int | None:
         """Samples a second."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """As the user knows it."""
         ...
 
 
@@ -62,13 +68,16 @@ class WaveformPreprocessing:
         Raises
         ------
         UnreadableImageError
-            Shorter than the network's first window.
+            Shorter than the network's first window, or of samples too large to be scaled.
         """
         samples = resampled(sound.samples, sound.rate or self.rate, self.rate)
         if len(samples) < self.shortest:
             raise UnreadableImageError(
-                f"a recording of {len(samples)} samples at {self.rate} Hz: the network needs {self.shortest}"
+                f"{sound.name}: {len(samples)} samples at {self.rate} Hz, and the network needs {self.shortest}"
             )
+        loudest = np.abs(samples).max()
+        if not loudest < _TOO_LOUD:
+            raise UnreadableImageError(f"{sound.name}: samples up to {loudest:.0e} are too large to be scaled")
         made = self.extractor(samples, sampling_rate=self.rate, return_tensors="np")
         return np.asarray(made["input_values"][0], np.float32)
 

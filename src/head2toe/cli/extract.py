@@ -40,7 +40,7 @@ def extract(
     """Pool the layers of a network for each image, and write the rows to a folder.
 
     The folder gets rows.npy (float32, one row an image that can be read), manifest.json (what they were made from) and
-    images.csv (path and label of each row). The same command resumes a run that was interrupted.
+    images.csv (path, or text, and label of each row). The same command resumes a run that was interrupted.
     """
     from head2toe import backbones, features
     from head2toe.artifacts import check_writable
@@ -56,7 +56,8 @@ def extract(
     if images.lacking:
         click.echo(f"no labels are written to images.csv: {images.lacking}", err=True)
     labels = images.labels or [""] * len(images)
-    write_csv(out / "images.csv", ("path", "label"), ((images.names[i], labels[i]) for i in found.kept))
+    header = ("text" if images.takes == "texts" else "path", "label")
+    write_csv(out / "images.csv", header, ((images.names[i], labels[i]) for i in found.kept))
     warn_skipped(found.skipped, len(images))
     result = {
         "store": str(out),

@@ -11,7 +11,7 @@ import numpy as np
 
 from head2toe.data.columns import flat
 from head2toe.data.images import ArrayImages
-from head2toe.data.labelled import LabelledImages
+from head2toe.data.labelled import LabelledImages, composed
 from head2toe.data.splits import need_no_choice, no_split
 from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError, one_line
 
@@ -31,7 +31,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
             images = _array_images(arrays[f"{prefix}images"], f"{path}: {prefix}images")
             key, lacking = _label_key(list(arrays.files), prefix, path, label)
             labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
-            lacking = lacking or missing
+            lacking = lacking or missing or _none_yet(labels, list(arrays.files), path)
             together = None if groups is None else _groups(arrays, prefix, path, groups, len(images))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
@@ -42,7 +42,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
     if labels is not None and len(labels) != len(images):
         raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
     names = [f"{prefix}images[{i}]" for i in range(len(images))]
-    return LabelledImages(images, labels, names, str(path), lacking, together)
+    return LabelledImages(images, labels and composed(labels), names, str(path), lacking, together)
 
 
 def _array_images(array: Any, place: str) -> ArrayImages:
@@ -85,6 +85,12 @@ def _label_key(keys: list[str], prefix: str, path: Path, label: str | None) -> t
     return next(iter(named.values()), None), ""
 
 
+def _none_yet(labels: list[str] | None, keys: list[str], path: Path) -> str:
+    if labels is not None:
+        return ""
+    return f"{path} has no labels: it has {', '.join(keys)}; call their array labels, or name it (label= or --label)"
+
+
 def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str]:
     key = next((key for key in (f"{prefix}{name}", name) if key in arrays.files), None)
     if key is None:
@@ -102,6 +108,8 @@ def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str
 def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list[str] | None, str]:
     """The labels (or groups), and what to say where some are missing: NaN, or empty."""
     values = flat(values)  # MedMNIST's are a column
+    if values.dtype.kind not in "biufSU":
+        raise DataFormatError(f"{place}: {what} are of {values.dtype}: store text or numbers")
     if values.ndim != 1:
         raise DataFormatError(f"{place}: {what} have shape {values.shape}: one an image, (n,), is needed")
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())

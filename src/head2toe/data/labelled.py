@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +74,8 @@ class LabelledImages:
         """
         self.known_labels()
         return self
+
+
+def composed(labels: Iterable[str]) -> list[str]:
+    """Labels in Unicode's composed form (NFC): macOS writes "ü" as "u" and its dots, which would be another class."""
+    return [unicodedata.normalize("NFC", label) for label in labels]

@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ _TAKEN = (
     "a list of .wav files, of float arrays (samples,) at the network's sampling rate, or of pairs (array, rate in Hz); "
     "or an array (n, samples)"
 )
+_MOST_HERTZ = 1_000_000  # more is no sound, and to resample it would take all memory
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,13 @@ class Recording:
         Float32 (T,), as a rule in [-1, 1].
     rate
         Samples a second; None: those that the network takes.
+    name
+        For messages.
     """
 
     samples: npt.NDArray[np.float32]
     rate: int | None = None
+    name: str = "a recording"
 
 
 class Recordings:
@@ -75,7 +79,7 @@ class Recordings:
         if not len(found.samples) or not np.isfinite(found.samples).all():
             what = "NaN or infinity among its samples" if len(found.samples) else "no sample"
             raise UnreadableImageError(f"{self.names[i]}: {what}")
-        return found
+        return replace(found, name=self.names[i])
 
     def identity(self, i: int) -> str:
         """Of a file its path, size and times of change; of samples their hash."""
@@ -91,8 +95,9 @@ def as_recordings(obj: Any) -> Recordings:
     Parameters
     ----------
     obj
-        A list of .wav files, of float (or whole-number) arrays or tensors (samples,), of pairs (array, rate), or of
-        dicts with `array` and `sampling_rate` (the audio column of Hugging Face's `datasets`); an array (n, samples).
+        A list of .wav files, of arrays or tensors (samples,), floats or whole numbers of at most 32 bits, of pairs
+        (array, rate), or of dicts with `array` and `sampling_rate` (the audio column of Hugging Face's `datasets`); an
+        array (n, samples).
         Samples without a rate are taken to have the network's.
 
     Raises
@@ -121,7 +126,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     Raises
     ------
     UnreadableImageError
-        There is no such file, or it is damaged or no .wav file.
+        There is no such file, or it is damaged, of an impossible rate or no .wav file.
     """
     from scipy.io import wavfile
 
@@ -136,6 +141,8 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
         reason = one_line(error)
         raise UnreadableImageError(f"{os.fspath(path)}: no .wav file that can be read ({reason})") from error
+    if not 1 <= rate <= _MOST_HERTZ:
+        raise UnreadableImageError(f"{os.fspath(path)}: a damaged header, with a rate of {rate} Hz")
     return Recording(_scaled(samples if samples.ndim == 1 else _scaled(samples).mean(axis=1)), int(rate))
 
 
@@ -150,9 +157,17 @@ def _checked(given: Any, i: int) -> Recording | str:
     if samples.ndim != 1 or samples.dtype.kind not in "fiu":
         shape = f" of shape {samples.shape}" if samples.ndim else ""
         raise DataFormatError(f"recording {i} is a {type(array).__name__}{shape}: pass {_TAKEN}")
-    if rate is not None and (not isinstance(rate, int | float | np.number) or not rate >= 1 or int(rate) != rate):
+    if samples.dtype.kind in "iu" and samples.dtype.itemsize > 4:  # lists of whole numbers: the range is not known
+        raise DataFormatError(
+            f"recording {i} is of {samples.dtype}, which does not tell how loud it is: pass floats in [-1, 1], or int16"
+        )
+    if rate is not None and not _is_rate(rate):
         raise DataFormatError(f"recording {i} has a sampling rate of {rate!r}: use whole Hz, such as 16000")
     return Recording(_scaled(samples), None if rate is None else int(rate))
+
+
+def _is_rate(rate: Any) -> bool:
+    return isinstance(rate, int | float | np.number) and bool(1 <= rate <= _MOST_HERTZ and int(rate) == rate)
 
 
 def _apart(given: Any) -> tuple[Any, Any]:

@@ -108,14 +108,22 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
     EmptyDataError, DataFormatError
     """
     limit = csv.field_size_limit(_LONGEST)
+    line = 1  # where the next record begins
     try:
         text = data.decode("utf-8-sig")
         header = text.split("\n", 1)[0]
         delimiter = max(",;\t", key=header.count)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey=_SURPLUS)
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            restkey=_SURPLUS,
+            skipinitialspace=True,  # or the quotes behind a space would belong to the cell
+            strict=True,  # or a quote that is not closed would swallow rows unseen
+        )
         _refuse_repeats(reader.fieldnames or (), place)
-        records = []
+        records, line = [], reader.line_num + 1
         for record in reader:
+            line = reader.line_num + 1
             if any(record.pop(_SURPLUS, ())):
                 where = f"{place}, line {reader.line_num}"
                 raise DataFormatError(f"{where}: more cells than columns; put text with commas in quotes")
@@ -125,7 +133,9 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{place} is not in UTF-8: save it as CSV UTF-8") from error
     except csv.Error as error:
-        raise DataFormatError(f"{place} is no CSV: {error}") from error
+        raise DataFormatError(
+            f"{place}, line {line}, is no CSV ({error}): put cells with quotes in them in quotes, and those twice"
+        ) from error
     finally:
         csv.field_size_limit(limit)
     if not records:

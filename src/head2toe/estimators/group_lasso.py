@@ -133,7 +133,7 @@ class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
     def _assume(self, result: GroupLassoResult, classes: np.ndarray) -> Self:
         """Become what the solver found."""
         if result.gap > self.tol:
-            advice = "raise max_iter" if result.status == "max_iter" else "raise tol, use float64, or standardise X"
+            advice = "raise max_iter" if result.status == "max_iter" else "standardise X, use float64, or raise tol"
             warnings.warn(
                 f"relative duality gap {result.gap:.1e} > tol = {self.tol:g} after {result.iterations} Newton steps: "
                 f"{advice}",

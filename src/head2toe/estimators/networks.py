@@ -210,13 +210,13 @@ def _check_preprocessing(backbone: Backbone, written: dict[str, Any]) -> None:
 
 
 def _check_answers(backbone: Backbone, written: dict[str, Any] | None) -> None:
-    """Of modules of the user's own: another activation, say, has the same weights."""
+    """Of modules and folders of the user's own: another activation, say, has the same weights."""
     changed = None if written is None else features.other_answer(backbone, written)
     if changed is not None:
         name = changed.partition(":")[0] or "the whole"
         raise WeightsMismatchError(
             f"{backbone.spec} computes something else than when the probe was made, though its weights are the same "
-            f"(first seen at {name}): use the same code, or fit again"
+            f"(first seen at {name}): use the same code and configuration, or fit again"
         )
 
 

@@ -1,4 +1,4 @@
-"""What tells a user's own network or transform from another one of the same name: what it makes of noise."""
+"""What tells a user's own network, folder or transform from another one of the same name: what it makes of noise."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def behaviour(backbone: Backbone) -> str | None:
     its own output may not depend on.
     """
     described = "transform" not in backbone.preprocessing.to_dict()
-    if described and not backbone.is_own:
+    if described and backbone.is_told_by_name:
         return None
     digest = hashlib.sha256()
     if not described:
@@ -51,12 +51,12 @@ def behaviour(backbone: Backbone) -> str | None:
 
 
 def answers(backbone: Backbone) -> dict[str, Any] | None:
-    """What a user's own network makes of noise, in a few numbers that other machines get too, as JSON data.
+    """What a user's own network or folder makes of noise, in a few numbers that other machines get too, as JSON data.
 
-    Mean and standard deviation of every module's output, of each image; None of a network that is known by its name.
+    Mean and standard deviation of every module's output, of each image; None of a network that is told by its name.
     Unlike `behaviour` they hold for any transform.
     """
-    if not backbone.is_own:
+    if backbone.is_told_by_name:
         return None
     noise = _noise(backbone)
     first, second = (_moments(backbone, noise) for _ in range(2))

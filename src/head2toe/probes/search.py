@@ -22,6 +22,7 @@ from head2toe.probes.least_squares import indicators
 from head2toe.probes.memory import trim
 from head2toe.probes.paired import effective_images
 from head2toe.probes.race import going_on, most_ways
+from head2toe.probes.ranking import number_of
 from head2toe.probes.self_training import Student
 from head2toe.probes.settings import (
     CROSS_ENTROPY,
@@ -197,11 +198,12 @@ class _Search:
         return most is None or features != LINEAR or width <= most
 
     def _fractions(self, view: str) -> tuple[float, ...]:
-        """Shares of a view's features that may be kept, ascending."""
+        """Shares of a view's features that may be kept, ascending; of those that keep as many the largest."""
         most, width = self.settings.most_features, self.columns.width(view)
         # Half a feature less, so that rounding does not make it one more.
         share = 1.0 if most is None or most >= width else (most - 0.5) / width
-        return tuple(sorted({min(fraction, share) for fraction in self.fractions}))
+        shares = sorted(min(fraction, share) for fraction in self.fractions)
+        return tuple({number_of(one, width): one for one in shares}.values())
 
     def _try_closed_form(
         self, features: Features, heads: ClosedForms, fold: Fold, lesson: torch.Tensor | None = None
