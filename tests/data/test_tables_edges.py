@@ -95,6 +95,13 @@ def test_quotes_within_a_cell_are_part_of_it():
     assert [row.file for row in found] == ['5" pipe', 'He said "yes"']
 
 
+def test_spaces_behind_a_closing_quote_are_none_of_the_cell():
+    found = rows('"path" , "label"\n"a.png","cat" \nb.png,dog\n"c.png","cat" ')
+    assert [(row.file, row.label) for row in found] == [("a.png", "cat"), ("b.png", "dog"), ("c.png", "cat")]
+    (row,) = rows('text,label\n"he said ""yes"" , twice" ,1\n', wanted=("text",))
+    assert row.file == 'he said "yes" , twice'
+
+
 def test_quotes_behind_a_space_are_none_of_the_label():
     found = rows('"path", "label"\n"a.png", "cat, black"\n b.png , dog\n')
     assert [(row.file, row.label) for row in found] == [("a.png", "cat, black"), ("b.png", "dog")]

@@ -16,11 +16,11 @@ from head2toe.features import Skipped
 CLASSES = np.array(["a", "b"])
 
 
-def fitted(predicted, linear, kept, skipped=()) -> Any:
+def fitted(predicted, linear, kept, skipped=(), classes=CLASSES) -> Any:
     """Stands for a classifier, which says these class numbers."""
     logits = [np.eye(2, dtype=np.float32)[np.array(numbers, int)] for numbers in (predicted, linear)]
-    found = Outputs(CLASSES, *logits, np.array(kept, int), tuple(Skipped(i, f"{i}.png", "cut off") for i in skipped))
-    return cast("Any", SimpleNamespace(classes_=CLASSES, outputs=lambda images, **options: found))
+    found = Outputs(classes, *logits, np.array(kept, int), tuple(Skipped(i, f"{i}.png", "cut off") for i in skipped))
+    return cast("Any", SimpleNamespace(classes_=classes, outputs=lambda images, **options: found))
 
 
 def test_labels_that_the_probe_does_not_know_are_errors():
@@ -45,6 +45,14 @@ def test_images_that_cannot_be_read_count_for_nothing():
 def test_each_image_has_one_label(n):
     with pytest.raises(DataFormatError, match=f"2 images but {n} labels"):
         evaluate(fitted([0, 1], [0, 1], [0, 1]), None, ["a"] * n)
+
+
+def test_labels_of_another_unicode_form_are_the_same():
+    """A Mac's names of folders are decomposed, and may have been given as they are; labels that are read are not."""
+    decomposed, composed = "Mu\u0308ll", "M\u00fcll"
+    classes = np.array([decomposed, "b"])
+    found = evaluate(fitted([0, 1, 1], [0, 1, 1], range(3), classes=classes), None, [composed, decomposed, "b"])
+    assert (found.accuracy, found.unknown) == (pytest.approx(2 / 3), [])
 
 
 def test_labels_may_be_a_column_and_no_table():

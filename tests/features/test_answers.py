@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,17 @@ def test_what_is_random_in_a_network_is_not_written_down(own):
     written = written_of(own(network(Noisy())))
     assert set(written["moments"]) == {"0:0"}
     assert other_answer(own(network(Noisy())), written) is None
+
+
+def test_of_a_folder_a_module_that_did_nothing_and_is_gone_is_no_other_code(own):
+    """As after a renewal of the library that it is read with."""
+
+    def read(*modules: nn.Module) -> Backbone:
+        return replace(own(nn.Sequential(*modules)), spec="timm/local-dir:somewhere")
+
+    written = written_of(read(network(), nn.Identity()))
+    assert other_answer(read(network()), written) is None
+    assert other_answer(read(network(nn.GELU())), written) == "0.1:0"
 
 
 def test_rounding_is_no_other_code(own):

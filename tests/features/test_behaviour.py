@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +46,18 @@ def made(transform) -> str | None:
 def test_the_same_twice_is_the_same() -> None:
     assert made(cropped) == made(cropped) is not None
     assert behaviour(load("embedded")) is None  # what is described needs no trial
+
+
+def test_of_a_folder_its_description_counts_and_no_number_that_a_processor_makes(tmp_path) -> None:
+    folder = tmp_path / "network"
+    backbone = replace(load("embedded"), spec=f"timm/local-dir:{folder}")
+    folder.mkdir()
+    found = []
+    for text in ("{}", '{"act": "relu"}', "{}"):
+        (folder / "config.json").write_text(text)
+        found.append(behaviour(backbone))
+    assert found[0] == found[2] != found[1]
+    assert found[0] == hashlib.sha256(b"{}").hexdigest()
 
 
 @pytest.mark.parametrize("act", [nn.Tanh(), nn.Identity()])

@@ -117,6 +117,18 @@ def test_second_moments_do_not_see_the_mean() -> None:
     torch.testing.assert_close(moments.apply(tokens + 3.0), moments.apply(tokens), atol=1e-5, rtol=1e-4)
 
 
+def test_second_moments_bear_autocast_and_gradients_after_inference() -> None:
+    """Sixteen bits overflow at squares of hundreds; and what is drawn for an extraction serves a training too."""
+    maps = 400 * torch.randn(2, 6, 6, 11, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = operation("moments").apply(maps)
+    with torch.autocast("cpu", torch.float16):
+        torch.testing.assert_close(operation("moments").apply(maps), expected.clone())
+    maps.requires_grad_()
+    operation("moments").apply(maps).sum().backward()
+    assert maps.grad is not None and maps.grad.any()
+
+
 def test_the_projections_of_second_moments_never_change() -> None:
     """Saved probes depend on them. Of one channel they are signs times one: the variance, or its negative."""
     places = torch.tensor([[[1.0], [-1.0]]])

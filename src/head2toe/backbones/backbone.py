@@ -15,6 +15,7 @@ from head2toe.backbones.preprocessing import AnyPreprocessing
 OWN_PREFIX = "module/"
 """What the specification of a user's own module begins with."""
 _OF_TRANSFORMERS = ("hf", "hf-text", "hf-audio")
+_LOCAL = "local-dir:"
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class Backbone:
         return self.spec.startswith(OWN_PREFIX)
 
     @property
-    def is_told_by_name(self) -> bool:
-        """Whether name, revision and weights say what it computes: not of a folder, whose config.json may be edited."""
+    def folder(self) -> Path | None:
+        """The folder that it was read from, whose config.json may be edited; None of all others."""
         family, _, name = self.spec.partition("/")
-        is_folder = name.startswith("local-dir:") or (family in _OF_TRANSFORMERS and self.revision is None)
-        return not self.is_own and not is_folder
+        if name.startswith(_LOCAL):
+            return Path(name.removeprefix(_LOCAL)).expanduser()
+        return Path(name).expanduser() if family in _OF_TRANSFORMERS and self.revision is None else None
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -103,9 +105,9 @@ def parts_of(description: dict[str, Any]) -> list[dict[str, Any]]:
 def settled(description: dict[str, Any]) -> dict[str, Any]:
     """`Backbone.to_dict()` with the full path of a local folder, which is found from another working directory too."""
     family, _, name = description["spec"].partition("/")
-    prefix = f"{family}/local-dir:" if name.startswith("local-dir:") else f"{family}/"
+    prefix = f"{family}/{_LOCAL}" if name.startswith(_LOCAL) else f"{family}/"
     folder = Path(description["spec"].removeprefix(prefix)).expanduser()
-    local = prefix.endswith("local-dir:") or family in _OF_TRANSFORMERS
+    local = prefix.endswith(_LOCAL) or family in _OF_TRANSFORMERS
     return {**description, "spec": f"{prefix}{folder.absolute()}"} if local and folder.is_dir() else description
 
 

@@ -139,7 +139,8 @@ def _limit(model: nn.Module, tokenizer: Any, folder: Path) -> int:
         limits.append(noted)
     described = folder / "sentence_bert_config.json"
     if described.is_file():
-        limits.append(int(_noted(described).get("max_seq_length") or _NO_LIMIT))
+        longest = _noted(described).get("max_seq_length")
+        limits.append(longest if isinstance(longest, int) and longest > 0 else _NO_LIMIT)
     least = min(limits)
     return _DEFAULT_LIMIT if least == _NO_LIMIT else least
 

@@ -83,7 +83,7 @@ def _check_name(name: str) -> None:
     elif name.startswith(HUB):
         _check_repository(name.removeprefix(HUB))
     elif not timm.is_model(name) or not _is_tag(name):
-        if Path(name).is_dir():
+        if name and Path(name).is_dir():
             raise UnknownBackboneError(f"timm has no model {name!r}: say timm/{LOCAL}{name} for that folder")
         known = [*timm.list_models(), *timm.list_pretrained()]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

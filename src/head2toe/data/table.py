@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
         header = text.split("\n", 1)[0]
         delimiter = max(",;\t", key=header.count)
         reader = csv.DictReader(
-            io.StringIO(text, newline=""),
+            io.StringIO(_without_gaps(text, delimiter), newline=""),
             delimiter=delimiter,
             restkey=_SURPLUS,
             skipinitialspace=True,  # or the quotes behind a space would belong to the cell
@@ -134,13 +135,21 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
         raise DataFormatError(f"{place} is not in UTF-8: save it as CSV UTF-8") from error
     except csv.Error as error:
         raise DataFormatError(
-            f"{place}, line {line}, is no CSV ({error}): put cells with quotes in them in quotes, and those twice"
+            f"{place}, line {line}, is no CSV ({error}): put cells with quotes in quotes, those twice, and close all"
         ) from error
     finally:
         csv.field_size_limit(limit)
     if not records:
         raise EmptyDataError(f"{place} has no rows: write a header with path,label and one row an image")
     return records
+
+
+def _without_gaps(text: str, delimiter: str) -> str:
+    """Drop spaces between a closing quote and the end of its cell, which strict reading does not forgive."""
+    parts = text.split('"')  # every second one stands in quotes
+    gap = re.compile(rf"^ +(?=[{delimiter}\r\n])")
+    parts[::2] = [gap.sub("", part) for part in parts[::2]]
+    return '"'.join([*parts[:-1], parts[-1].rstrip(" ")])
 
 
 def _refuse_repeats(header: Iterable[str], place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,8 +66,8 @@ def evaluate(
     given = as_labels(labels_of(images, labels)).astype(str)
     if given.ndim > 1 and given.shape[1:] != (1,):
         raise DataFormatError(f"labels have the shape {given.shape}: give one label an image")
-    true = given.ravel()
     classes = {str(name) for name in classifier.classes_}
+    true = _spelled_as(classes, given.ravel())
     unknown = sorted(set(true) - classes)
     if len(unknown) == len(set(true)):
         raise DataFormatError(
@@ -88,6 +89,12 @@ def evaluate(
         skipped=found.skipped,
         unknown=unknown,
     )
+
+
+def _spelled_as(classes: set[str], labels: np.ndarray) -> np.ndarray:
+    """Labels that differ from a class in Unicode's form alone, as that class: those that are read are composed."""
+    known = {normalize("NFC", name): name for name in classes}
+    return np.array([label if label in classes else known.get(normalize("NFC", label), label) for label in labels])
 
 
 def mean_recall(hits: np.ndarray, true: np.ndarray) -> float:

@@ -1,10 +1,14 @@
-"""What tells a user's own network, folder or transform from another one of the same name: what it makes of noise."""
+"""What tells a user's own network, folder or transform from another one of the same name.
+
+What it makes of noise; and of a folder its description, for that is the same in every process and on every machine.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,13 +34,15 @@ _SIZES = (320, 200), (200, 320), (60, 45), (256, 256)
 def behaviour(backbone: Backbone) -> str | None:
     """SHA-256 of what transform and network make of noise; None where their description says it all.
 
+    Of a folder that of its config.json, where nothing else is the user's own.
+
     Weights and printed forms do not show which activation a module uses, its plain attributes and buffers that are not
     saved, or what a lambda in a transform does. Of a network the output of every module counts: layers are tapped that
     its own output may not depend on.
     """
     described = "transform" not in backbone.preprocessing.to_dict()
-    if described and backbone.is_told_by_name:
-        return None
+    if described and not backbone.is_own:
+        return None if backbone.folder is None else _configured(backbone.folder)
     digest = hashlib.sha256()
     if not described:
         for picture in _pictures():
@@ -56,7 +62,7 @@ def answers(backbone: Backbone) -> dict[str, Any] | None:
     Mean and standard deviation of every module's output, of each image; None of a network that is told by its name.
     Unlike `behaviour` they hold for any transform.
     """
-    if backbone.is_told_by_name:
+    if not backbone.is_own and backbone.folder is None:
         return None
     noise = _noise(backbone)
     first, second = (_moments(backbone, noise) for _ in range(2))
@@ -65,12 +71,22 @@ def answers(backbone: Backbone) -> dict[str, Any] | None:
 
 
 def other_answer(backbone: Backbone, written: dict[str, Any]) -> str | None:
-    """The first module that makes another thing of noise than `answers` once wrote down, or None."""
+    """The first module that makes another thing of noise than `answers` once wrote down, or None.
+
+    Of a folder, modules that are not there any more do not count: the library that reads it may have been renewed, and
+    dropped one that did nothing. Layers that a probe reads are looked for elsewhere.
+    """
     noise = _noise(backbone)
     if list(noise.shape) != written["shape"]:
         return None  # images of another size
     found = _moments(backbone, noise)
-    return next((name for name, pairs in written["moments"].items() if not _alike(found.get(name, []), pairs)), None)
+    known = {name: pairs for name, pairs in written["moments"].items() if backbone.is_own or name in found}
+    return next((name for name, pairs in known.items() if not _alike(found.get(name, []), pairs)), None)
+
+
+def _configured(folder: Path) -> str:
+    path = folder / "config.json"
+    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
 def _alike(found: list[list[float]], written: list[list[float]]) -> bool:

@@ -292,9 +292,9 @@ class CentreOfMass(Statistic):
 class SecondMoments:
     """Second moments by a fixed random projection: as many covariances over the places as there are channels.
 
-    ``cov(u_k' x, v_k' x)``, where the entries of u_k and v_k are those of `_signs`: inner products of such numbers
-    estimate those of the channels' covariance matrices (Kar and Karnick 2012; compact bilinear pooling, Gao et al.
-    2016). Over all places, or over the tokens after the prefix.
+    ``cov(u_k' x, v_k' x)``, where u_k and v_k have random signs and length one: inner products of such numbers estimate
+    those of the channels' covariance matrices (Kar and Karnick 2012; compact bilinear pooling, Gao et al. 2016). Over
+    all places, or over the tokens after the prefix.
     """
 
     prefix: int = 0
@@ -305,20 +305,22 @@ class SecondMoments:
     def apply(self, tensor: Tensor) -> Tensor:
         places = tensor.flatten(1, -2)[:, self.prefix :]
         places = places - places.mean(1, keepdim=True)
-        first, second = _signs(places.shape[-1]).to(places)
-        return (places @ first * (places @ second)).mean(1)
+        first, second = _signs(places.shape[-1]).to(places) / math.sqrt(places.shape[-1])
+        with torch.autocast(places.device.type, enabled=False):  # 16 bits do not bear squares
+            return (places @ first * (places @ second)).mean(1)
 
 
 @lru_cache(maxsize=16)
 def _signs(count: int) -> Tensor:
-    """Two random matrices (count, count) of one sign and one size, columns of length one, float32.
+    """Two random matrices (count, count) of ones and minus ones, int8.
 
     Probes that are kept depend on them, and so on bits that stay the same in every version of every library: a
     generator's raw words.
     """
     words = np.random.PCG64(count).random_raw(math.ceil(2 * count * count / 64)).astype("<u8")
     bits = np.unpackbits(words.view(np.uint8), count=2 * count * count).reshape(2, count, count)
-    return (2 * torch.from_numpy(bits).float() - 1) / math.sqrt(count)
+    with torch.inference_mode(mode=False):  # gradients may be asked for later
+        return 2 * torch.from_numpy(bits.astype(np.int8)) - 1
 
 
 def _centre(profile: Tensor) -> Tensor:

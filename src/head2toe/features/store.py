@@ -41,7 +41,7 @@ _WORDS = {
     "backbone.weights_sha256": "the backbone's weights",
     "backbone.classifier": "the backbone's classifier",
     "backbone.preprocessing": "the preprocessing",
-    "behaviour": "what your own network or transform does",
+    "behaviour": "what your own network, folder or transform does",
     "plan.layers": "the layers",
     "plan.blocks": "the target sizes or pooling",
     "plan.views": "the target sizes",

@@ -70,9 +70,6 @@ def _fitted(trial: Trial, problem: Problem) -> Fitted:
     indices, rows = trial.rows.standardised(view)
     Z, y, split = rows.tile(np.arange(rows.d)).T, torch.from_numpy(trial.y), trial.split
     train, held_out = torch.from_numpy(split.train), torch.from_numpy(split.held_out)
-    if (Z[train] == Z[train[0]]).all():  # lambda_max is zero: there is no path
-        same = f"all {rows.d} features are the same for every image"
-        raise ConstantFeaturesError(f"{same}: there is nothing to learn from")
     with counted() as spent:
         tried: list[dict[str, float]] = []
         reached = [None]
@@ -102,8 +99,16 @@ def _fitted(trial: Trial, problem: Problem) -> Fitted:
     )
 
 
+def _check_path(largest: float, Z: torch.Tensor) -> None:
+    """Refuse features that never vary: a path begins at lambda_max."""
+    if not largest > 0:
+        same = f"all {Z.shape[1]} features are the same for every image"
+        raise ConstantFeaturesError(f"{same}: there is nothing to learn from")
+
+
 def _lasso(Z: torch.Tensor, y: torch.Tensor, classes: int) -> Solver:
     problem = MultinomialLasso(Z, y, classes)
+    _check_path(problem.largest, Z)
 
     def solve(ratio: float, start: LassoResult | None) -> tuple[LassoResult, _Solution]:
         found = problem.solve(ratio * problem.largest, TOLERANCE, start, MOST_STEPS)
@@ -114,6 +119,7 @@ def _lasso(Z: torch.Tensor, y: torch.Tensor, classes: int) -> Solver:
 
 def _group_lasso(Z: torch.Tensor, y: torch.Tensor, classes: int) -> Solver:
     largest = lambda_max(Z, y, classes=classes)
+    _check_path(largest, Z)
 
     def solve(ratio: float, start: GroupLassoResult | None) -> tuple[GroupLassoResult, _Solution]:
         found = group_lasso(Z, y, ratio * largest, classes=classes, tolerance=TOLERANCE, start=start)

@@ -121,7 +121,7 @@ def _from_disk(name: str, root: Path, layout: str | None, seed: int) -> tuple[Dr
         )
     try:
         return found.layout.read(root, task, seed), found.layout.name
-    except Head2ToeError:
+    except (Head2ToeError, MemoryError, PermissionError):
         raise
     except Exception as error:  # a file under another one's name, or cut off, makes nearly anything of its numbers
         place = root / found.layout.folder
