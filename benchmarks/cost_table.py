@@ -52,8 +52,8 @@ def _more_of_the_grid() -> str:
     return (
         f" More of it was tried where no test image is needed, with the embedded backbone on {', '.join(found)} "
         f"(`python -m benchmarks recipe_grid`). Means of the accuracy on 200 held-out training images of each: {told}. "
-        "Of the recipe that is the best of its candidates on these images, so the higher by luck the more there are; of "
-        "head2toe what it chose by cross-validation among the other 800."
+        "Of the recipe that is the best of its candidates on these images, so the higher by luck the more there are; "
+        "of head2toe what it chose by cross-validation among the other 800."
     )
 
 
