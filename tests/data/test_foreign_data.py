@@ -98,6 +98,15 @@ def test_folders_of_a_mac_are_the_classes_of_a_table(tmp_path):
     assert read_data(tmp_path / "a.npz").labels == ["Glas", COMPOSED, COMPOSED]
 
 
+def test_one_patient_in_two_forms_is_one_group(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    lines = f"path,label,patient\na.png,cat,{COMPOSED}\na.png,dog,{DECOMPOSED}\n"
+    (tmp_path / "list.csv").write_text(lines, encoding="utf-8")
+    assert read_data(tmp_path / "list.csv", groups="patient").groups == [COMPOSED, COMPOSED]
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=["a", "b", "a"], patient=["x", COMPOSED, DECOMPOSED])
+    assert read_data(tmp_path / "a.npz", groups="patient").groups == ["x", COMPOSED, COMPOSED]
+
+
 def test_a_class_with_dots_is_not_told_as_empty(tmp_path, caplog):
     (tmp_path / "waste" / DECOMPOSED).mkdir(parents=True)
     Image.new("RGB", (4, 3)).save(tmp_path / "waste" / DECOMPOSED / "a.png")

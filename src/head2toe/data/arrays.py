@@ -42,7 +42,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
     if labels is not None and len(labels) != len(images):
         raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
     names = [f"{prefix}images[{i}]" for i in range(len(images))]
-    return LabelledImages(images, labels and composed(labels), names, str(path), lacking, together)
+    return LabelledImages(images, labels, names, str(path), lacking, together)
 
 
 def _array_images(array: Any, place: str) -> ArrayImages:
@@ -115,4 +115,4 @@ def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
     if len(missing) and values.dtype.kind in "fSU":
         return None, f"{place}: {len(missing)} {what} are empty or NaN, the first at {missing[0]}"
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()], ""
+    return composed(value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()), ""

@@ -77,5 +77,5 @@ class LabelledImages:
 
 
 def composed(labels: Iterable[str]) -> list[str]:
-    """Labels in Unicode's composed form (NFC): macOS writes "ü" as "u" and its dots, which would be another class."""
+    """Labels, or groups, in Unicode's composed form (NFC): macOS writes "ü" as "u" and its dots, another name."""
     return [unicodedata.normalize("NFC", label) for label in labels]

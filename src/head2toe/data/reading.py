@@ -219,8 +219,7 @@ def _chosen_rows(table: bytes, place: str, choice: _Choice, wanted: tuple[str, .
 
 
 def _groups(rows: list[Row]) -> list[str] | None:
-    groups = [row.group for row in rows if row.group is not None]
-    return groups or None
+    return composed(row.group for row in rows if row.group is not None) or None
 
 
 def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[str] | None, str]:
