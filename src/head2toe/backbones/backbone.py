@@ -15,7 +15,8 @@ from head2toe.backbones.preprocessing import AnyPreprocessing
 OWN_PREFIX = "module/"
 """What the specification of a user's own module begins with."""
 _OF_TRANSFORMERS = ("hf", "hf-text", "hf-audio")
-_LOCAL = "local-dir:"
+LOCAL = "local-dir:"
+"""What timm writes before the path of a folder."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,8 @@ class Backbone:
     @property
     def folder(self) -> Path | None:
         """The folder that it was read from, whose config.json may be edited; None of all others."""
-        family, _, name = self.spec.partition("/")
-        if name.startswith(_LOCAL):
-            return Path(name.removeprefix(_LOCAL)).expanduser()
-        return Path(name).expanduser() if family in _OF_TRANSFORMERS and self.revision is None else None
+        prefix, path = _place(self.spec)
+        return path if prefix.endswith(LOCAL) or self.revision is None else None
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -104,11 +103,18 @@ def parts_of(description: dict[str, Any]) -> list[dict[str, Any]]:
 
 def settled(description: dict[str, Any]) -> dict[str, Any]:
     """`Backbone.to_dict()` with the full path of a local folder, which is found from another working directory too."""
-    family, _, name = description["spec"].partition("/")
-    prefix = f"{family}/{_LOCAL}" if name.startswith(_LOCAL) else f"{family}/"
-    folder = Path(description["spec"].removeprefix(prefix)).expanduser()
-    local = prefix.endswith(_LOCAL) or family in _OF_TRANSFORMERS
-    return {**description, "spec": f"{prefix}{folder.absolute()}"} if local and folder.is_dir() else description
+    prefix, folder = _place(description["spec"])
+    if folder is None or not folder.is_dir():
+        return description
+    return {**description, "spec": f"{prefix}{folder.absolute()}"}
+
+
+def _place(spec: str) -> tuple[str, Path | None]:
+    """What a specification begins with, and the path after it where that may be a folder's."""
+    family, _, name = spec.partition("/")
+    if name.startswith(LOCAL):
+        return f"{family}/{LOCAL}", Path(name.removeprefix(LOCAL)).expanduser()
+    return f"{family}/", Path(name).expanduser() if family in _OF_TRANSFORMERS else None
 
 
 def pinned(description: dict[str, Any]) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from head2toe.backbones.backbone import Backbone, freeze
+from head2toe.backbones.backbone import LOCAL, Backbone, freeze
 from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.weights_file import NOT_READ, load_strictly, reason_of
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
 
-LOCAL, HUB = "local-dir:", "hf-hub:"
+HUB = "hf-hub:"
 _NO_ARCHITECTURE = (
     'has no "architecture", the name of a model of timm: what transformers wrote goes with hf/ in place of timm/'
 )

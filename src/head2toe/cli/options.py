@@ -237,7 +237,7 @@ def layer_options(command: Command) -> Command:
             default="mean,std,max,centre",
             show_default=True,
             callback=_statistics,
-            help="What to take of each channel besides, with commas between (moments too); none: nothing.",
+            help="Besides, of each channel: some of mean, std, max, centre and moments, or none.",
         ),
         click.option(
             "--cls-token",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from head2toe.data.labelled import composed
 from head2toe.errors import DataFormatError, EmptyDataError, some_of
 from head2toe.estimators.classifier import Head2ToeClassifier
 from head2toe.estimators.labels import as_labels, labels_of
@@ -93,8 +93,9 @@ def evaluate(
 
 def _spelled_as(classes: set[str], labels: np.ndarray) -> np.ndarray:
     """Labels that differ from a class in Unicode's form alone, as that class: those that are read are composed."""
-    known = {normalize("NFC", name): name for name in classes}
-    return np.array([label if label in classes else known.get(normalize("NFC", label), label) for label in labels])
+    known = dict(zip(composed(classes), classes, strict=True))
+    forms = zip(labels, composed(labels), strict=True)
+    return np.array([label if label in classes else known.get(form, label) for label, form in forms])
 
 
 def mean_recall(hits: np.ndarray, true: np.ndarray) -> float:
