@@ -44,7 +44,7 @@ from head2toe.whole_files import write_text
 
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")
 MORE = ("kernels", "transforms", "selections", "layers", "weightings", "codes")
-MORE_TASKS = {"embedded": TASKS, "mobilenetv2_100": SINGLE, "vit_tiny_patch16_224": SINGLE, "resnet50": ()}
+MORE_TASKS = {"embedded": TASKS, "mobilenetv2_100": SINGLE, "vit_tiny_patch16_224": SINGLE, "resnet50": SINGLE}
 SOME = {  # with the embedded backbone on some tasks alone: they take their time
     "single": SINGLE,
     "expansions": SINGLE,

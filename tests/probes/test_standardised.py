@@ -152,6 +152,20 @@ def test_a_scratch_file_has_no_name(X: np.ndarray, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
 
 
+def test_a_large_array_in_memory_has_a_scratch_file_too(
+    X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second copy in memory would make a fit take more than twice the matrix."""
+    expected = Standardised(X).tile(np.arange(D))
+    monkeypatch.setattr("head2toe.probes.scratch.SMALL_BYTES", X.nbytes)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = Standardised(X)
+    assert isinstance(found._copy, Scratch) and torch.equal(found.tile(np.arange(D)), expected)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert isinstance(Standardised(X)._copy, torch.Tensor)
+
+
 def test_a_disk_that_fills_up_costs_nothing_but_memory(
     X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

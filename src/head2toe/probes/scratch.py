@@ -14,6 +14,7 @@ import torch
 from head2toe.probes.memory import let_go
 
 FREE_SHARE = 0.5  # of the free disk that a scratch file may take
+SMALL_BYTES = 64 * 2**20  # an array in memory below this has no scratch file
 
 
 class Scratch:
@@ -57,11 +58,14 @@ def room_for(folder: Path, needed: int) -> bool:
 
 
 def folder_of(X: np.ndarray) -> Path | None:
-    """The folder of the file that an array is a view of; None for an array in memory."""
+    """Where the scratch file of an array belongs: beside the file that it is a view of.
+
+    Of an array in memory that is the system's folder for temporary files; None for a small one.
+    """
     base = X
     while isinstance(base, np.ndarray):
         file = getattr(base, "filename", None)
         if file is not None:
             return Path(file).parent
         base = base.base
-    return None
+    return None if X.nbytes < SMALL_BYTES else Path(tempfile.gettempdir())

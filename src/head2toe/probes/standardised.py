@@ -35,9 +35,8 @@ class Standardised:
     zero.
 
     Features are read in tiles (k, n), feature by feature: selected features are then whole rows, fast to gather. The
-    tiles come from one transposed copy. Of a memmap it is a scratch file beside it, and memory holds a tile at a time;
-    of an array in memory, or where the disk has no room, it is in memory; where neither has room, tiles are made of X
-    itself in column chunks.
+    tiles come from one transposed copy: a scratch file, so that memory holds a tile at a time. Of a small array, or
+    where the disk has no room, it is in memory; where neither has room, tiles are made of X itself in column chunks.
 
     Parameters
     ----------
@@ -93,12 +92,13 @@ class Standardised:
 
     def _copied(self) -> Scratch | torch.Tensor | None:
         """All features standardised (d, n), where there is room for them."""
-        needed, folder = 4 * self.n * self.d, folder_of(self.X)
+        needed = 4 * self.n * self.d
         try:
+            folder = folder_of(self.X)
             if folder is not None and room_for(folder, needed):
                 return Scratch(folder, (self._standardise(tile, columns) for columns, tile in self._chunks()), self.n)
         except OSError as error:
-            log.debug("no scratch file in %s: %s", folder, error)
+            log.debug("no scratch file: %s", error)
         if needed > HELD_SHARE * psutil.virtual_memory().available:
             return None
         held = torch.from_numpy(np.empty((self.d, self.n), np.float32))  # numpy asks for large pages: faster to fill
