@@ -6,7 +6,7 @@ import itertools
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from head2toe.backbones.surroundings import plain_torch
+from head2toe.data.images import name_among
 from head2toe.data.inputs import checked
 from head2toe.errors import Head2ToeError, PreprocessingError, StoreFormatError, UnreadableImageError, one_line
 from head2toe.features.batch import choose_batch_size, is_out_of_memory
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 # Batches of sequences that are read before they are run: the more, the more of one length there are.
 _STRETCH = 8
+_NAMED = 60  # characters of a text that tell which it is
 
 
 @dataclass(frozen=True)
@@ -156,19 +158,23 @@ class Extractor:
         bar = tqdm(total=len(images), initial=start, unit=" images", disable=not self._show, desc="features")
         try:
             with bar:
+                names = getattr(images, "names", None)
                 for group, skipped in _in_batches(pictures, lambda: self.batch_size * self._stretch):
-                    yield self._batch(group, skipped)
+                    yield self._batch(group, skipped, names)
                     bar.update(len(group) + len(skipped))
         finally:
             pictures.close()
 
     @plain_torch()
-    def _batch(self, group: list[Picture], skipped: list[Skipped]) -> Batch:
+    def _batch(self, group: list[Picture], skipped: list[Skipped], names: Sequence[Any] | None) -> Batch:
         indices = np.array([picture.index for picture in group], np.int64)
         inputs = [picture.pixels for picture in group]
-        return Batch(indices, self._rows(inputs) if self._stretch == 1 else self._rows_of_sequences(inputs), skipped)
+        if self._stretch == 1:
+            return Batch(indices, self._rows(inputs), skipped)
+        called = [name_among(names, picture.index) for picture in group]
+        return Batch(indices, self._rows_of_sequences(inputs, called), skipped)
 
-    def _rows_of_sequences(self, inputs: list[Any]) -> Rows:
+    def _rows_of_sequences(self, inputs: list[Any], names: list[str]) -> Rows:
         """Run sequences together that have one length: no row depends on padding, for there is none."""
         rows = np.empty((len(inputs), self.width), np.float32)
         order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))
@@ -176,11 +182,11 @@ class Extractor:
             places = list(alike)
             while places:
                 now, places = places[: self.batch_size], places[self.batch_size :]
-                rows[now] = self._rows_alike([inputs[i] for i in now])
+                rows[now] = self._rows_alike([inputs[i] for i in now], names[now[0]])
         return rows
 
-    def _rows_alike(self, inputs: list[Any]) -> Rows:
-        """Run sequences of one length, which may be too short or too long for the network."""
+    def _rows_alike(self, inputs: list[Any], first: str) -> Rows:
+        """Run sequences of one length, which may be too short or too long for the network; `first` is called so."""
         try:
             return self._rows(inputs)
         except Exception as error:  # whatever a network says of such a length
@@ -189,8 +195,8 @@ class Extractor:
                 raise
             unit = "tokens" if self._preprocessing.takes == "texts" else "samples"
             raise PreprocessingError(
-                f"the network does not run on {self._preprocessing.takes} of {len(inputs[0])} {unit} "
-                f"({type(error).__name__}: {one_line(error)}): leave those of that length out"
+                f"the network does not run on {self._preprocessing.takes} of {len(inputs[0])} {unit}, "
+                f"such as {first[:_NAMED]!r} ({type(error).__name__}: {one_line(error)}): leave those of that length out"
             ) from error
 
     def _rows(self, pixels: list[Any]) -> Rows:
