@@ -196,7 +196,8 @@ class Extractor:
             unit = "tokens" if self._preprocessing.takes == "texts" else "samples"
             raise PreprocessingError(
                 f"the network does not run on {self._preprocessing.takes} of {len(inputs[0])} {unit}, "
-                f"such as {first[:_NAMED]!r} ({type(error).__name__}: {one_line(error)}): leave those of that length out"
+                f"such as {first[:_NAMED]!r} ({type(error).__name__}: {one_line(error)}): "
+                "leave those of that length out"
             ) from error
 
     def _rows(self, pixels: list[Any]) -> Rows:
