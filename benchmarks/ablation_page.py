@@ -102,7 +102,7 @@ What the names mean; each step is told in [how the probe works](how-the-probe-wo
 - *Second moments*: covariances of pairs of random projections of a layer's channels, as many as it has channels.
 
 Kernels, squares and thresholds, ways to select, to weigh and to teach were measured with the embedded backbone on all
-tasks, with MobileNetV2 and ViT-Tiny on four; random features and products, second moments, target sizes, single
+tasks, with the other three on four; random features and products, second moments, target sizes, single
 statistics and costs with the embedded backbone alone, on some tasks; class tokens with the ViT-Tiny, the only backbone
 that has one.
 """

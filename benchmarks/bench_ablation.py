@@ -3,7 +3,7 @@
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
 task come from two searches that give nothing up early, one with damped standardisation and one without. More parts try
 what the search does not have (a module of this folder each): kernels, squares and thresholds, ways to select features
-and layers, to weigh layers and to teach classes, with three backbones; random features and products, the single
+and layers, to weigh layers and to teach classes, with all backbones; random features and products, the single
 statistics, other views, class means of tiny classes, and what each piece costs, with the embedded one; and with the
 ViT-Tiny its class token. No test image is looked at.
 
@@ -44,7 +44,7 @@ from head2toe.whole_files import write_text
 
 SINGLE = ("location", "orientation", "nuclei_count", "signdigits")
 MORE = ("kernels", "transforms", "selections", "layers", "weightings", "codes")
-MORE_TASKS = {"embedded": TASKS, "mobilenetv2_100": SINGLE, "vit_tiny_patch16_224": SINGLE, "resnet50": SINGLE}
+MORE_TASKS = {backbone: TASKS if backbone == "embedded" else SINGLE for backbone in BACKBONES}
 SOME = {  # with the embedded backbone on some tasks alone: they take their time
     "single": SINGLE,
     "expansions": SINGLE,
