@@ -62,7 +62,7 @@ def block(record: dict[str, Any]) -> str:
         "of the accuracy on the test images). The learning rates of fine-tuning and of training from scratch are one",
         "for all three tasks, chosen beforehand on held-out training images. Chosen for each task, on a held-out fifth",
         f"of its training images, fine-tuning reached {reached}.",
-        "So short a training also depends on rounding: its accuracies differ much from one processor to another.",
+        "Runs this short are sensitive to rounding: expect fine-tuning's accuracies to vary between processors.",
     )
     return "\n".join((*said, "", *rows, ""))
 

@@ -89,7 +89,8 @@ def main(tasks: list[str] | None = None) -> None:
             single += [row["head2toe"] - row["linear"] for row in rows]
             shown.append((task, count, f"{linear:.1f}", f"{ours:.1f}", f"{ours - linear:+.1f}", f"{estimate:.1f}"))
     show(shown)
-    print(f"mean gain {np.mean(gains):+.1f}, least {min(gains):+.1f}; of single draws {min(single):+.1f}")
+    if gains:
+        print(f"mean gain {np.mean(gains):+.1f}, least {min(gains):+.1f}; of single draws {min(single):+.1f}")
 
 
 if __name__ == "__main__":

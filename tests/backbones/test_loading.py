@@ -12,7 +12,7 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import save_file
 
-from head2toe.backbones import Preprocessing, embedded, hub, load, settled
+from head2toe.backbones import Preprocessing, embedded, hub, load, with_absolute_path
 from head2toe.backbones.torchvision_ops import declare_missing_operators
 from head2toe.errors import (
     HubUnreachableError,
@@ -275,10 +275,10 @@ def test_embedded_weights_are_checked(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_local_folder_is_settled_by_its_full_path(tmp_path, monkeypatch, spec, prefix):
     monkeypatch.chdir(tmp_path)
     there = {"spec": spec, "revision": None}
-    assert settled(there) == there  # a name of the hub, for all that is known
+    assert with_absolute_path(there) == there  # a name of the hub, for all that is known
     (tmp_path / "net").mkdir()
-    assert settled(there) == {"spec": f"{prefix}{tmp_path / 'net'}", "revision": None}
-    assert settled({"spec": "embedded"}) == {"spec": "embedded"}
+    assert with_absolute_path(there) == {"spec": f"{prefix}{tmp_path / 'net'}", "revision": None}
+    assert with_absolute_path({"spec": "embedded"}) == {"spec": "embedded"}
 
 
 def test_a_home_folder_is_meant_by_a_tilde(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

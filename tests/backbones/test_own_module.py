@@ -16,6 +16,11 @@ PREPROCESSING = Preprocessing((16, 16), (0.5,) * 3, (0.5,) * 3)
 EXAMPLE = torch.zeros(2, 3, 16, 16)
 
 
+class EqualToAll(nn.ReLU):  # noqa: PLW1641 - that is what is wrong with it
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
 def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
@@ -37,6 +42,8 @@ def test_of_a_wrapper_the_module_inside_is_taken(wrap: Callable[[nn.Module], nn.
         (lambda: network().double(), "float64: pass module.float()"),
         (lambda: network().to("meta"), "on meta: pass module.cpu()"),
         (lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU()), "run it on a batch first"),
+        (EqualToAll, "unhashable type: 'EqualToAll'): take away its __eq__"),
+        (lambda: nn.Sequential(network(), EqualToAll()), "unhashable type: 'EqualToAll'): take away its __eq__"),
         (lambda: torch.jit.script(network()), "pass the module it was made from"),
         (lambda: torch.jit.trace(network(), EXAMPLE), "pass the module it was made from"),
         (lambda: torch.export.export(network(), (EXAMPLE,)).module(), "pass the module it was made from"),

@@ -16,8 +16,7 @@ from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
 from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels
 from head2toe.baselines.training import Schedule, train
-from head2toe.benchmark import Task
-from head2toe.benchmark.compare import compare
+from head2toe.benchmark import Task, compare
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.methods import METHODS, methods
 from head2toe.benchmark.outcome import Outcome

@@ -16,20 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from head2toe.benchmark import Task
+from head2toe.benchmark import Task, comparison
+from head2toe.benchmark.before_training import check_shared_images, warn_of_unseen_classes
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.method import Method
 from head2toe.benchmark.rows import TrainingRows, last_blocks
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import names_of
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import check_shared_images, warn_of_unseen_classes
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import TooFewImagesError, UnknownBackboneError, UnreadableImageError
 from head2toe.features import Layer
 from head2toe.progress import silent
-
-comparison = import_module("head2toe.benchmark.compare")
 
 
 def labelled(labels, groups=None):

@@ -31,6 +31,8 @@ def test_every_method_is_measured(small):
     for row in found["table"]:
         assert 0 <= row["accuracy"] <= 1
         assert row["seconds"] > 0
+    for row in found["table"][:2]:  # two steps are too few for the networks
+        assert row["accuracy"] > 2 / 10, row["method"]
     json.dumps(found)
 
 

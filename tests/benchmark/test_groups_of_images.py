@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
-from head2toe.benchmark import Task
-from head2toe.benchmark.compare import compare
+from head2toe.benchmark import Task, compare
+from head2toe.benchmark.before_training import check_shared_images
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import check_shared_images
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 from head2toe.probes.columns import Block, Columns

@@ -50,7 +50,7 @@ def test_a_cell_runs_what_its_record_lacks_and_keeps_the_rest(folder: Path) -> N
 
 def test_what_started_from_an_older_head_goes_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = costed("head2toe", 1, 1, 1)
-    monkeypatch.setattr("head2toe.benchmark.compare.compare", lambda *given, **options: [made])
+    monkeypatch.setattr("head2toe.benchmark.comparison.compare", lambda *given, **options: [made])
     records.write(f"paper/{CELL}", {"head2toe-ft": {"accuracy": 0.5}, "scratch": {"accuracy": 0.5}})
     bench_paper.run_cell(CELL, ("head2toe",))
     found = records.read(f"paper/{CELL}")

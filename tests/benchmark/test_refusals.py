@@ -6,6 +6,7 @@ import builtins
 import logging
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,11 +15,10 @@ from PIL import Image
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
 from head2toe import backbones
-from head2toe.benchmark import Task
-from head2toe.benchmark.compare import compare
+from head2toe.benchmark import Task, compare
+from head2toe.benchmark.before_training import check_readable, check_shared_images
 from head2toe.benchmark.methods import METHODS, neighbours
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import check_readable, check_shared_images
 from head2toe.data import LabelledImages, as_images, read_data
 from head2toe.errors import (
     ClassTooSmallError,
@@ -96,12 +96,28 @@ def test_copies_of_training_images_are_told_in_a_zip_too(tmp_path, caplog, zippe
         )
 
 
-def test_files_that_cannot_be_read_are_no_copies(tmp_path):
-    train, test = (written(tmp_path / name, *pictures(6)) for name in ("train", "test"))
-    for place in ("train", "test"):
-        for path in (tmp_path / place).rglob("*.png"):
-            path.unlink()
-    check_shared_images(Task("squares", "", train, test))
+def no_file(_):
+    raise PermissionError
+
+
+def test_files_that_cannot_be_read_are_no_copies(tmp_path, caplog, monkeypatch):
+    task = Task("squares", "", *(written(tmp_path / name, *pictures(6)) for name in ("train", "test")))
+    files = sorted(tmp_path.rglob("*.png"))
+    with caplog.at_level(logging.WARNING):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", no_file)
+            check_shared_images(task)
+        for path in files:
+            if path.name != "00.png":
+                path.unlink()
+        assert caplog.messages == []
+        check_shared_images(task)
+        assert caplog.messages == ["squares: 1 of 6 test images are training images too: accuracy is flattered"]
+        caplog.clear()
+        for path in files:
+            path.unlink(missing_ok=True)
+        check_shared_images(task)
+    assert caplog.messages == []
 
 
 def test_there_must_be_something_to_judge_by(task):

@@ -12,8 +12,7 @@ import pytest
 from cli.conftest import write_folder
 from estimators.tiny import pictures, write_local_dir
 from head2toe import features
-from head2toe.benchmark import Task
-from head2toe.benchmark.compare import compare
+from head2toe.benchmark import Task, compare
 from head2toe.benchmark.methods import METHODS
 from head2toe.cli import main
 from head2toe.data import LabelledImages, as_images

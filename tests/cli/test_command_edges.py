@@ -172,7 +172,7 @@ def test_a_fit_is_told_in_figures_of_its_own():
         "bytes": 2500,
         "seconds": 3.21,
     }
-    told = dict(line.split("  ", 1) for line in COMMAND._text(result).splitlines())
+    told = dict(line.split("  ", 1) for line in COMMAND._text(result, "images").splitlines())
     told = {name: text.strip() for name, text in told.items()}
     assert [told[name] for name in ("cross-validated accuracy", "the linear probe's", "to expect of new images")] == [
         "0.9000",
@@ -183,7 +183,8 @@ def test_a_fit_is_told_in_figures_of_its_own():
     assert told["head"] == "view 512, layer weights equal, fraction 0.1, head logistic"
     assert told["network"] == "4.00 GFLOPs an image, 25% saved by stopping early"
     several = {"averaged": [{"share": 0.75, "unlabelled": 0, **one}, {"share": 0.25, "unlabelled": 9, **one}]}
-    text = COMMAND._text({**result, "choice": {**choice, **several}, "flops": 0})
+    text = COMMAND._text({**result, "choice": {**choice, **several}, "flops": 0}, "texts")
+    assert "texts  " in text and "0.00 GFLOPs a text, " in text
     assert "head 1  " in text and "75% of view" in text and "25% of view" in text and text.count("unlabelled 9") == 1
     assert "0% saved" in text
 
@@ -215,7 +216,7 @@ def compared(monkeypatch):
         costs = replace(OUTCOME, method="finetune-cost", accuracy=None, balanced_accuracy=None, cv_accuracy=None)
         return [OUTCOME, replace(costs, seed=1, estimated=True)]
 
-    monkeypatch.setattr("head2toe.benchmark.compare.compare", compare)
+    monkeypatch.setattr("head2toe.benchmark.comparison.compare", compare)
     return asked
 
 

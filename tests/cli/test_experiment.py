@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,61 @@ def test_what_is_there_is_not_overwritten(experiment, data, tmp_path):
     assert (tmp_path / "out" / "offset.csv").read_text() == "mine"
     assert experiment("offset", data, "--overwrite").code == 0
     assert (tmp_path / "out" / "offset.csv").read_text() != "mine"
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "svg", "png"])
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(ending, experiment, data, tmp_path, monkeypatch):
+    (tmp_path / "out" / f"offset.{ending}").mkdir(parents=True)
+    monkeypatch.setattr("head2toe.cli.experiment._tasks", lambda *_: pytest.fail("data were read"))
+    done = experiment("offset", data, "--overwrite")
+    assert done.code == 2 and len(done.err) == 1
+    assert f"offset.{ending} is no file, so it is not replaced" in done.err[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("affine", "error: interrupted"), ("offset", "interrupted: run the same command again, it reads the rows of")],
+)
+def test_an_interruption_tells_what_is_kept(name, told, experiment, data, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("head2toe.benchmark.experiments.running.run_experiment", stopped)
+    done = experiment(name, data)
+    assert done.code == 130 and done.err[-1].startswith(told)
+    assert "resumes" not in done.err[-1]
+
+
+def test_the_help_of_the_cache_tells_that_experiments_fill_it(experiment, data, run):
+    assert "`fit` and `experiment` keep the rows" in run("cache", "--help").out
+    assert run("cache", "--json").json["stores"] == []
+    experiment("offset", data)
+    assert [store["n"] for store in run("cache", "--json").json["stores"]] in ([36, 24], [24, 36])
+
+
+def test_a_task_of_one_test_image_is_refused_by_affine(experiment, data):
+    for one in sorted((data / "test").rglob("*.png"))[1:]:
+        one.unlink()
+    done = experiment("affine", data, "--side", "32", "--steps", "1")
+    assert done.code == 2 and len(done.err) == 1 and "1 test image" in done.err[0]
+
+
+def test_few_training_images_are_refused_by_stability(experiment, data):
+    for folder in (data / "train").iterdir():
+        for one in sorted(folder.iterdir())[2:]:
+            one.unlink()
+    done = experiment("stability", data)
+    assert done.code == 2 and len(done.err) == 1 and "training images, and draws of" in done.err[0]
+
+
+def test_odd_names_of_data_are_drawn(experiment, data, tmp_path):
+    odd = [data.rename(tmp_path / "a $x_1^ b$"), tmp_path / "_under", tmp_path / os.fsdecode(b"bad\xff")]
+    for copy in odd[1:]:
+        shutil.copytree(odd[0], copy)
+    done = experiment("target-size", odd[0], *(part for copy in odd[1:] for part in ("--data", copy)), "--json")
+    assert done.code == 0 and done.err == []
+    text = (tmp_path / "out" / "target-size.csv").read_bytes()
+    assert all(os.fsencode(copy.name) in text for copy in odd)
 
 
 def test_tasks_of_one_name_are_told_apart_by_the_folders_above(experiment, data, tmp_path):

@@ -89,6 +89,7 @@ def test_recordings(run, audio, noises, tmp_path):
     (noises / "rising" / "remarks.txt").write_text("no recording")
     done = run("fit", noises, "--backbone", audio, "--out", tmp_path / "probe", *FAST, *QUICK_SEARCH, "--json")
     assert done.code == 0 and done.json["n"] == 24 and done.json["classes"] == ["falling", "rising"]
+    assert done.err[0] == "skipped 1 of 25 recordings that cannot be read:"
     assert [item["path"].rpartition("/")[2] for item in done.json["skipped"]] == ["broken.wav"]
     (noises / "rising" / "broken.wav").unlink()
     done = run("evaluate", tmp_path / "probe", noises, "--json")
@@ -99,6 +100,9 @@ def test_recordings(run, audio, noises, tmp_path):
     assert done.out.splitlines()[0] == "path,class,probability" and len(done.out.splitlines()) == 3
     done = run("predict", tmp_path / "probe", noises / "rising" / "01.wav")
     assert len(done.out.splitlines()) == 2
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    done = run("predict", tmp_path / "probe", tmp_path / "broken.wav")
+    assert done.code == 2 and "none of the 1 recordings can be read" in done.err[-1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from tiny import PREPROCESSING, QUICK, pictures, tiny_network, write_local_dir
 
-from head2toe import Head2ToeClassifier, backbones
+from head2toe import Head2ToeClassifier, backbones, features
 from head2toe.errors import (
     DataFormatError,
     EmptyDataError,
@@ -283,7 +283,18 @@ def test_the_cache_saves_the_forward_pass(local_dir, tmp_path, data, monkeypatch
 
 def test_large_rows_without_a_cache_pass_through_a_temporary_folder(local_dir, fitted, data, monkeypatch):
     monkeypatch.setattr("head2toe.features.temporary._IN_MEMORY", 0)
+    whole, places = features.extract, []
+
+    def spied(*args, store, **options):
+        found = whole(*args, store=store, **options)
+        places.append(store)
+        assert found.folder == store and (store / "rows.npy").stat().st_size > found.rows.nbytes > 0
+        return found
+
+    monkeypatch.setattr(features, "extract", spied)
     by_disk = Head2ToeClassifier(local_dir, **QUICK).fit(*data)
+    (place,) = places
+    assert not place.parent.exists()
     assert_same(by_disk.decision_function(data[0]), fitted.decision_function(data[0]))
 
 

@@ -13,7 +13,7 @@ from tiny import QUICK, pictures
 
 from head2toe import AllLayerFeatures, FeatureProbe, Head2ToeClassifier, MultinomialGroupLasso
 from head2toe.backbones import Preprocessing
-from head2toe.backbones.surroundings import plain_torch
+from head2toe.plain_torch import plain_torch
 
 
 @contextmanager

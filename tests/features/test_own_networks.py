@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from head2toe.backbones.running import run
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError
+from head2toe.features.costs import costs
 from head2toe.features.extractor import extract
 from head2toe.features.noise import noise_batch
 from head2toe.features.plan import Plan
@@ -336,3 +338,34 @@ def test_an_infinite_weight_may_be_a_mask(own):
     network = Net()
     network.mask = nn.Parameter(torch.full((3,), -torch.inf))
     assert layers(own(network))
+
+
+class AddsItsGradient(Net):
+    """Of its input: `around` is entered while it is taken."""
+
+    around = staticmethod(torch.enable_grad)
+
+    def forward(self, x: Tensor) -> Any:
+        with self.around():
+            x = x.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(super().forward(x).sum(), x)
+            return super().forward(x + slope)
+
+
+def test_a_forward_may_turn_gradients_on(own, pictures):
+    backbone = own(AddsItsGradient())
+    found = layers(backbone)
+    plan = Plan.build(found, (8,))
+    rows = extract(backbone, pictures(3), plan, **QUIET).rows
+    images = backbone.preprocessing.batch([backbone.preprocessing.image(pictures(3)[i]) for i in range(3)])
+    expected = backbone.module(images).detach()
+    (logits,) = (block for block in plan.blocks if block.layer == "output")
+    torch.testing.assert_close(torch.from_numpy(rows[:, logits.start : logits.stop]), expected, rtol=1e-4, atol=1e-5)
+    assert costs(backbone, found).total > 0
+
+
+def test_a_forward_that_takes_gradients_where_there_are_none_is_told_so(own):
+    network = AddsItsGradient()
+    network.around = nullcontext
+    with pytest.raises(PreprocessingError, match=r"takes gradients, .* inside torch\.enable_grad"):
+        layers(own(network))

@@ -31,10 +31,15 @@ def test_blocks_fill_the_row_without_gaps():
     assert plan.bytes(10) == 10 * plan.d * 4
 
 
-@pytest.mark.parametrize("sizes", [[1.5], ["8"], [float("inf")], [8, None], 8])
+@pytest.mark.parametrize("sizes", [[1.5], ["8"], [float("inf")], [8, None], 8, [0], [8, -1]])
 def test_target_sizes_are_whole_numbers(sizes):
-    with pytest.raises(ParameterError, match="whole numbers"):
+    with pytest.raises(ParameterError, match=r"^target_sizes is .*: use whole numbers of at least 1$"):
         Plan.build(LAYERS, sizes)
+
+
+def test_something_is_pooled():
+    with pytest.raises(ParameterError, match="neither target sizes nor statistics"):
+        Plan.build(LAYERS, [])
 
 
 def test_target_sizes_that_pool_alike_share_blocks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Scratch, economical
+from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Workspace, economical
 
 MEAN_AND_BINS = Means(), Bins()
 
@@ -24,7 +24,7 @@ def test_the_mean_is_that_of_all_places_however_it_is_made(height: int, width: i
     tensor = torch.randn(2, height, width, 5, generator=torch.Generator().manual_seed(0))
     wanted = economical([*MEAN_AND_BINS, *MEAN_AND_BINS], (5, height, width))
     assert len(wanted) == made
-    reduced = Reduced(wanted, Scratch())
+    reduced = Reduced(wanted, Workspace())
     reduced.add(tensor)
     torch.testing.assert_close(reduced.mean(), tensor.mean((1, 2)), rtol=1e-5, atol=1e-5)
 
@@ -33,8 +33,12 @@ def test_the_mean_is_that_of_all_places_however_it_is_made(height: int, width: i
 def test_pieces_are_the_batch_although_their_memory_is_used_again(side: int) -> None:
     """Networks work in place, and the next piece comes in the same memory."""
     whole = torch.randn(6, side, side, 4, generator=torch.Generator().manual_seed(0))
-    reductions, scratch = (Means(), MeanSquares(), Maxima(), Bins()), Scratch()
-    at_once, in_pieces, memory = Reduced(reductions, scratch), Reduced(reductions, scratch), torch.empty_like(whole[:2])
+    reductions, workspace = (Means(), MeanSquares(), Maxima(), Bins()), Workspace()
+    at_once, in_pieces, memory = (
+        Reduced(reductions, workspace),
+        Reduced(reductions, workspace),
+        torch.empty_like(whole[:2]),
+    )
     at_once.add(whole)
     for piece in whole.split(2):
         in_pieces.add(memory.copy_(piece))

@@ -41,6 +41,9 @@ def test_a_folder_is_refused_whatever_part_of_the_request_differs(request_of_sma
         place[path[-1]] = "something else"
         with pytest.raises(StoreMismatchError, match="different: "):
             StoreWriter(tmp_path / "rows", other, 5, D)
+    for more in ({"padding": 1}, {"data": {**request_of_small["data"], "padding": 1}}):
+        with pytest.raises(StoreMismatchError, match="another version"):
+            StoreWriter(tmp_path / "rows", {**request_of_small, **more}, 5, D)
     StoreWriter(tmp_path / "rows", request_of_small, 5, D)
 
 

@@ -270,6 +270,12 @@ def test_stored_rows_hide_no_device_that_is_not_there(small, pictures, plan, tmp
         extract(small, pictures(5), plan, store=tmp_path / "rows", **{**QUIET, "device": "toaster"})
 
 
+def test_stored_rows_hide_no_option_that_is_not_there(small, pictures, plan, tmp_path):
+    extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET)
+    with pytest.raises(TypeError, match="progres"):
+        extract(small, pictures(5), plan, store=tmp_path / "rows", **QUIET, progres=False)
+
+
 def test_a_damaged_store_of_the_cache_is_made_again_and_can_be_cleared(small, pictures, plan, tmp_path):
     cache = Cache(tmp_path)
     first = extract(small, pictures(5), plan, store=cache, **QUIET)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from head2toe.probes.ballot import ERRORS, SURE, Ballot
-from head2toe.probes.paired import behind
+from head2toe.probes.paired import paired_difference
 
 ROWS, FOLDS = 400, 5
 
@@ -31,7 +31,7 @@ def ballot(hits: np.ndarray, linear: list[bool] | None = None) -> Ballot:
 
 def lead(first: np.ndarray, second: np.ndarray) -> float:
     """In standard errors of the paired difference."""
-    gap, spread = behind(second[None], first, np.full(ROWS, 1 / ROWS), ROWS)
+    gap, spread = paired_difference(second[None], first, np.full(ROWS, 1 / ROWS), ROWS)
     return float(gap[0] / spread[0])
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from head2toe.errors import ParameterError
 from head2toe.probes.folds import stratified_folds
 
 
@@ -62,5 +63,5 @@ def test_the_seed_deals_groups_anew() -> None:
 
 
 def test_fewer_groups_than_folds_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 groups cannot be split into 5 folds"):
+    with pytest.raises(ParameterError, match="3 groups cannot be split into 5 folds"):
         stratified_folds(np.arange(9) % 2, 5, groups=np.arange(9) // 3)

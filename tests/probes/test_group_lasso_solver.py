@@ -193,7 +193,7 @@ def test_float32_reaches_the_objective_of_float64(classes, ratio):
 
 def test_the_path_starts_at_zero_ends_where_a_cold_start_does_and_saves_work():
     X, y = problem()
-    path = group_lasso_path(X, y, count=8, ratio=0.05, tolerance=1e-8)
+    path = group_lasso_path(X, y, count=8, eps=0.05, tolerance=1e-8)
     assert len(path[0].indices) == 0
     assert [r.status for r in path] == ["converged"] * 8
     assert all(a.strength > b.strength for a, b in pairwise(path))
@@ -295,7 +295,7 @@ def test_lists_and_any_order_of_bytes_are_taken():
     assert group_lasso(X[::-1], y[::-1], 0.05).objective == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("options", [{"count": -1}, {"count": 0}, {"ratio": 0.0}, {"ratio": 2.0}])
+@pytest.mark.parametrize("options", [{"count": -1}, {"count": 0}, {"eps": 0.0}, {"eps": 2.0}])
 def test_a_path_of_nothing_is_refused(options):
     with pytest.raises(ParameterError, match="count"):
         group_lasso_path(*problem(), **options)
@@ -332,7 +332,7 @@ def test_any_small_problem_is_solved(n, d, classes, ratio, seed):
 
 def test_features_are_ranked_by_where_they_enter_the_path():
     X, y = problem(n=80, d=40, classes=3)
-    path = group_lasso_path(X, y, count=30, ratio=0.02, tolerance=1e-8)
+    path = group_lasso_path(X, y, count=30, eps=0.02, tolerance=1e-8)
     entry, ranking = entries(path)
     assert sorted(ranking.tolist()) == list(range(1, 41))
     for result in path:

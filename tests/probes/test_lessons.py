@@ -13,7 +13,7 @@ from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import centre
 from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge, indicators
-from head2toe.probes.settings import DISCRIMINANT, RIDGE
+from head2toe.probes.settings import DISCRIMINANT, RIDGE_STRENGTHS
 
 N, D, C = 60, 30, 3
 
@@ -42,13 +42,15 @@ def test_a_lesson_is_a_discriminant_at_the_strength_of_the_least_weighted_error(
     features, known = labelled(6)
     everything = np.arange(N)
     kernel = centre(features @ features.T, everything, everything, known.weight)
-    left_out = torch.stack([errors(features, known, one, kernel.unit) for one in RIDGE])
+    left_out = torch.stack([errors(features, known, one, kernel.unit) for one in RIDGE_STRENGTHS])
     best, unweighted = int((left_out @ known.weight).argmin()), int(left_out.sum(dim=1).argmin())
     assert best > 0 and best != unweighted
     heads = ClosedForms(kernel, known)
-    teacher = heads.solve(DISCRIMINANT, RIDGE[best])
+    teacher = heads.solve(DISCRIMINANT, RIDGE_STRENGTHS[best])
     torch.testing.assert_close(heads.lesson(), kernel.held_out @ teacher.alpha + teacher.intercept)
-    assert KernelRidge(kernel.train, known.targets, known.weight).best_strength(RIDGE) == RIDGE[best]
+    assert (
+        KernelRidge(kernel.train, known.targets, known.weight).best_strength(RIDGE_STRENGTHS) == RIDGE_STRENGTHS[best]
+    )
 
 
 def test_weights_of_some_rows_have_the_mean_one() -> None:

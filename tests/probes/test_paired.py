@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from head2toe.probes.paired import behind, effective_images
+from head2toe.probes.paired import effective_images, paired_difference
 
 
 def test_equal_weights_and_repeats_count_images():
@@ -18,7 +18,7 @@ def test_the_standard_error_of_a_weighted_difference_is_what_it_varies_by():
     gaps, told = [], []
     for _ in range(400):
         first, second = rng.random((2, 1000)) < 0.7
-        gap, spread = behind(second[None], first, share, effective_images(np.arange(1000), share))
+        gap, spread = paired_difference(second[None], first, share, effective_images(np.arange(1000), share))
         gaps.append(gap[0])
         told.append(spread[0])
     assert np.mean(told) == pytest.approx(np.std(gaps), rel=0.15)
@@ -33,7 +33,7 @@ def test_the_standard_error_of_groups_is_what_the_difference_varies_by(alike):
     for _ in range(400):
         together, alone = rng.random((2, 100))[:, groups] < 0.7, rng.random((2, n)) < 0.7
         first, second = np.where(rng.random(n) < alike, together, alone)
-        gap, spread = behind(second[None], first, share, effective_images(np.arange(n), share), groups)
+        gap, spread = paired_difference(second[None], first, share, effective_images(np.arange(n), share), groups)
         gaps.append(gap[0])
         told.append(spread[0])
     assert np.mean(told) == pytest.approx(np.std(gaps), rel=0.15)
@@ -44,7 +44,7 @@ def test_the_order_of_groups_and_their_numbers_say_nothing():
     groups = rng.integers(0, 30, 200)
     hits, share = rng.random((4, 200)) < 0.6, rng.dirichlet(np.ones(200))
     turn = rng.permutation(200)
-    told = behind(hits[1:], hits[0], share, 150, groups)
-    other = behind(hits[1:, turn], hits[0, turn], share[turn], 150, 7 * groups[turn] - 1)
+    told = paired_difference(hits[1:], hits[0], share, 150, groups)
+    other = paired_difference(hits[1:, turn], hits[0, turn], share[turn], 150, 7 * groups[turn] - 1)
     np.testing.assert_allclose(told, other, rtol=1e-5)
-    assert (told[1] >= behind(hits[1:], hits[0], share, 150)[1] - 1e-12).all()
+    assert (told[1] >= paired_difference(hits[1:], hits[0], share, 150)[1] - 1e-12).all()

@@ -19,11 +19,11 @@ from head2toe.probes.group_lasso.preconditioner import Dense, Diagonal
 from head2toe.probes.kernels import centre
 from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge, indicators
-from head2toe.probes.paired import behind
+from head2toe.probes.paired import paired_difference
 from head2toe.probes.recipe_search import RecipeGrid, recipe_search
 from head2toe.probes.rounding import MANY_CLASSES, bytes_a_feature, levels, packed, unpacked
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 from head2toe.probes.standardised import HELD_SHARE, Standardised
 
 
@@ -41,7 +41,7 @@ def test_the_calibration_of_images_that_are_all_right_is_platts(n: int) -> None:
 def test_a_difference_that_is_the_same_in_every_row_is_sure() -> None:
     """However the rows are grouped: where one is always wrong and the other never, there is nothing to vary."""
     groups, share = np.repeat(np.arange(4), [1, 2, 3, 6]), np.full(12, 1 / 12)
-    gap, spread = behind(np.zeros((1, 12), bool), np.ones(12, bool), share, 12, groups)
+    gap, spread = paired_difference(np.zeros((1, 12), bool), np.ones(12, bool), share, 12, groups)
     assert (gap[0], spread[0]) == pytest.approx((1, 0), abs=1e-6)
 
 
@@ -162,8 +162,10 @@ def test_the_strength_of_scores_is_not_chosen_again_on_the_features_that_it_sele
     known = Labels(torch.from_numpy(y), indicators(torch.from_numpy(y), 3), torch.ones(n, dtype=torch.float64))
     gram = rows.gram(np.arange(d))
     kernel = centre(gram, everything, everything[:0], known.weight)
-    best = KernelRidge(kernel.train, known.targets, known.weight).best_strength(RIDGE)
-    several, one = (group_lasso_scores(rows, np.arange(d), everything, known, s, gram) for s in (RIDGE, (best,)))
+    best = KernelRidge(kernel.train, known.targets, known.weight).best_strength(RIDGE_STRENGTHS)
+    several, one = (
+        group_lasso_scores(rows, np.arange(d), everything, known, s, gram) for s in (RIDGE_STRENGTHS, (best,))
+    )
     np.testing.assert_allclose(several, one, rtol=1e-6)
 
 

@@ -13,7 +13,7 @@ from head2toe.probes.kernels import centre
 from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge, indicators
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 from head2toe.probes.standardised import Standardised
 
 
@@ -48,7 +48,7 @@ def test_norms_are_those_of_the_ridge_whose_left_out_error_is_least() -> None:
     rows, everything, one = Standardised(X), np.arange(n), torch.ones(n, dtype=torch.float64)
     targets, gram = indicators(torch.from_numpy(y), classes), rows.gram(np.arange(d))
     ridge = KernelRidge(centre(gram, everything, everything, one).train, targets, one)
-    best = min(RIDGE, key=lambda strength: float(ridge.leave_one_out(strength).square().sum()))
+    best = min(RIDGE_STRENGTHS, key=lambda strength: float(ridge.leave_one_out(strength).square().sum()))
     z = rows.tile(np.arange(d)).double()
     coef = torch.linalg.solve(z @ z.T + best * float(gram.diagonal().mean()) * torch.eye(d).double(), z @ targets)
     question = Question(rows, np.arange(d), np.zeros(d, int), everything, targets, gram)

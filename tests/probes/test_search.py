@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from head2toe.errors import ParameterError
 from head2toe.probes import LINEAR_VIEW, Block, Columns, LinearHead, SearchSettings, search
 from head2toe.probes.folds import stratified_folds
 from head2toe.probes.heads import LEAST_BYTES
 from head2toe.probes.labels import Labels
 from head2toe.probes.ranking import top
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 from head2toe.probes.standardised import Standardised
 
 N, D, C = 90, 120, 3
@@ -174,7 +175,7 @@ def test_scores_rank_every_feature_and_agree_with_the_optimum() -> None:
     targets = torch.nn.functional.one_hot(torch.from_numpy(y), C).double()
     gram = standard.gram(np.arange(D))
     scores = group_lasso_scores(
-        standard, np.arange(D), everything, Labels(torch.from_numpy(y), targets, one), RIDGE, gram
+        standard, np.arange(D), everything, Labels(torch.from_numpy(y), targets, one), RIDGE_STRENGTHS, gram
     )
     assert scores.shape == (D,) and (scores >= 0).all() and len(np.unique(scores)) > D // 2
     exact = MultiTaskLasso(alpha=0.1).fit(standard.tile(np.arange(D)).T.numpy(), targets.numpy())
@@ -191,7 +192,7 @@ def test_folds_are_stratified_disjoint_and_complete() -> None:
         assert not set(fold.train) & set(fold.held_out) and len(fold.train) + len(fold.held_out) == 90
     counts = np.array([np.bincount(y[f.held_out], minlength=3) for f in folds])
     assert (np.ptp(counts, axis=0) <= 1).all() and np.ptp(counts.sum(axis=1)) <= 1
-    with pytest.raises(ValueError, match="cannot be split"):
+    with pytest.raises(ParameterError, match="3 rows cannot be split"):
         stratified_folds(y[:3], 5)
 
 
@@ -208,8 +209,8 @@ def test_sharing_the_scale_changes_no_choice() -> None:
         own, everything = Standardised(X[fold.train]), np.arange(len(fold.train))
         one = torch.ones(len(fold.train), dtype=torch.float64)
         mine = Labels(torch.from_numpy(y)[fold.train], targets[fold.train], one)
-        by_shared = group_lasso_scores(shared, indices, fold.train, mine, RIDGE, shared.gram(indices))
-        by_own = group_lasso_scores(own, indices, everything, mine, RIDGE, own.gram(indices))
+        by_shared = group_lasso_scores(shared, indices, fold.train, mine, RIDGE_STRENGTHS, shared.gram(indices))
+        by_own = group_lasso_scores(own, indices, everything, mine, RIDGE_STRENGTHS, own.gram(indices))
         assert set(top(by_shared, 6 / D)) == set(top(by_own, 6 / D)) == set(INFORMATIVE)
         assert np.corrcoef(by_shared, by_own)[0, 1] > 0.98
 

@@ -180,22 +180,7 @@ def _check_plan(plan: Plan) -> None:
 
 def _head(tensors: dict[str, torch.Tensor], name: str, classes: int, d: int) -> LinearHead:
     mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-    needed = ("indices", "scale", "coef", "intercept", *(() if "pages" in mine else ("mean",)))
-    lacking = [part for part in needed if part not in mine]
-    if lacking:
-        raise ProbeFormatError(f"its '{name}.{lacking[0]}' is missing")
-    k = len(mine["indices"])
-    lines = classes
-    if mine["coef"].dtype == torch.uint8:  # bits in a row
-        lines = -(-classes * max(1, 8 * len(mine["coef"]) // classes) // 8)
-    shapes = {"mean": (k,), "scale": (k,), "coef": (lines, k), "step": (k,), "intercept": (classes,)}
-    for part, value in mine.items():
-        if part in shapes and tuple(value.shape) != shapes[part]:
-            raise ProbeFormatError(f"its {name}.{part} has shape {tuple(value.shape)}, not {shapes[part]}")
-    if "pages" in mine and (int(mine["pages"].sum()) != k or bool((mine["pages"] < 0).any())):
-        raise ProbeFormatError(f"its {name}.pages do not tell where its {k} indices are")
-    head = LinearHead.of(mine)
-    indices = head.indices
-    if k and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
-        raise ProbeFormatError(f"its {name}.indices are not ascending columns below {d}")
-    return head
+    try:
+        return LinearHead.checked(mine, classes, d)
+    except ValueError as error:
+        raise ProbeFormatError(f"its {name}.{error}") from error

@@ -1,6 +1,6 @@
 """A frozen network with its own preprocessing."""
 
-from head2toe.backbones.backbone import Backbone, parts_of, pinned, settled
+from head2toe.backbones.backbone import Backbone, parts_of, pinned, with_absolute_path
 from head2toe.backbones.loading import load, takes
 from head2toe.backbones.preprocessing import AnyPreprocessing, Preprocessing, TransformPreprocessing
 from head2toe.backbones.torchvision_ops import declare_missing_operators
@@ -15,6 +15,6 @@ __all__ = [
     "load",
     "parts_of",
     "pinned",
-    "settled",
     "takes",
+    "with_absolute_path",
 ]

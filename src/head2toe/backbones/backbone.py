@@ -101,7 +101,7 @@ def parts_of(description: dict[str, Any]) -> list[dict[str, Any]]:
     return description.get("parts", [description])
 
 
-def settled(description: dict[str, Any]) -> dict[str, Any]:
+def with_absolute_path(description: dict[str, Any]) -> dict[str, Any]:
     """`Backbone.to_dict()` with the full path of a local folder, which is found from another working directory too."""
     prefix, folder = _place(description["spec"])
     if folder is None or not folder.is_dir():

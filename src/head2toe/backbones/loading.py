@@ -19,9 +19,9 @@ from head2toe.backbones.preprocessing import (
     TransformPreprocessing,
 )
 from head2toe.backbones.sizes import resized
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.checks import require
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError, UnknownBackboneError
+from head2toe.plain_torch import plain_torch
 
 Transform = Callable[[Image.Image], torch.Tensor]
 

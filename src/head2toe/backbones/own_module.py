@@ -9,7 +9,7 @@ from torch.nn.parameter import is_lazy
 from head2toe.backbones.backbone import OWN_PREFIX, Backbone, freeze
 from head2toe.backbones.preprocessing import AnyPreprocessing
 from head2toe.backbones.timm_zoo import is_timm, of_timm
-from head2toe.errors import ParameterError, PreprocessingError
+from head2toe.errors import ParameterError, PreprocessingError, one_line
 
 
 def load_module(module: nn.Module, resize: str, preprocessing: AnyPreprocessing | None) -> Backbone:
@@ -47,7 +47,11 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 def _fault(module: nn.Module) -> str | None:
     """What is wrong with a module and what to do, or None."""
-    for name, part in module.named_modules():
+    try:
+        parts = list(module.named_modules())
+    except TypeError as error:  # PyTorch itself cannot walk through a module with an equality and no hash
+        return f"has a part that cannot be hashed ({one_line(error)}): take away its __eq__, or set its __hash__"
+    for name, part in parts:
         what = f"has a part {name} that" if name else "is a module that"
         if isinstance(part, torch.jit.ScriptModule):
             return f"{what} is TorchScript, which hides its layers: pass the module it was made from"

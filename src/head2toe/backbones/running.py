@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 # What networks say of a format or a layout that they do not take.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
-# A lock for each network, made under the guard; one is shared by those that cannot be a key.
-_GUARD, _SHARED = threading.Lock(), threading.RLock()
+# A lock for each network, made under the guard.
+_GUARD = threading.Lock()
 _LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 
 
@@ -48,10 +48,7 @@ def _without_gradients(module: nn.Module) -> Any:
 def lock_of(module: nn.Module) -> Any:
     """The lock that is held while a network runs here."""
     with _GUARD:
-        try:
-            return _LOCKS.setdefault(module, threading.RLock())
-        except TypeError:  # a module with an equality of its own cannot be a key
-            return _SHARED
+        return _LOCKS.setdefault(module, threading.RLock())
 
 
 @contextmanager

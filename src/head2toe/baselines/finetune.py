@@ -17,7 +17,6 @@ from torch import nn
 from head2toe import backbones
 from head2toe.backbones import Backbone
 from head2toe.backbones.backbone import state_bytes
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.baselines.training import Schedule, device_of
 from head2toe.baselines.tuning import Pixels, logits_of, tune
 from head2toe.checks import is_number, require_whole
@@ -27,6 +26,7 @@ from head2toe.estimators.labels import labels_of
 from head2toe.estimators.target import Target
 from head2toe.features.device import find_device
 from head2toe.features.flops import counter
+from head2toe.plain_torch import plain_torch
 from head2toe.progress import Progress
 
 HELD_OUT = 0.2  # of the training images, to choose the learning rate
@@ -36,8 +36,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     """A backbone trained as a whole on the task, from its pretrained weights or from scratch.
 
     The learning rate is the one with the best accuracy on a stratified fifth of the training images (ties: the lower
-    loss there); the network is then trained again on all of them. SGD with momentum 0.9, cosine decay to 0, and, unless
-    asked for, no augmentation, as in the paper's comparison.
+    loss there); the network is then trained again on all of them. SGD with Nesterov momentum 0.9, cosine decay to 0,
+    and, unless asked for, no augmentation, as in the paper's comparison.
 
     Parameters
     ----------

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.baselines.training import keep_statistics
-from head2toe.errors import NoLayerError
 from head2toe.features import Plan
 from head2toe.features.hooks import watch
 from head2toe.features.narrowing import narrow
 from head2toe.features.outputs import first_tensor
-from head2toe.features.pooled_layer import pooled_layers
+from head2toe.features.pooled_layer import did_not_run, pooled_layers
 from head2toe.probes import LinearHead
 
 
@@ -48,7 +47,6 @@ class HeadOnBackbone(nn.Module):
                 part.inplace = False  # an output that is pooled must live until the backward pass
         few = narrow(plan, head.indices.numpy())
         self._layers = pooled_layers(few.plan, few.parts)
-        self._blocks = len(few.plan.blocks)
         self.size = math.sqrt(len(few.places))
         self.register_buffer("places", torch.from_numpy(few.places))
         self.register_buffer("mean", head.mean.clone())
@@ -71,14 +69,17 @@ class HeadOnBackbone(nn.Module):
             A layer that the head reads did not run.
         """
         pooled: dict[int, Tensor] = {}  # by the first of their columns
+        waiting = set(self._layers)
 
         def see(name: str, where: str, call: int, value: Any) -> None:
-            layer = self._layers.get((name, where, call))
+            key = (name, where, call)
+            layer = self._layers.get(key)
             if layer is None:
                 return
-            tensor = layer.checked((name, where, call), first_tensor(value, len(batch)), len(batch))
+            tensor = layer.checked(key, first_tensor(value, len(batch)), len(batch))
             # Of a copy: a later in-place operation may overwrite the tensor.
-            complete = layer.take((name, where, call), tensor.clone())
+            complete = layer.take(key, tensor.clone())
+            waiting.discard(key)
             if complete is not None:
                 pooled.update((columns.start, part) for columns, part in layer.pool(_exact(complete)))
 
@@ -86,11 +87,8 @@ class HeadOnBackbone(nn.Module):
             layer.forget()
         with watch(self.backbone, {key[:2] for key in self._layers}, see):
             self.backbone(batch)
-        if len(pooled) < self._blocks:
-            raise NoLayerError(
-                "layers that the head reads did not run on these images, though they did when they were listed: "
-                "the network's way depends on its input; leave them out with a layer pattern"
-            )
+        if waiting:
+            raise did_not_run(self._layers, waiting)
         rows = torch.cat([pooled[start] for start in sorted(pooled)], dim=1)[:, self.places]
         z = (rows - self.mean) / self.scale
         with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16

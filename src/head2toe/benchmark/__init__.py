@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from head2toe.benchmark.comparison import compare
     from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
     from head2toe.benchmark.tasks import Task
 
@@ -14,10 +15,11 @@ _HOMES = {
     "EmbeddedTask": "embedded_tasks",
     "TASKS": "embedded_tasks",
     "Task": "tasks",
+    "compare": "comparison",
     "embedded_task": "embedded_tasks",
 }
 
-__all__ = ["TASKS", "EmbeddedTask", "Task", "embedded_task"]
+__all__ = ["TASKS", "EmbeddedTask", "Task", "compare", "embedded_task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What training costs: FLOPs counted and in closed form, bytes of saved files, the table against fine-tuning."""
+"""What training costs: FLOPs, counted while it runs, and bytes of saved files."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe import FeatureProbe
 from head2toe.data import Images
 
 
@@ -35,8 +36,10 @@ class Fitted:
         Seconds and FLOPs were extrapolated from a part of the training.
     seconds : float or None
         Training time where it is not what `compare` measures: extrapolated, or with the time of another method.
-    probe : Any
+    probe : FeatureProbe, optional
         What other methods of the same trial may start from.
+    accuracy_before : float or None
+        head2toe-ft: of a head of the same kind, untuned, on the images held out, in [0, 1].
     """
 
     flops: int
@@ -47,4 +50,5 @@ class Fitted:
     of_images: Callable[[Images], np.ndarray] | None = None
     estimated: bool = False
     seconds: float | None = None
-    probe: Any = field(default=None, repr=False)
+    probe: FeatureProbe | None = field(default=None, repr=False)
+    accuracy_before: float | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from head2toe.backbones import Backbone
+from head2toe.benchmark.defaults import STEPS
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.refusals import telling
 from head2toe.benchmark.rows import TrainingRows
@@ -62,7 +63,7 @@ class Trial:
     image_size: int | None = None
     seed: int = 0
     progress: Progress = silent
-    steps: int = 200
+    steps: int = STEPS
     made: TrainingRows | None = None
     preprocessing: Any = None
     device: str = "auto"

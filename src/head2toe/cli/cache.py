@@ -17,9 +17,9 @@ from head2toe.cli.output import emit, table
 def cache(clear: bool, output: OutputOptions) -> None:
     """List the cached features, or delete them.
 
-    `fit` keeps the rows of its images, so that another fit of them need not run the network; the folder is the one of
-    this system for caches, and the rows that were not used for longest go when there are more than 10 GB, or the disk
-    is full.
+    `fit` and `experiment` keep the rows of their images, so that another run on them need not run the network (fit
+    --no-cache keeps none; `compare`, `vtab` and `demo` never do). The folder is the one of this system for caches, and
+    the rows that were not used for longest go when there are more than 10 GB, or the disk is full.
     """
     from head2toe.features import Cache
 

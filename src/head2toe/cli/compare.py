@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from head2toe.benchmark.defaults import STEPS
 from head2toe.cli.options import (
     DEFAULT_BACKBONE,
     DataOptions,
     OutputOptions,
     UserPath,
     data_options,
+    device_option,
+    groups_option,
     images_alone,
+    listed,
+    listed_seeds,
     output_options,
+    seeds_option,
 )
 from head2toe.cli.output import check_file, emit, table, tell
 from head2toe.errors import DataFormatError, ParameterError, UnfinishedComparisonError
@@ -32,12 +38,7 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
 @data_options
 @click.option("--test", type=UserPath(), metavar="DATA", help="The test images; by default in DATA.")
 @click.option("--test-split", metavar="NAME", help="Which split holds the test images.")
-@click.option(
-    "--groups",
-    metavar="COLUMN",
-    help="A CSV's column, or an npz's array, that says which images belong together (one object, film or patient): no "
-    "fold divides them.",
-)
+@groups_option
 @click.option("--backbone", metavar="SPEC", default=DEFAULT_BACKBONE, show_default=True, help="As for fit, of images.")
 @click.option(
     "--methods",
@@ -48,19 +49,17 @@ DEFAULT_METHODS = "linear,knn,last4,all-l2,head2toe-equal,head2toe"
     "the network: head2toe-ft, head2toe-ft+, lora, finetune, finetune-official, scratch; finetune-cost for its "
     "cost alone.",
 )
-@click.option(
-    "--seeds",
-    metavar="I,J,...",
-    default="0",
-    show_default=True,
-    help="Of folds and first weights, one by one: 0,1,2 are three runs, and 3 is one, with seed 3.",
-)
+@seeds_option((0,))
 @click.option("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the network's input.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Gradient steps of training a network."
+    "--steps",
+    type=click.IntRange(min=1),
+    default=STEPS,
+    show_default=True,
+    help="Gradient steps of training a network.",
 )
 @click.option("--augment", is_flag=True, help="Train networks on random crops and mirror images.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
+@device_option
 @click.option("--out", type=UserPath(), metavar="FILE", help="Also write all figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @output_options
@@ -85,10 +84,10 @@ def compare(
     The test images are another DATA (--test), another split of it (--test-split), or both. Hyper-parameters are chosen
     on training images alone.
     """
-    from head2toe.benchmark.compare import compare as run
+    from head2toe.benchmark import compare as run
+    from head2toe.benchmark.before_training import check_shared_images
     from head2toe.benchmark.methods import methods as named
     from head2toe.benchmark.tasks import Task, names_of
-    from head2toe.benchmark.unseen import check_shared_images
 
     judged_on = DataOptions(test or source.data, test_split, source.label)
     _check_parts(source, test, test_split)
@@ -156,24 +155,3 @@ def _text(outcomes: list[Outcome]) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def listed(text: str) -> list[str]:
-    """Names with commas between them."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def listed_seeds(text: str) -> list[int]:
-    """Seeds with commas between them.
-
-    Raises
-    ------
-    ParameterError
-    """
-    try:
-        found = [int(one) for one in listed(text)]
-    except ValueError:
-        found = []
-    if not found or min(found) < 0:
-        raise ParameterError(f"--seeds is {text!r}: give whole numbers with commas between them, none negative")
-    return found

@@ -41,7 +41,7 @@ def evaluate(
     classifier = Head2ToeClassifier.load(probe, verbose=output.progress, **options)
     images = source.read(takes=classifier.takes).with_labels()
     found = measure(classifier, images, strict=running.strict)
-    warn_skipped(found.skipped, len(images))
+    warn_skipped(found.skipped, len(images), images.takes)
     numbers = {
         "accuracy": found.accuracy,
         "balanced_accuracy": found.balanced_accuracy,

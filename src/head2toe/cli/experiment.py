@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from head2toe.benchmark.experiments import NAMES
+from head2toe.benchmark.experiments import NAMES, TRAINING
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.cli.options import (
     DEFAULT_BACKBONE,
     OutputOptions,
@@ -21,7 +22,7 @@ from head2toe.cli.output import emit, resuming, table, warn_skipped
 from head2toe.errors import OutputExistsError, ParameterError
 from head2toe.progress import silent
 
-TRAINING = ("affine", "affinity")  # in which a whole network is trained
+_KEPT = "it reads the rows of images from the cache as far as they were made, and measures anew"
 
 
 @click.command()
@@ -59,23 +60,27 @@ TRAINING = ("affine", "affinity")  # in which a whole network is trained
     metavar="N",
     type=click.IntRange(min=1),
     multiple=True,
-    default=(512, 64, 2048),
+    default=Settings.target_sizes,
     show_default=True,
     help="Numbers wanted of each layer; may be repeated: experiments on other things use the first.",
 )
-@click.option("--cv", type=click.IntRange(min=2), default=3, show_default=True, help="Folds of cross-validation.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of folds, draws, networks.")
+@click.option(
+    "--cv", type=click.IntRange(min=2), default=Settings.folds, show_default=True, help="Folds of cross-validation."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=Settings.seed, show_default=True, help="Of folds, draws, networks."
+)
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    default=200,
+    default=Settings.steps,
     show_default=True,
     help="Gradient steps of a network that is trained as a whole (affine, affinity).",
 )
 @click.option(
     "--side",
     type=click.IntRange(min=1),
-    default=64,
+    default=Settings.side,
     show_default=True,
     metavar="PIXELS",
     help="Side of the images that such a network sees, and what it is compared with.",
@@ -113,7 +118,7 @@ def experiment(
     Accuracies, their standard errors, agreement, affinity and gain are in per cent; strength is the penalty that
     cross-validation chose. Images that cannot be read are skipped, but not by affine and affinity, which need all.
     """
-    from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+    from head2toe.benchmark.experiments.laboratory import Laboratory
     from head2toe.benchmark.experiments.running import run_experiment
     from head2toe.features import Cache
 
@@ -130,7 +135,7 @@ def experiment(
         backbone_options={"image_size": image_size} if image_size else {},
         run_options={**running.parameters(), "strict": running.strict, "progress": output.progress},
     )
-    with resuming(possible=True):
+    with resuming(possible=name not in TRAINING, so=_KEPT):
         result = run_experiment(name, laboratory, out)
     for (task, part), skipped in laboratory.skipped.items():
         images = next(getattr(one, part) for one in laboratory.tasks if one.name == task)
@@ -141,11 +146,15 @@ def experiment(
 def _check(out: Path, name: str, split: str, test_split: str, *, overwrite: bool) -> None:
     from head2toe.artifacts import check_writable
     from head2toe.benchmark.experiments import style
+    from head2toe.benchmark.experiments.running import files_of
 
     style.load()
     if split == test_split:
         raise ParameterError(f"--split and --test-split are both {split!r}: training and test images would be the same")
-    there = [path for end in ("csv", "json", "svg", "png") if (path := out / f"{name}.{end}").exists()]
+    there = [path for path in files_of(name, out) if path.exists()]
+    for path in there:
+        if not path.is_file():
+            raise OutputExistsError(f"{path} is no file, so it is not replaced: choose another folder, or move it")
     if there and not overwrite:
         raise OutputExistsError(f"{there[0]} is there already: choose another folder, or --overwrite it")
     check_writable(out)

@@ -58,7 +58,7 @@ def extract(
     labels = images.labels or [""] * len(images)
     header = ("text" if images.takes == "texts" else "path", "label")
     write_csv(out / "images.csv", header, ((images.names[i], labels[i]) for i in found.kept))
-    warn_skipped(found.skipped, len(images))
+    warn_skipped(found.skipped, len(images), images.takes)
     result = {
         "store": str(out),
         "n": len(found.rows),

@@ -17,6 +17,7 @@ from head2toe.cli.options import (
     UserPath,
     alone_or_all,
     data_options,
+    groups_option,
     layer_options,
     output_options,
     running_options,
@@ -44,12 +45,7 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
     help="More images, without labels, like those to predict: used where cross-validation says that it helps.",
 )
 @click.option("--unlabelled-split", metavar="NAME", help="Which split of --unlabelled, where it has several.")
-@click.option(
-    "--groups",
-    metavar="COLUMN",
-    help="A CSV's column, or an npz's array, that says which images belong together (one object, film or patient): no "
-    "fold divides them.",
-)
+@groups_option
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
@@ -126,10 +122,10 @@ def fit(
     with resuming(possible=not no_cache):
         classifier.fit(images, unlabelled=others)
     folder = classifier.save(out, overwrite=overwrite)
-    warn_skipped(classifier.skipped_, len(images))
-    warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others))
+    warn_skipped(classifier.skipped_, len(images), classifier.takes)
+    warn_skipped(classifier.skipped_unlabelled_, 0 if others is None else len(others), classifier.takes)
     result = _result(classifier, len(images), folder, time.perf_counter() - start)
-    emit(result, _text(result), as_json=output.as_json)
+    emit(result, _text(result, classifier.takes), as_json=output.as_json)
 
 
 def _unlabelled(data: Path | None, split: str | None, takes: str) -> LabelledImages | None:
@@ -183,16 +179,17 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _text(result: dict[str, Any]) -> str:
+def _text(result: dict[str, Any], takes: str) -> str:
+    one = {"images": "an image", "texts": "a text", "recordings": "a recording"}[takes]
     return table(
         [
             ("cross-validated accuracy", f"{result['cv_accuracy']:.4f}"),
             ("the linear probe's", f"{result['linear_cv_accuracy']:.4f}"),
             ("to expect of new images", f"{result['estimated_accuracy']:.4f}"),
-            ("images", f"{result['n']}, {len(result['classes'])} classes, {len(result['skipped'])} skipped"),
+            (takes, f"{result['n']}, {len(result['classes'])} classes, {len(result['skipped'])} skipped"),
             ("features", "from the cache" if result["cached"] else f"computed in {result['dtype']}"),
             *_heads(result["choice"]),
-            ("network", f"{result['flops'] / 1e9:.2f} GFLOPs an image, {_saved(result):.0%} saved by stopping early"),
+            ("network", f"{result['flops'] / 1e9:.2f} GFLOPs {one}, {_saved(result):.0%} saved by stopping early"),
             ("probe", f"{result['probe']}, {result['bytes'] / 1000:,.0f} kB"),
             ("seconds", f"{result['seconds']:.1f}"),
         ]

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,14 @@ DEFAULT_BACKBONE = "embedded"
 _SPECIFICATIONS = (
     "embedded, timm/NAME, timm/hf-hub:ORG/REPO, timm/local-dir:FOLDER, hf/ORG/REPO, torchvision/NAME; "
     "hf-text/ORG/REPO for text, hf-audio/ORG/REPO for recordings."
+)
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
+groups_option = click.option(
+    "--groups",
+    metavar="COLUMN",
+    help="A CSV's column, or an npz's array, that says which images belong together (one object, film or patient): no "
+    "fold divides them.",
 )
 
 
@@ -269,7 +277,7 @@ def running_options(command: Command) -> Command:
         command,
         "running",
         RunningOptions,
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ..."),
+        device_option,
         click.option(
             "--dtype",
             type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -307,6 +315,38 @@ def output_options(command: Command) -> Command:
             help="Progress and notes on standard error; by default on a terminal.",
         ),
     )
+
+
+def seeds_option(default: Iterable[int]) -> Callable[[Command], Command]:
+    """The runs of a comparison: handed over as text, for `listed_seeds`."""
+    return click.option(
+        "--seeds",
+        metavar="I,J,...",
+        default=",".join(map(str, default)),
+        show_default=True,
+        help="Of folds and first weights, one by one: 0,1,2 are three runs, and 3 is one, with seed 3.",
+    )
+
+
+def listed(text: str) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def listed_seeds(text: str) -> list[int]:
+    """Seeds with commas between them.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        found = [int(one) for one in listed(text)]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0:
+        raise ParameterError(f"--seeds is {text!r}: give whole numbers with commas between them, none negative")
+    return found
 
 
 def _statistics(_: click.Context, __: click.Parameter, listed: str) -> tuple[str, ...]:

@@ -61,11 +61,11 @@ def skipped_dicts(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
     return [{"path": item.name, "reason": item.reason} for item in skipped]
 
 
-def warn_skipped(skipped: Sequence[Skipped], n: int) -> None:
-    """List the images that could not be read on standard error."""
+def warn_skipped(skipped: Sequence[Skipped], n: int, takes: str = "images") -> None:
+    """List the images (texts, recordings) that could not be read on standard error."""
     if not skipped:
         return
-    click.echo(f"skipped {len(skipped)} of {n} images that cannot be read:", err=True)
+    click.echo(f"skipped {len(skipped)} of {n} {takes} that cannot be read:", err=True)
     for item in skipped[:_MOST_SHOWN]:
         reason = item.reason if item.name in item.reason else f"{item.name}: {item.reason}"
         click.echo(f"  {reason}", err=True)
@@ -74,14 +74,14 @@ def warn_skipped(skipped: Sequence[Skipped], n: int) -> None:
 
 
 @contextmanager
-def resuming(*, possible: bool) -> Iterator[None]:
-    """Tell the user after Ctrl-C that the same command goes on from where this one was."""
+def resuming(*, possible: bool, so: str = "it resumes where this one stopped") -> Iterator[None]:
+    """Tell the user after Ctrl-C what the same command then does: it goes on from where this one was, or `so`."""
     try:
         yield
     except KeyboardInterrupt:
         if not possible:
             raise
-        click.echo("\ninterrupted: run the same command again, it resumes where this one stopped", err=True)
+        click.echo(f"\ninterrupted: run the same command again, {so}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 

@@ -54,11 +54,13 @@ def predict(
     images = source.read(takes=classifier.takes)
     found = classifier.outputs(images, strict=running.strict)
     if found.skipped and not len(found.kept):
-        raise EmptyDataError(f"none of the {len(images)} images can be read; the first: {found.skipped[0].reason}")
+        raise EmptyDataError(
+            f"none of the {len(images)} {images.takes} can be read; the first: {found.skipped[0].reason}"
+        )
     names = [images.names[i] for i in found.kept]
     rows = list(zip(names, map(str, found.labels), found.probabilities.max(axis=1).tolist(), strict=True))
     header = ("text", *PREDICTED[1:]) if classifier.takes == "texts" else PREDICTED
-    warn_skipped(found.skipped, len(images))
+    warn_skipped(found.skipped, len(images), images.takes)
     result = {"n": len(rows), "skipped": skipped_dicts(found.skipped)}
     if out is not None:
         try:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from head2toe.cli.compare import listed, listed_seeds
-from head2toe.cli.options import DEFAULT_BACKBONE, OutputOptions, UserPath, images_alone, output_options
+from head2toe.benchmark.defaults import VTAB_SEEDS
+from head2toe.cli.options import (
+    DEFAULT_BACKBONE,
+    OutputOptions,
+    UserPath,
+    device_option,
+    images_alone,
+    listed,
+    listed_seeds,
+    output_options,
+    seeds_option,
+)
 from head2toe.cli.output import check_file, emit, resuming, table, tell
-from head2toe.errors import DataFormatError, Head2ToeError, ParameterError
+from head2toe.errors import Head2ToeError, ParameterError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
-    from head2toe.benchmark.vtab import LoadedTask, LocalTask, Presence
+    from head2toe.benchmark.vtab import Presence
 
 _DEFAULT_METHODS = "linear,head2toe-reference,head2toe"
 
@@ -76,18 +84,12 @@ def list_tasks(data: Path | None, output: OutputOptions) -> None:
 @click.option(
     "--methods", metavar="A,B,...", default=_DEFAULT_METHODS, show_default=True, help="Of those of head2toe compare."
 )
-@click.option(
-    "--seeds",
-    metavar="N|I,J,...",
-    default="3",
-    show_default=True,
-    help="So many runs of each, from seed 0 on: 3 is the same as 0,1,2. With a comma these seeds: 3, is seed 3 alone.",
-)
+@seeds_option(VTAB_SEEDS)
 @click.option("--steps", type=click.IntRange(min=1), help="Gradient steps of one training of a whole network.")
 @click.option(
     "--test-limit", type=click.IntRange(min=1), metavar="N", help="At most N test images; no VTAB figure then."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, ...")
+@device_option
 @click.option("--out", required=True, type=UserPath(), metavar="DIR", help="One JSON file a cell.")
 @output_options
 def run_tasks(
@@ -110,19 +112,18 @@ def run_tasks(
     A task whose data cannot be used is told at the end, with exit code 2; the others are run.
     """
     from head2toe.artifacts import check_writable
-    from head2toe.benchmark.vtab import Settings, run
+    from head2toe.benchmark.vtab import Settings, run, tasks_of
 
     check_writable(out)
     images_alone(backbone)
     _check_folder(data)
-    tasks = _tasks(data, names, hubs, own, test_limit)
+    tasks = tasks_of(data, only=names, hubs=hubs, own=own)
     if not tasks:
         raise ParameterError(
             "no task to run: --data has none of VTAB's (see head2toe vtab list), or name one by --task"
         )
     settings = Settings(backbone, image_size, test_limit, steps)
-    chosen = listed(methods)
-    runs = listed_seeds(seeds) if "," in seeds else _count(seeds)
+    chosen, runs = listed(methods), listed_seeds(seeds)
     with resuming(possible=True):
         ran = run(tasks, chosen, out, settings, seeds=runs, progress=tell if output.progress else None, device=device)
     result = {"out": str(out), "tasks": [name for name, _ in tasks], **vars(ran)}
@@ -164,68 +165,9 @@ def print_table(
     emit(made.to_dict(), made.markdown(), as_json=output.as_json)
 
 
-def _count(text: str) -> int:
-    count = int(text) if text.strip().isdecimal() else 0
-    if count < 1:
-        raise ParameterError(f"--seeds is {text!r}: give a number of runs, or seeds with commas between them")
-    return count
-
-
 def _check_folder(data: Path | None) -> None:
     if data is not None and not data.is_dir():
         raise ParameterError(f"{data} is no folder: --data is the one below which the data lie")
-
-
-def _tasks(
-    data: Path | None, names: tuple[str, ...], hubs: tuple[str, ...], own: tuple[str, ...], limit: int | None
-) -> list[tuple[str, Callable[[], LoadedTask]]]:
-    """Names and loaders: VTAB's tasks in their order, then the user's."""
-    from head2toe.benchmark.vtab import NAMES, LocalTask, definition, load_task, presence
-
-    only = [definition(name).name for name in names]
-    wanted = only or list(NAMES)
-    loaders: dict[str, Callable[[], LoadedTask]] = {}
-    for text in hubs:
-        name, place, label = _hub(text)
-        full = definition(name).name
-        if full in loaders:
-            raise ParameterError(f"--hub {full} is there twice: a task is read from one data set")
-        loaders[full] = partial(load_task, name, hub=place, label=label, test_limit=limit)
-    for one in presence(data) if data is not None else ():
-        name = one.definition.name
-        if name in wanted and (one.layout is not None or names):  # one that was asked for says what it lacks
-            loaders.setdefault(name, partial(load_task, name, data, test_limit=limit))
-    for name in only:
-        if name not in loaders:  # without --data it would be left out without a word
-            raise ParameterError(f"--only {name}: it is looked for below --data, give that (or --hub {name}=REPO)")
-    tasks = [(name, loaders[name]) for name in NAMES if name in loaders and name in wanted]
-    for local in map(LocalTask.parse, own):
-        if local.name in dict(tasks):
-            raise ParameterError(f"two tasks are called {local.name}: give one of them another name")
-        tasks.append((local.name, partial(_apart, local, limit)))
-    return tasks
-
-
-def _apart(local: LocalTask, limit: int | None) -> LoadedTask:
-    """A task of the user's own, which is refused where it would be judged on the images that it learned from."""
-    from head2toe.benchmark.unseen import check_shared_images
-
-    loaded = local.load(test_limit=limit)
-    try:
-        check_shared_images(loaded.task)
-    except ParameterError as error:  # of these data alone: other tasks are run
-        raise DataFormatError(str(error)) from error
-    return loaded
-
-
-def _hub(text: str) -> tuple[str, str, str | None]:
-    name, equals, place = text.partition("=")
-    if not equals or not name or not place:
-        raise ParameterError(f"--hub {text}: write TASK=REPO[:LABEL]")
-    if Path(place).exists():
-        return name, place, None
-    repository, _, label = place.partition(":")
-    return name, repository, label or None
 
 
 def _described(one: Presence, *, looked: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from head2toe.data.columns import flat
 from head2toe.data.images import ArrayImages
-from head2toe.data.labelled import LabelledImages, composed
+from head2toe.data.labelled import LabelledImages, nfc
 from head2toe.data.splits import need_no_choice, no_split
 from head2toe.errors import DataError, DataFormatError, EmptyDataError, MissingLabelError, one_line
 
@@ -24,7 +24,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
     DataFormatError, EmptyDataError, MissingLabelError
     """
     if not zipfile.is_zipfile(path):
-        raise DataFormatError(f"{path} is no .npz file, or a damaged one")
+        raise DataFormatError(f"{path} is no .npz file, or a damaged one: write it by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             prefix = _array_prefix(list(arrays.files), path, split)
@@ -40,7 +40,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
     if not len(images):
         raise EmptyDataError(f"{path}: {prefix}images has no image")
     if labels is not None and len(labels) != len(images):
-        raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}")
+        raise DataFormatError(f"{path}: {len(images)} {prefix}images but {len(labels)} {key}: store one an image")
     names = [f"{prefix}images[{i}]" for i in range(len(images))]
     return LabelledImages(images, labels, names, str(path), lacking, together)
 
@@ -101,7 +101,7 @@ def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str
     if found is None:
         raise DataFormatError(missing)
     if len(found) != n:
-        raise DataFormatError(f"{path}: {n} {prefix}images but {len(found)} {key}")
+        raise DataFormatError(f"{path}: {n} {prefix}images but {len(found)} {key}: store one an image")
     return found
 
 
@@ -114,5 +114,5 @@ def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list
         raise DataFormatError(f"{place}: {what} have shape {values.shape}: one an image, (n,), is needed")
     missing = np.flatnonzero(np.isnan(values) if values.dtype.kind == "f" else values == values.dtype.type())
     if len(missing) and values.dtype.kind in "fSU":
-        return None, f"{place}: {len(missing)} {what} are empty or NaN, the first at {missing[0]}"
-    return composed(value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()), ""
+        return None, f"{place}: {len(missing)} {what} are empty or NaN, the first at {missing[0]}: fill them in"
+    return nfc(value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()), ""

@@ -18,7 +18,7 @@ def flat(array: np.ndarray) -> np.ndarray:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def listed(items: Any) -> list[Any] | None:
+def items_of(items: Any) -> list[Any] | None:
     """The items of an array (n,) or of a sequence; None of other arrays, of bytes, and of what is no sequence."""
     if isinstance(items, np.ndarray) and items.ndim == 1:
         return items.tolist()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from head2toe.data.columns import as_array, flat, listed
+from head2toe.data.columns import as_array, flat, items_of
 from head2toe.data.dataset_table import advice
 from head2toe.data.decoding import decode, is_tensor, load, picture, values_of
 from head2toe.data.digest import digest
@@ -84,7 +84,7 @@ def as_images(obj: Any) -> Images:
     if is_tensor(obj) or (isinstance(obj, np.ndarray) and obj.dtype.kind not in "OUST"):
         return ArrayImages(obj)
     array = as_array(obj)
-    items = listed(flat(array) if isinstance(array, np.ndarray) else array)
+    items = items_of(flat(array) if isinstance(array, np.ndarray) else array)
     if items is not None:
         return ItemImages(items)
     if hasattr(obj, "columns"):

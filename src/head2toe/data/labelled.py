@@ -76,6 +76,6 @@ class LabelledImages:
         return self
 
 
-def composed(labels: Iterable[str]) -> list[str]:
+def nfc(labels: Iterable[str]) -> list[str]:
     """Labels, or groups, in Unicode's composed form (NFC): macOS writes "ü" as "u" and its dots, another name."""
     return [unicodedata.normalize("NFC", label) for label in labels]

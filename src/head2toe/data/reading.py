@@ -11,7 +11,7 @@ from head2toe.checks import require
 from head2toe.data.arrays import read_arrays
 from head2toe.data.files import Archive, Folder, SoundFolder, Tree, is_image, is_sound, is_there
 from head2toe.data.images import ItemImages
-from head2toe.data.labelled import LabelledImages, composed
+from head2toe.data.labelled import LabelledImages, nfc
 from head2toe.data.recordings import Recordings
 from head2toe.data.splits import need_no_choice, no_split
 from head2toe.data.table import (
@@ -33,7 +33,7 @@ from head2toe.errors import (
 
 log = logging.getLogger(__name__)
 
-LONGEST = 200  # characters of a name in a message
+_LONGEST = 200  # characters of a name in a message
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
@@ -112,7 +112,7 @@ def read_data(
 
 
 def _shortened(name: str | Path) -> str:
-    return str(name) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]}..."
+    return str(name) if len(str(name)) <= _LONGEST else f"{str(name)[:_LONGEST]}..."
 
 
 def _texts(path: Path, choice: _Choice) -> LabelledImages:
@@ -157,7 +157,7 @@ def _from_tree(tree: Tree, choice: _Choice) -> LabelledImages:
     lacking = (
         f"{stray[0]}{and_more(len(stray))} lies beside the folders of the classes: move it into one" if stray else ""
     )
-    return LabelledImages(tree.images(files, names), labels and composed(labels), names, tree.place, lacking)
+    return LabelledImages(tree.images(files, names), labels and nfc(labels), names, tree.place, lacking)
 
 
 def _tell_empty(tree: Tree, classes: set[str], split: str | None, depth: int) -> None:
@@ -219,7 +219,7 @@ def _chosen_rows(table: bytes, place: str, choice: _Choice, wanted: tuple[str, .
 
 
 def _groups(rows: list[Row]) -> list[str] | None:
-    return composed(row.group for row in rows if row.group is not None) or None
+    return nfc(row.group for row in rows if row.group is not None) or None
 
 
 def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[str] | None, str]:
@@ -230,7 +230,7 @@ def _labels(rows: list[Row], place: str, asked_for: str | None) -> tuple[list[st
     labels = [row.label for row in rows if row.label is not None]
     if not labels:
         lacking = f"{place} has no labels: add a column label, or name a column of another name (label= or --label)"
-    return None if lacking else composed(labels), lacking
+    return None if lacking else nfc(labels), lacking
 
 
 def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from head2toe.data.columns import as_array, listed
+from head2toe.data.columns import as_array, items_of
 from head2toe.data.decoding import is_tensor, values_of
 from head2toe.data.digest import digest
 from head2toe.data.images import file_identity
@@ -114,7 +114,7 @@ def as_recordings(obj: Any) -> Recordings:
         if array.ndim not in (1, 2) or (array.ndim == 1 and getattr(array.dtype, "kind", "f") not in "OUT"):
             raise DataFormatError(f"recordings are an array of shape {tuple(array.shape)}: pass {_TAKEN}")
         array = list(array)
-    items = listed(array)
+    items = items_of(array)
     if items is not None:
         return Recordings(items)
     raise DataFormatError(f"recordings are a {type(obj).__name__}: pass {_TAKEN}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-from head2toe.data.columns import as_array, listed
+from head2toe.data.columns import as_array, items_of
 from head2toe.data.dataset_table import advice
 from head2toe.data.digest import digest
 from head2toe.data.suffixes import PICTURES, SOUNDS
@@ -66,7 +66,7 @@ def as_texts(obj: Any) -> Texts:
         return obj
     if isinstance(obj, str | os.PathLike):
         raise DataFormatError(f"{str(obj)[:60]!r} is one text: pass {_TAKEN}")
-    items = listed(as_array(obj))
+    items = items_of(as_array(obj))
     if items is not None:
         return Texts(items)
     raise DataFormatError(f"texts are {advice(obj) or f'a {type(obj).__name__}: a backbone of texts takes {_TAKEN}'}")

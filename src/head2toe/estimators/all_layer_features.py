@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
+from head2toe.plain_torch import plain_torch
 
 
 class AllLayerFeatures(TransformerMixin, FrozenNetworkEstimator):

@@ -47,7 +47,7 @@ def check_views(views: Sequence[str] | None, columns: Columns) -> None:
         raise ParameterError(f"views is {views!r}: the columns have the views {known}")
 
 
-def listed(names: Any) -> tuple[str, ...]:
+def unique_names(names: Any) -> tuple[str, ...]:
     """One name or several, each once; none where it is no list."""
     if isinstance(names, str):
         return (names,)

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import artifacts, features
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.data import Images
 from head2toe.estimators.feature_probe import FeatureProbe, moved
 from head2toe.estimators.frozen import columns_of
@@ -24,6 +23,7 @@ from head2toe.estimators.predictions import ImagePredictions
 from head2toe.estimators.saving import loaded, to_saved
 from head2toe.estimators.training_set import Readable, TrainingSet
 from head2toe.features.temporary import place_for
+from head2toe.plain_torch import plain_torch
 
 
 class Head2ToeClassifier(ImagePredictions):
@@ -155,6 +155,7 @@ class Head2ToeClassifier(ImagePredictions):
         images: Any,
         labels: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        *,
         unlabelled: Any = None,
         groups: ArrayLike | None = None,
     ) -> Self:
@@ -266,7 +267,13 @@ class Head2ToeClassifier(ImagePredictions):
     def _search(self, readable: Readable, plan: features.Plan, body_bytes: int) -> FeatureProbe:
         most = most_features(self.head_size, body_bytes, len(np.unique(readable.labels)))
         probe = self._feature_probe(columns_of(plan), most)
-        return probe.fit(readable.rows, readable.labels, readable.weight, readable.unlabelled, readable.groups)
+        return probe.fit(
+            readable.rows,
+            readable.labels,
+            sample_weight=readable.weight,
+            unlabelled=readable.unlabelled,
+            groups=readable.groups,
+        )
 
     def _keep(self, probe: FeatureProbe, plan: features.Plan, networks: Networks, dtype: str) -> Self:
         """Cut plan and heads down to the blocks that a head reads."""

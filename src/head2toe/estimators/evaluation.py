@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from head2toe.data.labelled import composed
+from head2toe.data.labelled import nfc
 from head2toe.errors import DataFormatError, EmptyDataError, some_of
 from head2toe.estimators.classifier import Head2ToeClassifier
 from head2toe.estimators.labels import as_labels, labels_of
@@ -93,8 +93,8 @@ def evaluate(
 
 def _spelled_as(classes: set[str], labels: np.ndarray) -> np.ndarray:
     """Labels that differ from a class in Unicode's form alone, as that class: those that are read are composed."""
-    known = dict(zip(composed(classes), classes, strict=True))
-    forms = zip(labels, composed(labels), strict=True)
+    known = dict(zip(nfc(classes), classes, strict=True))
+    forms = zip(labels, nfc(labels), strict=True)
     return np.array([label if label in classes else known.get(form, label) for label, form in forms])
 
 

@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.checks import is_number, is_whole, require, require_whole
 from head2toe.errors import DataFormatError, ParameterError
 from head2toe.estimators.checks import (
@@ -22,9 +21,9 @@ from head2toe.estimators.checks import (
     check_finite,
     check_varies,
     check_views,
-    listed,
     seed_of,
     tell_of_many,
+    unique_names,
 )
 from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
@@ -34,16 +33,17 @@ from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.progress import search_bar
 from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights, sample_weights
+from head2toe.plain_torch import plain_torch
 from head2toe.probes import Columns, LinearHead, SearchResult, SearchSettings, search
 from head2toe.probes.recipe_search import reference_search
 from head2toe.probes.settings import (
-    CROSS_ENTROPY,
     DISCRIMINANT,
     DISTILLED,
     EQUAL,
     HEADS,
     LEARNED,
     LEAST_SQUARES,
+    LOGISTIC,
     MOST_HEADS,
 )
 
@@ -163,6 +163,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        *,
         unlabelled: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
@@ -197,7 +198,11 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
 
         Raises
         ------
-        OneClassError, ClassTooSmallError, TooFewImagesError, NotFiniteError, ConstantFeaturesError, ParameterError
+        MissingLabelError, OneClassError, ClassTooSmallError, TooFewImagesError
+            The labels cannot be learned from.
+        NotFiniteError, ConstantFeaturesError, DataFormatError
+            The features cannot, or they are not those that `columns` describes.
+        ParameterError
         """
         settings = self.settings()
         rows, labels = self._validated(X, y if y is None else as_labels(y))
@@ -256,12 +261,12 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         if self.most_features is not None and not (is_whole(self.most_features) and self.most_features >= 1):
             raise ParameterError(f"most_features is {self.most_features!r}: keep at least one, or None for no limit")
         require_whole("min_class_size", self.min_class_size)
-        ways, views = listed(self.layer_weights), None if self.views is None else listed(self.views)
-        fits = bool(ways) and all(way in (EQUAL, LEARNED) for way in ways)
+        weighings, views = unique_names(self.layer_weights), None if self.views is None else unique_names(self.views)
+        fits = bool(weighings) and all(one in (EQUAL, LEARNED) for one in weighings)
         require(fits, "layer_weights", self.layer_weights, f"{EQUAL!r}, {LEARNED!r} or both")
-        heads = listed(self.heads)
+        heads = unique_names(self.heads)
         fits = all(head in HEADS for head in heads) and (LEAST_SQUARES in heads or DISCRIMINANT in heads)
-        known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {CROSS_ENTROPY!r} if wanted"
+        known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {LOGISTIC!r} if wanted"
         require(fits, "heads", self.heads, known)
         require_whole("most_heads", self.most_heads)
         limit = self.search_seconds
@@ -269,7 +274,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         require(fits, "search_seconds", limit, "a positive number, or None for no limit")
         return SearchSettings(
             views=views,
-            layer_weights=ways,
+            layer_weights=weighings,
             heads=heads,
             most_heads=self.most_heads,
             seconds=limit,

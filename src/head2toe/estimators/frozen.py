@@ -64,7 +64,7 @@ class FrozenNetworkEstimator(BaseEstimator):
         ParameterError
             Backbones of several kinds.
         """
-        return _kind_of(_listed(self.backbone))
+        return _kind_of(_backbones_of(self.backbone))
 
     def _inputs(self, obj: Any) -> Any:
         """A sequence of what the backbones take."""
@@ -72,7 +72,7 @@ class FrozenNetworkEstimator(BaseEstimator):
 
     def _load_networks(self) -> Networks:
         """Load the backbone, or each of several; weights and preprocessing of several are lists beside theirs."""
-        specs = _listed(self.backbone)
+        specs = _backbones_of(self.backbone)
         _kind_of(specs)
         refuse_missing_modules(specs)
         weights, own = (_each(name, getattr(self, name), len(specs)) for name in ("weights", "preprocessing"))
@@ -94,7 +94,7 @@ class FrozenNetworkEstimator(BaseEstimator):
         """
         known = getattr(self, "_networks", None)
         if known is None:
-            own = _each("preprocessing", self.preprocessing, len(_listed(self.backbone)))
+            own = _each("preprocessing", self.preprocessing, len(_backbones_of(self.backbone)))
             refuse_missing_transforms(self.backbone_, own)
         networks = self._load_networks() if known is None else known.current()
         if networks is not known:
@@ -135,7 +135,7 @@ def columns_of(plan: features.Plan) -> Columns:
     return Columns(blocks, dict(plan.views), networks={view: networks_of(plan, view) for view in plan.views})
 
 
-def _listed(backbone: Any) -> list[Any]:
+def _backbones_of(backbone: Any) -> list[Any]:
     if not isinstance(backbone, list | tuple):
         return [backbone]
     if not backbone:

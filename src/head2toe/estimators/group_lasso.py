@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.checks import is_number, require, require_whole
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_finite, check_strength
@@ -23,9 +22,10 @@ from head2toe.estimators.labels import as_labels
 from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.target import Target
 from head2toe.estimators.weights import row_weights, sample_weights
+from head2toe.plain_torch import plain_torch
 from head2toe.probes.group_lasso import GroupLassoResult, group_lasso, lambda_max
 
-Rows = np.ndarray | torch.Tensor
+Matrix = np.ndarray | torch.Tensor
 _ROUNDINGS = 8  # rounded products add up to more than one rounding error
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 
@@ -34,7 +34,7 @@ _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64}
 class Data:
     """What the solver is given: rows where they lie, and weights of zero for those that do not count."""
 
-    X: Rows
+    X: Matrix
     target: Target
     weight: np.ndarray
 
@@ -92,7 +92,7 @@ class GroupLassoClassifier(FromLogits, ClassifierMixin, BaseEstimator):
             raise OneClassError(f"{len(present)} class with a positive weight: a classifier needs at least 2 classes")
         elsewhere = isinstance(X, torch.Tensor) and X.is_floating_point() and X.device.type != "cpu"
         numbers = np.searchsorted(present, whole.y).clip(max=len(present) - 1)
-        return Data(cast("Rows", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
+        return Data(cast("Matrix", X if elsewhere else rows), Target(whole.classes[present], numbers), weight)
 
     def _options(self, data: Data, weight: np.ndarray | None = None) -> dict[str, Any]:
         """The options of every call of the solver; tolerances and ridge are not for `lambda_max`."""

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.checks import is_number, is_whole, require
 from head2toe.errors import OneClassError, ParameterError
 from head2toe.estimators.checks import check_strength
@@ -19,6 +18,7 @@ from head2toe.estimators.folds import folds_of
 from head2toe.estimators.group_lasso import Data, GroupLassoClassifier
 from head2toe.estimators.host import columns_on_host
 from head2toe.estimators.logits import probabilities
+from head2toe.plain_torch import plain_torch
 from head2toe.probes.group_lasso import GroupLassoResult, entries, group_lasso_path
 
 
@@ -89,6 +89,13 @@ class MultinomialGroupLassoCV(GroupLassoClassifier):
         """Choose the strength by cross-validation, then solve on all rows.
 
         Arguments and errors are those of `MultinomialGroupLasso.fit`.
+
+        Raises
+        ------
+        TooFewImagesError
+            Fewer rows than folds.
+        OneClassError
+            Also where the training rows of a fold are of one class.
         """
         require(self.scoring in ("neg_log_loss", "accuracy"), "scoring", self.scoring, "'neg_log_loss' or 'accuracy'")
         data = self._data(X, y, sample_weight)

@@ -128,7 +128,7 @@ class Networks:
         described = parts_of(made_with)
         refuse_another_number(len(described), len(self.parts))
         for backbone, written in zip(self.parts, described, strict=True):
-            _check_weights(backbone, written)
+            _check_same(backbone, written)
 
 
 def _described(backbone: Backbone) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _check_answers(backbone: Backbone, written: dict[str, Any] | None) -> None:
         )
 
 
-def _check_weights(backbone: Backbone, written: dict[str, Any]) -> None:
+def _check_same(backbone: Backbone, written: dict[str, Any]) -> None:
     if backbone.weights_sha256 == written["weights_sha256"]:
         _check_preprocessing(backbone, written["preprocessing"])
         _check_answers(backbone, written.get("answers"))

@@ -11,13 +11,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import features
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.estimators.feature_probe import FeatureProbe
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
 from head2toe.estimators.labels import labels_of
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.streaming import Streaming, columns_read, stream_logits
 from head2toe.features.device import find_device
+from head2toe.plain_torch import plain_torch
 from head2toe.probes import Columns, SearchResult
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import head2toe
 from head2toe.artifacts import SavedProbe, load_probe
-from head2toe.backbones import Preprocessing, pinned, settled
+from head2toe.backbones import Preprocessing, pinned, with_absolute_path
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
 from head2toe.estimators.predictions import ImagePredictions
@@ -28,7 +28,7 @@ def to_saved(classifier: ImagePredictions) -> SavedProbe:
     probe = classifier.probe_
     return SavedProbe(
         classes=classifier.classes_,
-        backbone=_settled(classifier.backbone_),
+        backbone=_with_absolute_paths(classifier.backbone_),
         plan=classifier.plan_,
         head=probe.head_,
         linear_head=probe.linear_head_,
@@ -86,10 +86,10 @@ def _from_saved(
     return classifier.assume(saved.result(), saved.classes, saved.plan, saved.backbone, saved.dtype)
 
 
-def _settled(described: dict[str, Any]) -> dict[str, Any]:
+def _with_absolute_paths(described: dict[str, Any]) -> dict[str, Any]:
     if "parts" in described:
-        return {**described, "parts": [settled(one) for one in described["parts"]]}
-    return settled(described)
+        return {**described, "parts": [with_absolute_path(one) for one in described["parts"]]}
+    return with_absolute_path(described)
 
 
 def _preprocessing(described: dict[str, Any]) -> Preprocessing | None:

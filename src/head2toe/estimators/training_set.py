@@ -88,13 +88,15 @@ class TrainingSet:
         target = Target.of(labels_of(images, labels))
         pictures = inputs(images)
         if not len(pictures):
-            raise EmptyDataError("there are no images to learn from")
+            raise EmptyDataError("there are no images to learn from: pass at least two a class")
         if len(pictures) != len(target.y):
-            raise DataFormatError(f"{len(pictures)} images but {len(target.y)} labels")
+            raise DataFormatError(f"{len(pictures)} images but {len(target.y)} labels: give one label an image")
         target.check(folds)
         weight = None if sample_weight is None else _numbers(sample_weight)
         if weight is not None and weight.shape != target.y.shape:
-            raise DataFormatError(f"{len(pictures)} images but sample weights of shape {weight.shape}")
+            raise DataFormatError(
+                f"{len(pictures)} images but sample weights of shape {weight.shape}: give one weight an image"
+            )
         counting = row_weights(target, class_weight, sample_weights(weight, len(pictures))) > 0
         numbers = group_numbers(groups_of(images, groups), len(pictures))
         _check(target.classes[target.y[counting]], None if numbers is None else numbers[counting], folds)

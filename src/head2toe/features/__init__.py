@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from head2toe.data import Images, LabelledImages, as_images, as_inputs, read_data  # what goes in
-
 if TYPE_CHECKING:
     from head2toe.features.behaviour import answers, other_answer
     from head2toe.features.cache import Cache
@@ -44,18 +42,13 @@ __all__ = [
     "Cache",
     "Extractor",
     "FeatureStore",
-    "Images",
-    "LabelledImages",
     "Layer",
     "Plan",
     "Skipped",
     "answers",
-    "as_images",
-    "as_inputs",
     "extract",
     "layers",
     "other_answer",
-    "read_data",
 ]
 
 

@@ -128,7 +128,7 @@ def _look(backbone: Backbone, noise: Tensor, see: Callable[[str, Tensor], None])
     def shown(name: str, _where: str, call: int, value: Any) -> None:
         tensor = first_tensor(value, _IMAGES)
         if tensor is not None:
-            see(f"{name}:{call}", tensor)
+            see(f"{name}:{call}", tensor.detach())  # of a forward that turns gradients on
 
     outputs = [(name, "output") for name, _ in backbone.module.named_modules()]
     with watch(backbone.module, outputs, shown):

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.data.images import name_among
 from head2toe.data.inputs import checked
 from head2toe.errors import Head2ToeError, PreprocessingError, StoreFormatError, UnreadableImageError, one_line
@@ -31,6 +30,7 @@ from head2toe.features.plan import Plan
 from head2toe.features.prepared import Precision
 from head2toe.features.reader import Picture, Skipped, read
 from head2toe.features.store import FeatureStore, Rows, StoreWriter, request_for
+from head2toe.plain_torch import plain_torch
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -232,7 +232,11 @@ def extract(
     store: str | Path | Cache | None = None,
     columns: npt.ArrayLike | None = None,
     dtype: str = "auto",
-    **options: Any,
+    batch_size: int | str = "auto",
+    device: str = "auto",
+    workers: int | None = None,
+    strict: bool = False,
+    progress: bool = True,
 ) -> FeatureStore:
     """Give every image its row.
 
@@ -250,8 +254,8 @@ def extract(
         Rows of these columns alone (in memory only).
     dtype
         "auto", "float32", "bfloat16" or "float16". A resumed run keeps the dtype it began with.
-    **options
-        `batch_size`, `device`, `workers`, `strict`, `progress`: see `Extractor`.
+    batch_size, device, workers, strict, progress
+        See `Extractor`.
 
     Returns
     -------
@@ -265,11 +269,18 @@ def extract(
     UnreadableImageError, NotFiniteError, ParameterError
         See `Extractor`.
     """
+    options = {
+        "batch_size": batch_size,
+        "device": device,
+        "workers": workers,
+        "strict": strict,
+        "progress": progress,
+    }
     if store is None:
         return _in_memory(Extractor(backbone, plan, columns=columns, dtype=dtype, **options), images, plan)
     if columns is not None:
         raise TypeError("columns are for rows in memory: pass store=None")
-    check(options.get("device", "auto"), dtype)  # rows that are stored already would hide a mistake
+    check(device, dtype)  # rows that are stored already would hide a mistake
     request = request_for(backbone, images, plan, dtype)
     fill = partial(_in_store, request, backbone, images, plan, dtype, options)
     if not isinstance(store, Cache):
@@ -307,7 +318,7 @@ def _in_store(
     folder: Path,
 ) -> FeatureStore:
     store = StoreWriter(folder, request, len(images), plan.d)
-    if options.get("strict") and store.skipped:
+    if options["strict"] and store.skipped:
         raise UnreadableImageError(store.skipped[0].reason)  # by a run that was not strict
     if store.complete:
         log.info("cache hit: %s has these rows already", folder)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # Three images tell the batch axis from most other axes, and fewer from the others.
 _IMAGES, _FEWER = 3, 2
+_OF_GRADIENTS = "require grad", "requires grad", "requires_grad", "grad_fn"  # PyTorch's words of what has none
 _ROUNDING = 1e-3  # of the largest number: what two looks at the same images may differ by
 
 
@@ -35,7 +36,7 @@ class Look:
     Attributes
     ----------
     size
-        Height and width of the images.
+        Height and width of the images; of sequences (inputs, tokens), for their axes are told by other lengths.
     sightings
         In order of execution: tensors with a row an input, be they three or two.
     sideways
@@ -101,6 +102,7 @@ class _Pass:
         tensor = first_tensor(value, _IMAGES)
         if tensor is None or not tensor.is_floating_point() or not tensor.ndim:
             return
+        tensor = tensor.detach()  # of a forward that turns gradients on
         if tensor.ndim == 1 and not name:
             tensor = tensor[:, None]  # one number an image, as networks of one logit may give
         if tensor.ndim < 2:
@@ -175,10 +177,18 @@ def _try(backbone: Backbone, batch: Tensor) -> Any:
     try:
         return run(backbone.module, batch)
     except Exception as error:  # whatever a network says of images that do not suit it
-        reason = one_line(error)
-        batched = "leave unsqueeze(0) out of the transform; else " if batch.ndim == 5 and batch.shape[1] == 1 else ""
+        takes, reason = backbone.preprocessing.takes, one_line(error)
         raise PreprocessingError(
-            f"{backbone.spec} does not run on {backbone.preprocessing.takes} {tuple(batch.shape[1:])} as its "
-            f"preprocessing makes them ({type(error).__name__}: {reason}): {batched}pass the size and channels it "
-            f"takes, and a module that takes {backbone.preprocessing.takes} alone"
+            f"{backbone.spec} does not run on {takes} {tuple(batch.shape[1:])} as its preprocessing makes them "
+            f"({type(error).__name__}: {reason}): {_cure(batch, takes, reason)}"
         ) from error
+
+
+def _cure(batch: Tensor, takes: str, reason: str) -> str:
+    if any(words in reason for words in _OF_GRADIENTS):
+        return (
+            "its forward takes gradients, and here it runs without: take those of its input alone, by "
+            "torch.autograd.grad inside torch.enable_grad()"
+        )
+    batched = "leave unsqueeze(0) out of the transform; else " if batch.ndim == 5 and batch.shape[1] == 1 else ""
+    return f"{batched}pass the size and channels it takes, and a module that takes {takes} alone"

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.backbones.running import run
-from head2toe.errors import NoLayerError, NotFiniteError
+from head2toe.errors import NotFiniteError
 from head2toe.features.axes import Key
 from head2toe.features.batch import is_out_of_memory
 from head2toe.features.hooks import watch
 from head2toe.features.narrowing import Part
 from head2toe.features.outputs import first_tensor
 from head2toe.features.plan import Plan
-from head2toe.features.pooled_layer import PooledLayer, pooled_layers
-from head2toe.features.reductions import Scratch
+from head2toe.features.pooled_layer import PooledLayer, did_not_run, pooled_layers
+from head2toe.features.reductions import Workspace
 
 # Outputs are cast to float32 in pieces of this many numbers (4 MB): they stay in the processor's cache, where several
 # poolings of the same piece cost little. Casting whole outputs costs ten times as much in page faults alone.
@@ -61,8 +61,8 @@ class PooledNetwork:
         self.stop_early = stop_early
         self._layers = pooled_layers(plan, parts or {})
         self._buffer = torch.empty(0, plan.d)
-        self._scratch = Scratch()
-        self._squares = Scratch()
+        self._workspace = Workspace()
+        self._squares = Workspace()
         self._rows = self._buffer
         self._waiting: set[Key] = set()
 
@@ -107,11 +107,7 @@ class PooledNetwork:
         except _Stop:
             pass
         if self._waiting:
-            names = sorted(self._layers[key].sources[key].name for key in self._waiting)
-            raise NoLayerError(
-                f"layers {', '.join(names[:5])} did not run on these images, though they did when they were listed: "
-                "the network's way depends on its input; leave them out with a layer pattern"
-            )
+            raise did_not_run(self._layers, self._waiting)
         self._check_finite()
         return self._rows
 
@@ -121,7 +117,7 @@ class PooledNetwork:
             return
         layer = self._layers[key]
         tensor = layer.checked(key, first_tensor(value, len(self._rows)), len(self._rows))
-        complete = layer.take(key, tensor)
+        complete = layer.take(key, tensor.detach())  # of a forward that turns gradients on
         if complete is not None:
             self._pool(complete, layer)
         self._waiting.discard(key)
@@ -145,7 +141,7 @@ class PooledNetwork:
             return piece
         if piece.device.type != "cpu":
             return piece.float().contiguous()
-        return self._scratch.like(piece).copy_(piece)
+        return self._workspace.like(piece).copy_(piece)
 
     def _room(self, count: int, device: torch.device) -> Tensor:
         if len(self._buffer) < count or self._buffer.device != device:

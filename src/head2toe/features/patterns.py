@@ -13,7 +13,7 @@ from head2toe.errors import LayerPatternError
 from head2toe.features.layer import Layer
 
 
-def narrowed(found: tuple[Layer, ...], pattern: Any) -> tuple[Layer, ...]:
+def matching(found: tuple[Layer, ...], pattern: Any) -> tuple[Layer, ...]:
     """The layers that one pattern, or some of several, ask for, and the classifier's input.
 
     Raises
@@ -23,7 +23,7 @@ def narrowed(found: tuple[Layer, ...], pattern: Any) -> tuple[Layer, ...]:
     """
     names = [layer.name for layer in found]
     chosen: set[str] = set()
-    for one in _listed(pattern):
+    for one in _patterns_of(pattern):
         matches = {name for name in names if _matches(one, name)}
         if not matches:
             near = difflib.get_close_matches(one.removeprefix("re:"), names, n=4, cutoff=0.0)
@@ -35,7 +35,7 @@ def narrowed(found: tuple[Layer, ...], pattern: Any) -> tuple[Layer, ...]:
     return tuple(layer for layer in kept if layer.selected or layer.penultimate)
 
 
-def _listed(given: Any) -> list[str]:
+def _patterns_of(given: Any) -> list[str]:
     patterns = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
     if not all(isinstance(one, str) for one in patterns):
         raise LayerPatternError(f"layers is {given!r}: use a pattern of layer names, or a list of them")

@@ -234,23 +234,22 @@ def linear_operation(layer: Layer) -> str:
 
 def _sizes(given: Iterable[int]) -> list[int]:
     """Each once."""
-    message = f"Target sizes are whole numbers of at least 1, not {given!r}."
+    use = "whole numbers of at least 1"
     try:
-        listed = list(given)
-        sizes = [int(size) for size in listed]
+        values = list(given)
+        sizes = [int(size) for size in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ParameterError(message) from error
-    if sizes != listed:
-        raise ParameterError(message)
+        raise ParameterError(f"target_sizes is {given!r}: use {use}") from error
+    require(sizes == values and min(sizes, default=1) >= 1, "target_sizes", given, use)
     return list(dict.fromkeys(sizes))
 
 
 def _check(layers: Sequence[Layer], sizes: list[int], cls_token: str, statistics: Sequence[str]) -> None:
     if not any(layer.selected for layer in layers):
-        raise ParameterError("a plan needs at least one layer")
+        raise ParameterError("there is no layer to pool: use layers that a pattern of theirs asks for")
     unknown = [name for name in statistics if name not in ALL_STATISTICS]
     if unknown:
         raise ParameterError(f"statistics are some of {', '.join(ALL_STATISTICS)}, not {unknown[0]!r}")
-    if not (sizes or statistics) or min(sizes, default=1) < 1:
-        raise ParameterError(f"target sizes are {sizes}: use whole numbers of at least 1")
+    if not sizes and not statistics:
+        raise ParameterError("there are neither target sizes nor statistics: use one of the two at least")
     require(cls_token in CLASS_TOKEN_OPTIONS, "cls_token", cls_token, f"one of {', '.join(CLASS_TOKEN_OPTIONS)}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from head2toe.errors import PreprocessingError
+from head2toe.errors import NoLayerError, PreprocessingError, some_of
 from head2toe.features.axes import Key, Shape
 from head2toe.features.layer import Layer
 from head2toe.features.narrowing import Part
 from head2toe.features.plan import Plan
 from head2toe.features.pooling import Operation, Statistic, operation
-from head2toe.features.reductions import Reduced, Reduction, Scratch, economical
+from head2toe.features.reductions import Reduced, Reduction, Workspace, economical
 
 
 class PooledLayer:
@@ -80,15 +80,15 @@ class PooledLayer:
         pieces = [self._seen.pop(key) for key in self.sources]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
-    def reduced(self, scratch: Scratch) -> Reduced:
+    def reduced(self, workspace: Workspace) -> Reduced:
         """What the reductions that the statistics need will be gathered in."""
-        return Reduced(self._reductions, scratch)
+        return Reduced(self._reductions, workspace)
 
     def pool(self, tensor: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Columns and what they hold, of a whole batch at once; gradients pass."""
         for pooling, columns in self.alone:
             yield columns, pooling.apply(tensor)
-        reduced = self.reduced(Scratch())
+        reduced = self.reduced(Workspace())
         reduced.add(tensor)
         for pooling, columns in self.statistics:
             yield columns, pooling.finish(reduced)
@@ -101,3 +101,12 @@ def pooled_layers(plan: Plan, parts: Mapping[str, Sequence[Part]]) -> dict[Key, 
         found[block.layer].add(operation(block.operation), slice(block.start, block.stop))
     needed = {block.layer for block in plan.blocks}
     return {key: one for name, one in found.items() if name in needed for key in one.sources}
+
+
+def did_not_run(layers: Mapping[Key, PooledLayer], waiting: Iterable[Key]) -> NoLayerError:
+    """What to raise where some tensors of `pooled_layers` have not come when the network is done."""
+    names = some_of(sorted(layers[key].sources[key].name for key in waiting))
+    return NoLayerError(
+        f"layers {names} did not run on these images, though they did when they were listed: "
+        "the network's way depends on its input; leave them out with a layer pattern"
+    )

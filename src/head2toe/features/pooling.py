@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Reduction, Scratch
+from head2toe.features.reductions import Bins, Maxima, Means, MeanSquares, Reduced, Reduction, Workspace
 
 Shape = tuple[int, ...]
 
@@ -61,7 +61,7 @@ class Statistic(ABC):
 
     def apply(self, tensor: Tensor) -> Tensor:
         """Return (b, size) from a float32 tensor with channels last."""
-        reduced = Reduced(self.reductions(), Scratch())
+        reduced = Reduced(self.reductions(), Workspace())
         reduced.add(tensor)
         return self.finish(reduced)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 _BINS = 7  # places along each axis that a centre of mass is taken over
 
 
-class Scratch:
+class Workspace:
     """Working memory that is used again: fresh pages cost more than the arithmetic."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Scratch:
 class Reduction(Protocol):
     """One pass over a tensor."""
 
-    def reduce(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, workspace: Workspace, /) -> Tensor:
         """Return (b, ..., C), in memory of its own, from a tensor (b, ..., C) with more places."""
         ...
 
@@ -44,7 +44,7 @@ class Means:
 
     prefix: int = 0
 
-    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Workspace, /) -> Tensor:
         return _places(tensor, self.prefix).mean(1)
 
 
@@ -54,11 +54,11 @@ class MeanSquares:
 
     prefix: int = 0
 
-    def reduce(self, tensor: Tensor, scratch: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, workspace: Workspace, /) -> Tensor:
         places = _places(tensor, self.prefix)
         if places.requires_grad or places.dtype != torch.float32:
             return places.square().mean(1)
-        return torch.square(places, out=scratch.like(places)).mean(1)
+        return torch.square(places, out=workspace.like(places)).mean(1)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Maxima:
 
     prefix: int = 0
 
-    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Workspace, /) -> Tensor:
         return _places(tensor, self.prefix).amax(1)
 
 
@@ -85,7 +85,7 @@ class Bins:
     columns: int = 0
     prefix: int = 0
 
-    def reduce(self, tensor: Tensor, _: Scratch, /) -> Tensor:
+    def reduce(self, tensor: Tensor, _: Workspace, /) -> Tensor:
         if tensor.ndim == 3:
             tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
         bins = min(_BINS, tensor.shape[1]), min(_BINS, tensor.shape[2])
@@ -108,13 +108,13 @@ class Reduced:
     ----------
     reductions
         Without repeats.
-    scratch
+    workspace
         Shared by all that is made one after the other.
     """
 
-    def __init__(self, reductions: Iterable[Reduction], scratch: Scratch) -> None:
+    def __init__(self, reductions: Iterable[Reduction], workspace: Workspace) -> None:
         self._pieces: dict[Reduction, list[Tensor]] = {reduction: [] for reduction in reductions}
-        self._scratch = scratch
+        self._workspace = workspace
         self._whole: dict[Reduction, Tensor] = {}
         self._means: dict[int, Tensor] = {}
         self._profiles: dict[Bins, tuple[Tensor, Tensor]] = {}
@@ -122,7 +122,7 @@ class Reduced:
     def add(self, piece: Tensor) -> None:
         """Reduce the next images of the batch."""
         for reduction, made in self._pieces.items():
-            made.append(reduction.reduce(piece, self._scratch))
+            made.append(reduction.reduce(piece, self._workspace))
 
     def __getitem__(self, reduction: Reduction) -> Tensor:
         """What it made of all images (B, ..., C)."""

@@ -250,8 +250,9 @@ class StoreWriter:
 
     def _check(self, request: dict[str, Any]) -> None:
         stored = _read_json(self.folder / "manifest.json")
-        different = [words for key, words in _WORDS.items() if _get(stored, key) != _get(request, key)]
-        if different:
+        if stored != request:
+            known = [words for key, words in _WORDS.items() if _get(stored, key) != _get(request, key)]
+            different = known or ["what another version of head2toe tells apart"]
             raise StoreMismatchError(
                 f"{self.folder} holds rows made with another request; different: {', '.join(different)}; "
                 "choose another folder or delete this one"

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from head2toe.backbones.surroundings import plain_torch
 from head2toe.errors import NoLayerError
 from head2toe.features.axes import Key, Shape
 from head2toe.features.layer import Layer
 from head2toe.features.look import look
-from head2toe.features.patterns import narrowed
+from head2toe.features.patterns import matching
 from head2toe.features.penultimate import penultimate_of
 from head2toe.features.prefix import PrefixTokens
 from head2toe.features.sighting import Sighting
+from head2toe.plain_torch import plain_torch
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -56,7 +56,7 @@ def layers(backbone: Backbone, pattern: str | Sequence[str] | None = None) -> tu
     found = _without_repeats(_usable(backbone))
     if not found:
         raise NoLayerError(f"{backbone.spec}: no layer gives a float tensor with a row an image, so none can be tapped")
-    return found if pattern is None else narrowed(found, pattern)
+    return found if pattern is None else matching(found, pattern)
 
 
 def _usable(backbone: Backbone) -> list[Sighting]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head2toe.probes.paired import behind, effective_images
+from head2toe.probes.paired import effective_images, paired_difference
 
 ERRORS = 0.5  # standard errors within which fewer features are preferred
 LINEAR_ERRORS = 1.0  # within which the linear probe is
@@ -71,17 +71,17 @@ class Ballot:
         if self.linear[first] or not self.linear.any() or len(np.unique(self.fold[seen])) < 2:
             return first
         fallback = self._smallest(seen, self.linear)
-        gap, spread = self.behind(self.hits, self.hits[first], seen)
+        gap, spread = self.difference(self.hits, self.hits[first], seen)
         if gap[fallback] > SURE * spread[fallback]:
             return first
         rest = self._right(seen, lambda others: self.hits[self._smallest(others, ~self.linear)])
-        gap, spread = self.behind(self.hits, rest, seen)
+        gap, spread = self.difference(self.hits, rest, seen)
         return first if gap[fallback] > ERRORS * spread[fallback] else fallback
 
     def _smallest(self, seen: np.ndarray, among: np.ndarray) -> int:
         """The winner among some candidates (bool), but for the last rule."""
         accuracy, loss = self._accuracy(seen), self.losses[:, seen] @ self.share(seen)
-        gap, spread = self.behind(self.hits, self.hits[np.where(among, accuracy, -1).argmax()], seen)
+        gap, spread = self.difference(self.hits, self.hits[np.where(among, accuracy, -1).argmax()], seen)
         near = among & (gap <= spread * np.where(self.linear, LINEAR_ERRORS, ERRORS))
         near &= loss <= LOSS * loss[near].min()
         left = np.flatnonzero(near & self.linear if (near & self.linear).any() else near)
@@ -96,10 +96,10 @@ class Ballot:
     def _accuracy(self, seen: np.ndarray) -> np.ndarray:
         return self.hits[:, seen].astype(np.float32) @ self.share(seen)
 
-    def behind(self, some: np.ndarray, rival: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`paired.behind` of some, (k, held-out rows), and a rival, (held-out rows,), on the held-out rows `seen`."""
+    def difference(self, some: np.ndarray, rival: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`paired_difference` of some, (k, held-out rows), and a rival, (held-out rows,), where `seen`."""
         share, groups = self.share(seen), None if self.groups is None else self.groups[seen]
-        return behind(some[:, seen], rival[seen], share, effective_images(self.rows[seen], share), groups)
+        return paired_difference(some[:, seen], rival[seen], share, effective_images(self.rows[seen], share), groups)
 
     def _right(self, seen: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Which rows the choice of the other folds gets right, bool (held-out rows,): False where not `seen`."""

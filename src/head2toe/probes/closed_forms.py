@@ -9,7 +9,7 @@ from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.kernels import FoldKernel
 from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge
-from head2toe.probes.settings import DISCRIMINANT, DISTILLED, LEAST_SQUARES, RIDGE
+from head2toe.probes.settings import DISCRIMINANT, DISTILLED, LEAST_SQUARES, RIDGE_STRENGTHS
 
 
 class ClosedForms:
@@ -44,5 +44,5 @@ class ClosedForms:
 
     def lesson(self) -> torch.Tensor:
         """What a discriminant says of the training rows, float64 (m, c), at the strength of the least error."""
-        teacher = self.solve(DISCRIMINANT, self.ridge.best_strength(RIDGE))
+        teacher = self.solve(DISCRIMINANT, self.ridge.best_strength(RIDGE_STRENGTHS))
         return self.kernel.train @ teacher.alpha + teacher.intercept

@@ -48,10 +48,16 @@ class Columns:
     networks: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @staticmethod
-    def plain(d: int, groups: Sequence[tuple[int, int]] | None = None) -> Columns:
-        """Columns of a plain matrix with d columns: one view ``"all"``, whose linear probe uses every column."""
-        spans = groups or [(0, d)]
-        blocks = tuple(Block(f"group{i}", "identity", start, stop) for i, (start, stop) in enumerate(spans))
+    def plain(d: int, spans: Sequence[tuple[int, int]] | None = None) -> Columns:
+        """Columns of a plain matrix with d columns: one view ``"all"``, whose linear probe uses every column.
+
+        Parameters
+        ----------
+        spans : sequence of (start, stop), optional
+            Column ranges that have a learned weight each. None: one block of all columns.
+        """
+        ranges = spans or [(0, d)]
+        blocks = tuple(Block(f"group{i}", "identity", start, stop) for i, (start, stop) in enumerate(ranges))
         everything = tuple(range(len(blocks)))
         return Columns(blocks, {"all": everything, LINEAR_VIEW: everything}, commensurable=False)
 

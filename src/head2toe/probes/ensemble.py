@@ -98,9 +98,9 @@ class EnsembleSelection:
         return sum(largest.values())
 
     def _is_better(self, larger: tuple[int, ...], members: tuple[int, ...], seen: np.ndarray) -> bool:
-        gain, spread = self.ballot.behind(self._losses(larger)[None], self._losses(members), seen)
+        gain, spread = self.ballot.difference(self._losses(larger)[None], self._losses(members), seen)
         hits, winners = (self._judged(some)[0] for some in (larger, members[:1]))
-        lost, doubt = self.ballot.behind(hits[None], winners, seen)
+        lost, doubt = self.ballot.difference(hits[None], winners, seen)
         return bool(gain[0] > ERRORS * spread[0] and lost[0] <= SURE * doubt[0])
 
     def _losses(self, members: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,7 @@ from head2toe.probes.logistic import KernelLogistic
 from head2toe.probes.ranking import Ranking, number_of, top
 from head2toe.probes.selector import Selector
 from head2toe.probes.self_training import Student, sample
-from head2toe.probes.settings import CROSS_ENTROPY, DISTILLED, LOGISTIC, Candidate, Features, SearchSettings
+from head2toe.probes.settings import DISTILLED, LOGISTIC, LOGISTIC_STRENGTHS, Candidate, Features, SearchSettings
 from head2toe.probes.standardised import Joined, Standardised
 
 
@@ -68,7 +68,7 @@ class Fitting:
         unlabelled: np.ndarray | None = None,
     ) -> None:
         self.rows, self.labels, self.columns = rows, labels, columns
-        self.strengths = tuple(sorted(settings.strengths or LOGISTIC, reverse=True))
+        self.strengths = tuple(sorted(settings.strengths or LOGISTIC_STRENGTHS, reverse=True))
         everything = np.arange(rows.n)
         self.whole = Fold(everything, everything[:0])
         self.selector = Selector(rows, GramBank(rows, columns, settings.random_state), labels)
@@ -136,7 +136,7 @@ class Fitting:
 
     def _solve(self, candidate: Candidate, kernel: FoldKernel, fold: Fold) -> DualSolution:
         """A candidate without unlabelled rows, on the training rows of a fold and of a kernel of its features."""
-        if candidate.head == CROSS_ENTROPY:
+        if candidate.head == LOGISTIC:
             return self.logistic(kernel, fold).down_to(candidate.strength, self.strengths)
         known, lesson = self.labels.subset(fold.train), None
         if candidate.head == DISTILLED:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from head2toe.errors import ParameterError
+
 
 @dataclass(frozen=True, eq=False)
 class Fold:
@@ -33,13 +35,13 @@ def stratified_folds(
 
     Raises
     ------
-    ValueError
+    ParameterError
         Another k.
     """
     most = len(y) if groups is None else len(np.unique(groups))
     if not 2 <= k <= most:
-        what = "images" if groups is None else "groups"
-        raise ValueError(f"{most} {what} cannot be split into {k} folds: use between 2 and {most} folds")
+        what = "rows" if groups is None else "groups"
+        raise ParameterError(f"{most} {what} cannot be split into {k} folds: use between 2 and {most} folds")
     rng = np.random.default_rng(random_state)
     folds = []
     for _ in range(repeats):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 import torch
 
@@ -43,9 +44,8 @@ class Grams:
 
     def select(self, places: Sequence[int]) -> Grams:
         """Some of the matrices, in this order; shares their memory."""
-        chosen = object.__new__(Grams)
-        chosen.n, chosen._place, chosen._diagonal = self.n, self._place, self._diagonal
-        chosen._packed, chosen._spans = self._packed, list(_runs(places))
+        chosen: Grams = copy(self)
+        chosen._spans = list(_runs(places))
         return chosen
 
     def weighted(self, weights: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from head2toe.probes.rounding import (
     levels,
     nearest,
     packed,
+    packed_lines,
     unpacked,
 )
 from head2toe.probes.standardised import Standardised
@@ -119,6 +120,22 @@ class LinearHead:
         return whole and not self.mean.any() and torch.equal(self.scale, self.scale.bfloat16().float())
 
     @staticmethod
+    def checked(tensors: dict[str, torch.Tensor], classes: int, d: int) -> LinearHead:
+        """The head of `tensors` from a file that may be damaged: of so many classes, on some of d columns.
+
+        Raises
+        ------
+        ValueError
+            It is not: the message begins with the name of the tensor.
+        """
+        _check_tensors(tensors, classes)
+        head = LinearHead.of(tensors)
+        indices = head.indices
+        if len(indices) and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
+            raise ValueError(f"indices are not ascending columns below {d}")
+        return head
+
+    @staticmethod
     def of(tensors: dict[str, torch.Tensor]) -> LinearHead:
         """The head of `tensors`, the very same; those of earlier versions have a mean and a step for each feature."""
         indices, scale = tensors["indices"].to(torch.int64), tensors["scale"].float()
@@ -129,6 +146,20 @@ class LinearHead:
         if "step" in tensors:
             coef = coef * tensors["step"].float()
         return LinearHead(indices, mean, scale, coef, tensors["intercept"])
+
+
+def _check_tensors(tensors: dict[str, torch.Tensor], classes: int) -> None:
+    """Refuse what `LinearHead.tensors` cannot have given."""
+    for part in ("indices", "scale", "coef", "intercept", *(() if "pages" in tensors else ("mean",))):
+        if part not in tensors:
+            raise ValueError(f"{part} is missing")
+    k, lines = len(tensors["indices"]), packed_lines(tensors["coef"], classes)
+    shapes = {"mean": (k,), "scale": (k,), "coef": (lines, k), "step": (k,), "intercept": (classes,)}
+    for part, value in tensors.items():
+        if part in shapes and tuple(value.shape) != shapes[part]:
+            raise ValueError(f"{part} has shape {tuple(value.shape)}, not {shapes[part]}")
+    if "pages" in tensors and (int(tensors["pages"].sum()) != k or bool((tensors["pages"] < 0).any())):
+        raise ValueError(f"pages do not tell where its {k} indices are")
 
 
 def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:

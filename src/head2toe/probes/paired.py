@@ -1,4 +1,4 @@
-"""How far candidates are behind a rival, judged on the same held-out rows."""
+"""How candidates and a rival differ, judged on the same held-out rows."""
 
 from __future__ import annotations
 
@@ -18,29 +18,36 @@ def effective_images(rows: np.ndarray, share: np.ndarray) -> float:
     return float(1 / np.square(np.bincount(rows, weights=share)).sum())
 
 
-def behind(
-    hits: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float, groups: np.ndarray | None = None
+def paired_difference(
+    some: np.ndarray, rival: np.ndarray, share: np.ndarray, images: float, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How much less accurate each candidate is than a rival, and the standard error of that (paired) difference.
+    """``rival - some``, weighted means of hits or of losses, and the standard error of each (paired) difference.
+
+    Of hits it says how much less accurate each candidate is than the rival; of losses, how far its own is lower.
 
     Parameters
     ----------
-    hits : array (candidates, held-out rows)
-        Right or wrong; or losses, of which a candidate is behind by how far its own are lower.
+    some : array (candidates, held-out rows)
+        Hits (right or wrong) or losses.
     rival : array (held-out rows,)
+        The same of the rival.
     share : array (held-out rows,)
         Weights of these rows; they sum to one.
     images : float
         `effective_images` among the rows.
     groups : int64 array (held-out rows,), optional
         Rows of one number belong together, and may be right or wrong together.
+
+    Returns
+    -------
+    difference, error : array (candidates,)
     """
-    difference = rival.astype(np.float32) - hits.astype(np.float32)
-    gap = difference @ share
-    variance = np.maximum(difference**2 @ share - gap**2, 0) / images
+    difference = rival.astype(np.float32) - some.astype(np.float32)
+    mean = difference @ share
+    variance = np.maximum(difference**2 @ share - mean**2, 0) / images
     if groups is not None:
-        variance = np.maximum(variance, _between(share * (difference - gap[:, None]), groups))
-    return gap, np.sqrt(variance)
+        variance = np.maximum(variance, _between(share * (difference - mean[:, None]), groups))
+    return mean, np.sqrt(variance)
 
 
 def _between(parts: np.ndarray, groups: np.ndarray) -> np.ndarray:

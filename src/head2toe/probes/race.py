@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from head2toe.probes.paired import behind
+from head2toe.probes.paired import paired_difference
 from head2toe.probes.settings import Features
 
-MOST_WAYS = (4, 3, 2)  # pairs of a view and a way of weighing layers that go on after one turn, two, and more
+MOST_WAYS = (4, 3, 2)  # pairs of a view and a weighing of layers that go on after one turn, two, and more
 
 
 def most_ways(patience: float, turns: int) -> float:
@@ -47,7 +47,7 @@ def going_on(
         return set()
     right = np.stack(list(hits.values()))
     accuracy = right @ share
-    gap, spread = behind(right, right[accuracy.argmax()], share, images, groups)
+    gap, spread = paired_difference(right, right[accuracy.argmax()], share, images, groups)
     endless = math.isinf(patience)
     near = {one: accuracy[i] for i, one in enumerate(hits) if endless or gap[i] <= patience * spread[i]}
     best: dict[tuple[str, str], float] = {}

@@ -18,13 +18,13 @@ class Ranking:
         Relevance of the view's columns, in the order of `Columns.indices`.
     importance : float64 array (K,) or None
         Prior variance of each column's coefficient; None: all alike.
-    blocks : Tensor (blocks,) or None
-        The same by block.
+    block_importance : Tensor (blocks,) or None
+        The same by block of the view.
     """
 
     scores: np.ndarray
     importance: np.ndarray | None = None
-    blocks: torch.Tensor | None = None
+    block_importance: torch.Tensor | None = None
 
 
 def top(scores: np.ndarray, fraction: float) -> np.ndarray:

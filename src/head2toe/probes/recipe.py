@@ -179,7 +179,7 @@ def fit_recipe(
 
 
 def flops(n: int, d: int, kept: int, classes: int, recipe: Recipe) -> int:
-    """FLOPs of the two trainings, ``6 D C B T + 6 K C B T``; what the network took is not among them.
+    """FLOPs of the two trainings, ``4 (D + K) C B T``; what the network took is not among them.
 
     The paper's formula counts the gradient for the inputs too (6 a multiply-add and step); the rows are fixed here, so
     that 4 are needed: forward and the gradient of the weights.

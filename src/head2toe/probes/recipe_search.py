@@ -200,7 +200,7 @@ def reference_search(
     found = recipe_search(X, y, columns, folds, grid=grid, seed=seed, progress=progress)
     alone = replace(grid, views=(LINEAR_VIEW,), penalties=(0.0,), fractions=(1.0,))
     linear = recipe_search(X, y, columns, folds, grid=alone, seed=seed)
-    heads: tuple[Any, Any] = found.head, linear.head
+    heads: tuple[Any, Any] = found.head, linear.head  # typed as LinearHead, which all but this engine give
     return SearchResult(*heads, found.choice, found.table, found.cv_accuracy, linear.cv_accuracy)
 
 

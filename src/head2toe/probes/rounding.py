@@ -143,6 +143,13 @@ def packed(whole: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.packbits(bits.flatten(0, 1).numpy(), axis=0, bitorder="little"))
 
 
+def packed_lines(stored: torch.Tensor, classes: int) -> int:
+    """How many lines `packed` coefficients of so many classes have: bytes a feature, at the bits there is room for."""
+    if stored.dtype != torch.uint8:
+        return classes
+    return -(-classes * max(1, 8 * len(stored) // classes) // 8)
+
+
 def unpacked(stored: torch.Tensor, classes: int) -> torch.Tensor:
     """The whole numbers of `packed`, float32 (c, K), in however many bits each."""
     if stored.dtype != torch.uint8:

@@ -25,13 +25,13 @@ from head2toe.probes.race import going_on, most_ways
 from head2toe.probes.ranking import number_of
 from head2toe.probes.self_training import Student
 from head2toe.probes.settings import (
-    CROSS_ENTROPY,
     DISCRIMINANT,
     DISTILLED,
     FRACTIONS,
     LEARNED,
     LINEAR,
-    RIDGE,
+    LOGISTIC,
+    RIDGE_STRENGTHS,
     Candidate,
     Features,
     SearchResult,
@@ -41,7 +41,6 @@ from head2toe.probes.standardised import Standardised
 from head2toe.probes.standings import Standings
 from head2toe.progress import Progress, silent
 
-FEW_IMAGES, REPEATS = 200, 3
 FINALISTS = 2
 TAUGHT = 1  # of these, with unlabelled rows
 
@@ -59,11 +58,12 @@ def search(
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
-    Every view, way of weighing layers and fraction is judged by three heads in closed form: least squares, a
-    discriminant on its outputs, and one distilled from the discriminant that sees all features of the view. The two
-    best, and the linear probe, are judged by a logistic head too; where there are unlabelled rows, the best and the
-    linear probe's features also by heads that learn from them (`self_training`). `ballot.Ballot` says who wins, and
-    `ensemble.EnsembleSelection` which others are averaged with the winner.
+    Every view, weighing of layers and fraction, and the penultimate features, are judged by heads in closed form:
+    least squares and a discriminant on its outputs; shares below all features also by a head distilled from the
+    discriminant that sees all features of the view. The two best, and the linear probe, are judged by a logistic head
+    too; where there are unlabelled rows, the best and the linear probe's features also by heads that learn from them
+    (`self_training`). `ballot.Ballot` says who wins, and `ensemble.EnsembleSelection` which others are averaged with
+    the winner.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def search(
 
     Raises
     ------
-    ValueError
+    ParameterError
         Fewer than two folds, or more than rows or groups.
     """
     return _Search(X, y, columns, settings or SearchSettings(), sample_weight, groups, unlabelled, progress).run()
@@ -113,9 +113,8 @@ class _Search:
         self.columns = columns
         self.settings = settings
         self.fractions = tuple(sorted(settings.fractions or FRACTIONS))
-        self.closed_forms = tuple(head for head in settings.heads if head != CROSS_ENTROPY)
-        repeats = settings.repeats or (REPEATS if len(y) < FEW_IMAGES else 1)
-        seed = settings.random_state
+        self.closed_forms = tuple(head for head in settings.heads if head != LOGISTIC)
+        repeats, seed = settings.repeats_for(len(y)), settings.random_state
         self.folds = stratified_folds(y, settings.folds, groups=groups, repeats=repeats, random_state=seed)
         self.turn = settings.folds if repeats > 1 else 1  # folds between looks at who is far behind
         self.fitting = Fitting(self.rows, self.labels, columns, settings, unlabelled)
@@ -131,29 +130,32 @@ class _Search:
         return self._fit_chosen()
 
     def _screen(self) -> None:
-        """Judge every view, way of weighing layers and fraction by the heads in closed form."""
+        """Judge every view, weighing of layers and fraction by the heads in closed form."""
         ways = self._ways()
         for f, fold in enumerate(self.folds):
-            if self._fits(LINEAR):
+            if self._penultimate_features_fit():
                 penultimate = self.fitting.kernel(LINEAR, fold)
                 self._try_closed_form(LINEAR, ClosedForms(penultimate, self.labels.subset(fold.train)), fold)
             later = len(self.folds) - f - 1
-            for v, (view, way) in enumerate(ways):
+            for v, (view, weighing) in enumerate(ways):
                 if v and self.clock.passes_left() < 1 + later:  # one way must pass the later folds too
                     ways = ways[:v]
                     break
                 with self.clock.screening():
-                    self._try_fractions(view, way, fold)
+                    self._try_fractions(view, weighing, fold)
                     trim()
                 done, total = f * len(ways) + v + 1, len(self.folds) * len(ways)
-                self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {way} layer weights")
+                self.report(done, total, f"fold {f + 1}/{len(self.folds)}, {view}, {weighing} layer weights")
             if (f + 1) % self.turn == 0 or self.clock.limited:
                 ways = self._going_on(ways, self.folds[: f + 1])
 
     def _ways(self) -> list[tuple[str, str]]:
-        """The pairs of a view and a way of weighing layers; where time may run out, the most promising first."""
+        """The pairs of a view and how its layers are weighed.
+
+        Where time may run out, learned weights come first, then the views from the last to the first.
+        """
         views = self.settings.views or self.columns.candidate_views()
-        ways = [(view, way) for view in views for way in self.settings.layer_weights]
+        ways = [(view, weighing) for view in views for weighing in self.settings.layer_weights]
         if self.clock.limited:
             ways.sort(key=lambda pair: (pair[1] != LEARNED, -views.index(pair[0])))
         return ways
@@ -177,25 +179,25 @@ class _Search:
         ways = [way for way in ways if best[way] >= 0]
         return sorted(ways, key=lambda way: -best[way]) if self.clock.limited else ways
 
-    def _try_fractions(self, view: str, way: str, fold: Fold) -> None:
+    def _try_fractions(self, view: str, weighing: str, fold: Fold) -> None:
         """All features first, for what they say teaches the heads of fewer."""
-        fractions = tuple(f for f in self._fractions(view) if Features(view, way, f) not in self.given_up)
-        everything, known = Features(view, way, 1.0), self.labels.subset(fold.train)
+        fractions = tuple(f for f in self._fractions(view) if Features(view, weighing, f) not in self.given_up)
+        everything, known = Features(view, weighing, 1.0), self.labels.subset(fold.train)
         fitting, ranking = self.fitting, self.fitting.ranking(everything, fold)
         heads = ClosedForms(fitting.kernel(everything, fold), known)
         lesson = heads.lesson() if DISTILLED in self.closed_forms else None
         if 1 in fractions:
             self._try_closed_form(everything, heads, fold)
         for fraction, gram in fitting.selector.grams(view, ranking, tuple(f for f in fractions if f < 1)):
-            features = Features(view, way, fraction)
+            features = Features(view, weighing, fraction)
             heads = ClosedForms(fitting.kernel(features, fold, gram), known)
             self._try_closed_form(features, heads, fold, lesson)
             self.kept_grams.put(features, fold, gram)
 
-    def _fits(self, features: Features) -> bool:
-        """Whether a head on these features may be kept; the linear probe, which all are compared with, always may."""
-        most, width = self.settings.most_features, self.columns.width(features.view)
-        return most is None or features != LINEAR or width <= most
+    def _penultimate_features_fit(self) -> bool:
+        """Whether a head other than the linear probe may keep all penultimate features."""
+        most = self.settings.most_features
+        return most is None or self.columns.width(LINEAR.view) <= most
 
     def _fractions(self, view: str) -> tuple[float, ...]:
         """Shares of a view's features that may be kept, ascending; of those that keep as many the largest."""
@@ -211,7 +213,7 @@ class _Search:
         for head in self.closed_forms:
             if head == DISTILLED and lesson is None:
                 continue
-            for strength, solution in zip(RIDGE, heads.path(head, RIDGE, lesson), strict=True):
+            for strength, solution in zip(RIDGE_STRENGTHS, heads.path(head, RIDGE_STRENGTHS, lesson), strict=True):
                 self._record(Candidate(features, head, strength), heads.kernel, solution, fold)
 
     def _judge_finalists(self) -> None:
@@ -227,10 +229,11 @@ class _Search:
         self.kept_grams.only(())
 
     def _judge_finalist(self, features: Features, *, taught: bool) -> None:
-        if features == LINEAR or CROSS_ENTROPY in self.settings.heads:
+        if features == LINEAR or LOGISTIC in self.settings.heads:
             for fold in self.folds:
                 self._try_logistic(features, fold)
-        if self.fitting.joined is not None and taught and self._fits(features):
+        fits = features != LINEAR or self._penultimate_features_fit()
+        if self.fitting.joined is not None and taught and fits:
             teacher = self._teacher(features)
             for fold in self.folds:
                 self._try_unlabelled(features, self.fitting.student(teacher, fold), fold)
@@ -239,10 +242,10 @@ class _Search:
         kernel = self.fitting.kernel(features, fold, self.kept_grams.get(features, fold))
         path = self.fitting.logistic(kernel, fold)
         for strength in self.fitting.strengths:
-            self._record(Candidate(features, CROSS_ENTROPY, strength), kernel, path.solve(strength), fold)
+            self._record(Candidate(features, LOGISTIC, strength), kernel, path.solve(strength), fold)
 
     def _try_unlabelled(self, features: Features, student: Student, fold: Fold) -> None:
-        for strength in RIDGE:
+        for strength in RIDGE_STRENGTHS:
             candidate = Candidate(features, DISCRIMINANT, strength, unlabelled=True)
             self._record(candidate, student.kernel, student.solve(strength), fold)
 

@@ -12,7 +12,7 @@ from head2toe.probes.labels import Labels
 from head2toe.probes.layer_weights import learn_layer_weights
 from head2toe.probes.ranking import Ranking, top
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import EQUAL, RIDGE
+from head2toe.probes.settings import EQUAL, RIDGE_STRENGTHS
 from head2toe.probes.standardised import Standardised
 
 
@@ -35,7 +35,7 @@ class Selector:
         indices = self.bank.columns.indices(view)
         if layer_weights == EQUAL:
             known, gram = self.labels.subset(train), self.bank.view(view)
-            return Ranking(group_lasso_scores(self.rows, indices, train, known, RIDGE, gram))
+            return Ranking(group_lasso_scores(self.rows, indices, train, known, RIDGE_STRENGTHS, gram))
         places = np.flatnonzero(np.isin(self.bank.anchors, train))
         anchors, labels = self.bank.anchors[places], self.labels
         grams = self.bank.grams_of_view(view)
@@ -49,7 +49,7 @@ class Selector:
     def gram(self, view: str, ranking: Ranking, fraction: float) -> torch.Tensor:
         """Gram matrix of the features a fraction keeps, float32 (n, n)."""
         if fraction == 1:
-            return self.bank.view(view, ranking.blocks)
+            return self.bank.view(view, ranking.block_importance)
         return self._sum(view, ranking, top(ranking.scores, fraction))
 
     def grams(self, view: str, ranking: Ranking, fractions: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor]]:

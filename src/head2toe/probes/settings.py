@@ -10,13 +10,15 @@ from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import LinearHead
 
 FRACTIONS = (0.003, 0.01, 0.03, 0.1, 1.0)
-RIDGE = tuple(float(s) for s in np.geomspace(1e-3, 10, 5))
-LOGISTIC = tuple(float(s) for s in np.geomspace(1e-2, 1e-6, 5))  # strong to weak: each starts from the one before
-LEAST_SQUARES, DISCRIMINANT, CROSS_ENTROPY = "least squares", "discriminant", "logistic"
+RIDGE_STRENGTHS = tuple(float(s) for s in np.geomspace(1e-3, 10, 5))
+# Strong to weak: each starts from the one before.
+LOGISTIC_STRENGTHS = tuple(float(s) for s in np.geomspace(1e-2, 1e-6, 5))
+LEAST_SQUARES, DISCRIMINANT, LOGISTIC = "least squares", "discriminant", "logistic"
 DISTILLED = "distilled"
-HEADS = LEAST_SQUARES, DISCRIMINANT, DISTILLED, CROSS_ENTROPY
+HEADS = LEAST_SQUARES, DISCRIMINANT, DISTILLED, LOGISTIC
 EQUAL, LEARNED = "equal", "learned"
 MOST_HEADS = 6  # that are averaged, repeats counted
+_FEW_ROWS, _REPEATS = 200, 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class SearchSettings:
     most_features : int or None
         No head keeps more features; the linear probe alone always reads all of its own. None: no limit.
     strengths : tuple of float or None
-        Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC`.
+        Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC_STRENGTHS`.
     layer_weights : tuple of str
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
     heads : tuple of str
@@ -48,7 +50,7 @@ class SearchSettings:
         first, and fewer features get a logistic head. One way, the linear probe and the last fit take what they need.
         None: there is no limit, and the result does not depend on the machine's speed.
     folds, repeats : int
-        Cross-validation. None: three repeats for fewer than 200 images, else one.
+        Cross-validation. None: see `repeats_for`.
     random_state : int
     """
 
@@ -65,6 +67,10 @@ class SearchSettings:
     repeats: int | None = None
     random_state: int = 0
 
+    def repeats_for(self, n: int) -> int:
+        """How often n rows are split into folds: fewer than 200 three times, more once, unless `repeats` says it."""
+        return self.repeats or (_REPEATS if n < _FEW_ROWS else 1)
+
 
 @dataclass(frozen=True)
 class Features:
@@ -76,7 +82,7 @@ class Features:
 
     @property
     def way(self) -> tuple[str, str]:
-        """The view, and the way of weighing layers."""
+        """The view, and how its layers are weighed: what has one ranking of features."""
         return self.view, self.layer_weights
 
 
@@ -96,7 +102,7 @@ class Candidate:
     @property
     def is_linear(self) -> bool:
         """Whether it is a linear probe: on the penultimate features, logistic or taught with unlabelled rows."""
-        return self.features.view == LINEAR_VIEW and (self.head == CROSS_ENTROPY or self.unlabelled)
+        return self.features.view == LINEAR_VIEW and (self.head == LOGISTIC or self.unlabelled)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ class SearchResult:
     Attributes
     ----------
     head, linear : LinearHead
+        Of `recipe_search.reference_search`, a `RecipeHead` each.
     choice : dict
         The row of the winner; ``averaged``: rows like those of the table of all heads that were averaged, the winner
         first, each at the strength at which it joined and with its ``share`` (where there are several, features,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from estimators.tiny import pictures, write_local_dir
-from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+from head2toe.benchmark.experiments.laboratory import Laboratory
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.benchmark.tasks import Task
 from head2toe.data import LabelledImages, as_images
 from head2toe.features import Cache

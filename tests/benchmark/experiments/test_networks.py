@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import timm
 from safetensors.torch import save_file
@@ -16,7 +17,7 @@ from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import trained
 from head2toe.benchmark.experiments.running import run_experiment
 from head2toe.benchmark.tasks import Task
-from head2toe.errors import ClassTooSmallError, ParameterError
+from head2toe.errors import ClassTooSmallError, ParameterError, TooFewImagesError
 
 ATTENTION = "test_vit"
 
@@ -63,7 +64,7 @@ def test_a_backbone_that_cannot_be_trained_is_refused_before_any_work(laboratory
 
     load = Laboratory._load
     monkeypatch.setattr(Laboratory, "_load", headless)
-    monkeypatch.setattr("head2toe.benchmark.unseen.read", lambda *_, **__: pytest.fail("images were read"))
+    monkeypatch.setattr("head2toe.benchmark.before_training.read", lambda *_, **__: pytest.fail("images were read"))
     monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("rows were made"))
     with pytest.raises(ParameterError, match="has no classifier to replace"):
         run_experiment(name, replace(laboratory, memory={}), tmp_path)
@@ -82,3 +83,34 @@ def test_what_is_too_few_is_told_with_what_can_be_done(laboratory, tmp_path, nam
     first = dict([next(iter(laboratory.specs.items()))])
     with pytest.raises(error, match=message):
         run_experiment(name, replace(laboratory, tasks=[task], specs=first, memory={}), tmp_path)
+
+
+def test_one_test_image_is_refused_before_a_network_is_trained(laboratory, tmp_path, monkeypatch):
+    monkeypatch.setattr("head2toe.benchmark.experiments.affine.trained", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("head2toe.benchmark.before_training.read", lambda *_, **__: pytest.fail("images were read"))
+    one = replace(laboratory.tasks[1], test=labelled(1, 5))
+    other = replace(laboratory, tasks=[laboratory.tasks[0], one], memory={})
+    with pytest.raises(TooFewImagesError, match="second: 1 test image, and the variance of logits over images needs 2"):
+        run_experiment("affine", other, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_share_of_logits_that_do_not_vary_is_a_number():
+    same = np.tile(np.array([[1.0, 2.0, 4.0]], np.float32), (3, 1))
+    assert r2(same, same) == 1 and r2(same + np.eye(3, dtype=np.float32), same) == 0
+    assert r2(same, np.eye(3, dtype=np.float32)) < 0.5
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_training_images_too_few_for_draws_are_refused_before_any_row(laboratory, tmp_path, monkeypatch, folds):
+    settings = replace(laboratory.settings, folds=folds)
+    least = {2: 10, 3: 8}[folds]
+    task = Task("few", "", labelled(least, 0), labelled(6, 1))
+    other = replace(laboratory, tasks=[task], memory={}, settings=settings)
+    assert len(run_experiment("stability", other, tmp_path / "enough")["rows"]) == 8
+    few = Task("fewer", "", labelled(least - 1, 0), labelled(6, 1))
+    monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("rows were made"))
+    told = f"fewer: {least - 1} training images, .* in {folds} folds need {least}"
+    with pytest.raises(TooFewImagesError, match=told):
+        run_experiment("stability", replace(other, tasks=[task, few], memory={}), tmp_path / "few")
+    assert not (tmp_path / "few").exists()

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from head2toe.benchmark.experiments import style
+from head2toe.benchmark.experiments import other_task, style
 from head2toe.benchmark.experiments.affine import Linearised, r2
 from head2toe.benchmark.experiments.affinity import rank_correlation
 from head2toe.benchmark.experiments.experiment import mean_by
 from head2toe.benchmark.experiments.kept_layers import by_layer
-from head2toe.benchmark.experiments.laboratory import Settings, TaskRows
+from head2toe.benchmark.experiments.laboratory import TaskRows
 from head2toe.benchmark.experiments.networks import trained
 from head2toe.benchmark.experiments.offset import groups, offsets
 from head2toe.benchmark.experiments.one_layer import LINEAR, with_each_layer
 from head2toe.benchmark.experiments.scaling import SCALINGS, unit_norm
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.benchmark.experiments.shots import balanced
 from head2toe.benchmark.experiments.stability import mean_overlap
 from head2toe.benchmark.experiments.task_study import TaskStudy
 from head2toe.benchmark.experiments.whole_layers import select_between
+from head2toe.data import LabelledImages, as_images
+from head2toe.errors import TooFewImagesError
 from head2toe.probes.columns import Block, Columns
 from head2toe.probes.ranking import top
 
@@ -42,7 +47,8 @@ def rows():
     for values, labels in ((X, y), (T, y_test)):
         values[:, 30:80] += 1.2 * np.eye(3)[labels] @ np.random.default_rng(1).normal(size=(3, 50))
     columns = Columns(blocks, {"8": (0, 1, 2, 3), "linear": (3,)})
-    return TaskRows("made", "none", columns, X, T, y, y_test)
+    images = as_images(np.zeros((len(y), 2, 2), np.uint8))
+    return TaskRows("made", "none", columns, X, T, y, y_test, images)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,7 @@ def test_the_best_group_is_better_than_the_last(study):
 def test_selection_inside_folds_finds_nothing_in_noise(rows):
     noise = np.random.default_rng(3).normal(size=(90, 2000)).astype(np.float32)
     columns = Columns((Block("l", "mean", 0, 2000),), {"8": (0,), "linear": (0,)})
-    made = TaskRows("noise", "none", columns, noise, noise[:60], rows.y, rows.y_test)
+    made = TaskRows("noise", "none", columns, noise, noise[:60], rows.y, rows.y_test, rows.images)
     judged = TaskStudy(made, SETTINGS).judge(TaskStudy(made, SETTINGS).fractions())
     assert all(one.cv_accuracy < 52 for one in judged.values())  # chance is 33; scored on all rows it would be near 100
 
@@ -174,7 +180,7 @@ def test_scalings(name, spread, rows):
     X = rows.train * np.linspace(0.1, 3, rows.train.shape[1], dtype=np.float32)
     X[:, 0] = 0
     prepare, scale = SCALINGS[name]
-    made = TaskRows("made", "none", rows.columns, X, rows.test, rows.y, rows.y_test)
+    made = TaskRows("made", "none", rows.columns, X, rows.test, rows.y, rows.y_test, rows.images)
     z = scale(prepare(made))
     assert not z.tile(np.array([0])).any()
     np.testing.assert_allclose(z.tile(np.arange(160)).mean(dim=1), 0, atol=1e-5)
@@ -231,3 +237,58 @@ def test_one_style_for_all_figures():
         style.grouped_bars(ax, ["a", "b"], {"x": [1, 2], "y": [2, 3]}, {"x": [0.1, 0.1]})
         assert len(ax.patches) == 4 and [t.get_text() for t in ax.get_xticklabels()] == ["a", "b"]
     assert figure.canvas.get_default_filename()
+
+
+def two_tasks(rows, shared):
+    """The study of a task, and of others: half of whose images it has too, or none; labels of noise."""
+    y = np.random.default_rng(3).integers(0, 3, 90)
+    pixels = np.random.default_rng(4).integers(0, 255, (180, 2, 2), np.uint8)
+    target = replace(rows, task="target", images=as_images(pixels[:90]))
+    part = slice(45, 135) if shared else slice(90, 180)
+    X = np.concatenate([rows.train, np.random.default_rng(5).normal(size=rows.train.shape).astype(np.float32)])
+    source = replace(rows, task="source", y=y, train=X[part], images=as_images(pixels[part]))
+    return {one.task: TaskStudy(one, SETTINGS) for one in (target, source)}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_another_task_selects_has_not_seen_the_images_that_a_fold_holds_out(rows, monkeypatch, shared):
+    studies, ranked = two_tasks(rows, shared), []
+    rank = studies["source"].rank
+    monkeypatch.setattr(studies["source"], "rank", lambda train: ranked.append(train) or rank(train))
+    found = other_task._of_target("target", studies)
+    held_out = [fold.held_out for fold in studies["target"].folds]
+    assert len(ranked) == len(held_out) + 1
+    for seen, left_out in zip(ranked, (*held_out, np.array([], int)), strict=True):
+        np.testing.assert_array_equal(seen, np.setdiff1d(np.arange(90), left_out - 45 if shared else []))
+    if not shared:  # as the selection on all images gives it
+        kept = studies["source"].columns.indices("8")[top(rank(np.arange(90)), other_task.FRACTION)]
+        judged = studies["target"].judge(lambda _: {0: kept})[0]
+        assert (found[1]["selected_on"], found[1]["cv_accuracy"]) == ("source", judged.cv_accuracy)
+
+
+def test_an_own_selection_sees_its_copies_as_before(rows):
+    images = as_images(np.zeros((90, 2, 2), np.uint8))  # all alike
+    study = TaskStudy(replace(rows, images=images), SETTINGS)
+    own = study.judge(lambda train: {0: study.columns.indices("8")[top(study.rank(train), other_task.FRACTION)]})[0]
+    assert other_task._of_target("made", {"made": study})[0]["cv_accuracy"] == own.cv_accuracy
+
+
+def test_a_task_of_nothing_but_shared_images_is_told(rows):
+    one = as_images(np.zeros((90, 2, 2), np.uint8))
+    studies = {name: TaskStudy(replace(rows, task=name, images=one), SETTINGS) for name in ("a", "b")}
+    with pytest.raises(TooFewImagesError, match="b: without the images that it shares with another task"):
+        other_task._of_target("a", studies)
+
+
+def test_rows_know_the_images_that_could_be_read(laboratory, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 8, 8, 3), np.uint8)
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    paths[1].write_bytes(b"no picture")
+    images = LabelledImages(as_images([str(path) for path in paths]), list("abcab"), [path.name for path in paths])
+    task = replace(laboratory.tasks[0], name="damaged", train=images, test=images)
+    found = replace(laboratory, tasks=[task], memory={}, skipped={}).rows(task)
+    assert [found.images.identity(i) for i in range(len(found.images))] == [images.identity(i) for i in (0, 2, 3, 4)]
+    part = found.of_images(np.array([1, 3]))
+    assert [part.images.identity(i) for i in range(2)] == [images.identity(i) for i in (2, 4)]

@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark.vtab.original_files import pixels
-from head2toe.benchmark.tasks import Task
+from benchmark.vtab.recorder import FACTS, SETTINGS, Made, Recorder, a_task, run_with
 from head2toe.benchmark.vtab import DEFINITIONS, LoadedTask, Settings, read_cells, run, vtab_table
 from head2toe.benchmark.vtab.published import PUBLISHED
-from head2toe.data import LabelledImages, as_images
 from head2toe.errors import (
     ClassTooSmallError,
     DataFormatError,
@@ -25,48 +22,10 @@ from head2toe.errors import (
     UnreadableImageError,
 )
 
-SETTINGS = Settings("embedded", image_size=32)
-FACTS = {"layout": "lists", "order": "as listed in the folder", "train": 8, "validation": 2, "test": 10, "test_of": 10}
-
-
-@dataclass
-class Made:
-    """Stands for an outcome."""
-
-    method: str
-    seed: int
-    accuracy: float = 0.5
-
-    def to_dict(self):
-        return {"task": "?", "group": "?", "backbone": "embedded", **vars(self)}
-
-
-class Recorder:
-    """Stands for `compare`: writes down its calls, and may be interrupted at one."""
-
-    def __init__(self, stop_at=None):
-        self.calls, self.stop_at = [], stop_at
-
-    def __call__(self, task, backbone, methods, *, seed, image_size, progress, **options):
-        if len(self.calls) == self.stop_at:
-            raise KeyboardInterrupt
-        self.calls.append((task.name, tuple(methods), tuple(seed)))
-        progress(0, 1, "rows")
-        assert (backbone, image_size) == ("embedded", 32)
-        return [Made(method, one) for one in seed for method in methods]
-
-
-def a_task(name="kitti", group="structured", labels=("0", "1") * 5):
-    def load():
-        images = LabelledImages(as_images(pixels(10)), list(labels), [str(i) for i in range(10)])
-        return LoadedTask(Task(name, group, images, images, 2), 2, FACTS)
-
-    return name, load
-
 
 def test_methods_that_share_rows_run_together_and_networks_one_by_one(tmp_path):
     compare = Recorder()
-    run([a_task()], ["linear", "finetune", "head2toe"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    run_with([a_task()], ["linear", "finetune", "head2toe"], tmp_path, SETTINGS, seeds=(0, 1), compare=compare)
     assert compare.calls == [
         ("kitti", ("linear", "head2toe"), (0, 1)),
         ("kitti", ("finetune",), (0,)),
@@ -84,7 +43,7 @@ def test_methods_that_share_rows_run_together_and_networks_one_by_one(tmp_path):
 
 def test_fine_tuning_under_the_head_is_a_step_of_its_own(tmp_path):
     compare = Recorder()
-    run([a_task()], ["head2toe", "head2toe-ft", "head2toe-ft+"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    run_with([a_task()], ["head2toe", "head2toe-ft", "head2toe-ft+"], tmp_path, SETTINGS, seeds=(0, 1), compare=compare)
     assert compare.calls == [
         ("kitti", ("head2toe",), (0, 1)),
         ("kitti", ("head2toe-ft", "head2toe-ft+"), (0,)),  # one training gives both
@@ -96,37 +55,37 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     tasks = [a_task("kitti"), a_task("dtd", "natural")]
     methods = ["linear", "finetune"]
     with pytest.raises(KeyboardInterrupt):
-        run(tasks, methods, tmp_path, SETTINGS, seeds=2, compare=Recorder(stop_at=2))
+        run_with(tasks, methods, tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder(stop_at=2))
     assert len(read_cells(tmp_path)) == 3  # linear with both seeds, finetune with the first
     again = Recorder()
-    ran = run(tasks, methods, tmp_path, SETTINGS, seeds=2, compare=again)
+    ran = run_with(tasks, methods, tmp_path, SETTINGS, seeds=(0, 1), compare=again)
     assert again.calls[0] == ("kitti", ("finetune",), (1,))
     assert (ran.made, ran.kept) == (5, 3)
     told = []
-    third = run(
-        tasks, methods, tmp_path, SETTINGS, seeds=2, compare=Recorder(0), progress=lambda *step: told.append(step)
+    third = run_with(
+        tasks, methods, tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder(0), progress=lambda *step: told.append(step)
     )
     assert (third.made, third.kept) == (0, 8) and told[-1] == (2, 2, "done")
 
 
 def test_data_are_not_even_looked_at_where_nothing_is_missing(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
 
-    def gone():
+    def gone(**_):
         raise AssertionError
 
-    assert run([("kitti", gone)], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder()).kept == 1
+    assert run_with([("kitti", gone)], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder()).kept == 1
 
 
 def test_more_seeds_and_methods_are_added_to_what_is_there(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     compare = Recorder()
-    run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=3, compare=compare)
+    run_with([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=(0, 1, 2), compare=compare)
     assert compare.calls == [("kitti", ("linear",), (1, 2)), ("kitti", ("knn",), (0, 1, 2))]
 
 
 def test_a_task_whose_data_cannot_be_used_does_not_stop_the_others(tmp_path):
-    def broken():
+    def broken(**_):
         raise DataFormatError("photos.zip is damaged")
 
     class Picky(Recorder):
@@ -136,7 +95,7 @@ def test_a_task_whose_data_cannot_be_used_does_not_stop_the_others(tmp_path):
             return super().__call__(task, *args, **rest)
 
     tasks = [("dtd", broken), a_task("sun397"), a_task("kitti")]
-    ran = run(tasks, ["linear"], tmp_path, SETTINGS, seeds=2, compare=Picky())
+    ran = run_with(tasks, ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Picky())
     assert ran.failed == {"dtd": "photos.zip is damaged", "sun397": "only one sample of class 3"}
     assert ran.made == 2 and {cell["task"] for cell in read_cells(tmp_path)} == {"kitti"}
 
@@ -146,57 +105,57 @@ def test_a_backbone_that_is_not_there_stops_the_run(tmp_path):
         raise UnknownBackboneError("no such network")
 
     with pytest.raises(UnknownBackboneError):
-        run([a_task()], ["linear"], tmp_path, SETTINGS, compare=compare)
+        run_with([a_task()], ["linear"], tmp_path, SETTINGS, compare=compare)
 
 
 def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     with pytest.raises(OutputExistsError, match=r"made with other settings .*image_size 32.*: choose another --out"):
-        run([a_task()], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
+        run_with([a_task()], ["linear"], tmp_path, Settings("embedded", 64), seeds=0, compare=Recorder())
     with pytest.raises(OutputExistsError, match="made with other settings"):
-        run([a_task()], ["linear"], tmp_path, Settings("embedded", 32, steps=20), seeds=2, compare=Recorder())
+        run_with([a_task()], ["linear"], tmp_path, Settings("embedded", 32, steps=20), seeds=(0, 1), compare=Recorder())
     with pytest.raises(OutputExistsError, match="made with other settings"):  # the table would average both
-        run([a_task("dtd")], ["linear"], tmp_path, Settings("embedded", 64), seeds=1, compare=Recorder())
-    ran = run(
-        [a_task()], ["linear"], tmp_path, Settings("other", 64), seeds=1, compare=lambda *a, **o: [Made("linear", 0)]
+        run_with([a_task("dtd")], ["linear"], tmp_path, Settings("embedded", 64), seeds=0, compare=Recorder())
+    ran = run_with(
+        [a_task()], ["linear"], tmp_path, Settings("other", 64), seeds=0, compare=lambda *a, **o: [Made("linear", 0)]
     )
     assert ran.made == 1  # another backbone is another row
 
 
 @pytest.mark.parametrize(("names"), [("a b", "a-b"), ("猫", "犬"), ("x/y", "x-y")])
 def test_tasks_whose_names_look_alike_as_folders_have_their_own(tmp_path, names):
-    ran = run([a_task(name) for name in names], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    ran = run_with([a_task(name) for name in names], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     assert ran.made == 2 and {cell["task"] for cell in read_cells(tmp_path)} == set(names)
 
 
 def test_cells_of_other_data_are_not_mixed_in(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
 
-    def other():
+    def other(**_):
         loaded = a_task()[1]()
         return LoadedTask(loaded.task, loaded.classes, {**FACTS, "order": "as in other"})
 
     with pytest.raises(OutputExistsError, match=r"made from other data .order as listed in the folder."):
-        run([("kitti", other)], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+        run_with([("kitti", other)], ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     with pytest.raises(OutputExistsError, match=r"made from other data .group structured."):
-        run([a_task(group="own")], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+        run_with([a_task(group="own")], ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
 
 
 def test_cells_of_other_labels_are_not_mixed_in(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     other = a_task(labels=("0",) * 5 + ("1",) * 5)  # as many images, of the same classes
     with pytest.raises(OutputExistsError, match=r"linear-seed0\.json was made from other data .labels "):
-        run([other], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+        run_with([other], ["linear", "knn"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     assert len(read_cells(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("lacking", [("fingerprint",), ("fingerprint", "data")])
 def test_cells_without_a_fingerprint_are_added_to(tmp_path, lacking):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     path = tmp_path / "embedded/kitti/linear-seed0.json"
     cell = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in cell.items() if name not in lacking}))
-    ran = run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    ran = run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     assert (ran.made, ran.kept) == (1, 1)
     (row,) = vtab_table(read_cells(tmp_path), published=()).rows
     assert row.seeds == 2
@@ -204,16 +163,16 @@ def test_cells_without_a_fingerprint_are_added_to(tmp_path, lacking):
 
 @pytest.mark.parametrize("content", ["", "a whole cell"])
 def test_files_of_an_unfinished_write_are_no_cells(tmp_path, content):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     path = tmp_path / "embedded/kitti/linear-seed1.json"
     path.with_name(".linear-seed1.0123abcd.json").write_text(path.read_text() if content else "")
     assert len(read_cells(tmp_path)) == 2
-    ran = run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    ran = run_with([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     assert (ran.made, ran.kept) == (2, 2)
 
 
 def test_a_cell_that_vanishes_while_others_are_read_is_passed_over(tmp_path, monkeypatch):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=2, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=(0, 1), compare=Recorder())
     read = Path.read_bytes
 
     def vanishing(path):
@@ -236,12 +195,12 @@ class Choosy(Recorder):
 
 def test_a_method_that_cannot_learn_is_named_and_the_others_keep_their_cells(tmp_path):
     methods = ["linear", "knn", "all-l1", "head2toe", "finetune", "scratch"]
-    ran = run([a_task(), a_task("dtd")], methods, tmp_path, SETTINGS, seeds=2, compare=Choosy())
+    ran = run_with([a_task(), a_task("dtd")], methods, tmp_path, SETTINGS, seeds=(0, 1), compare=Choosy())
     reason = "all-l1: no class has two images; finetune: no class has two images"
     assert ran.failed == dict.fromkeys(("kitti", "dtd"), reason)
     assert ran.made == 16 and {cell["method"] for cell in read_cells(tmp_path)} == {*methods} - {"all-l1", "finetune"}
     again = Choosy()
-    second = run([a_task()], methods, tmp_path, SETTINGS, seeds=2, compare=again)
+    second = run_with([a_task()], methods, tmp_path, SETTINGS, seeds=(0, 1), compare=again)
     assert not again.calls and second.failed == {"kitti": reason} and second.kept == 8
 
 
@@ -252,17 +211,17 @@ def test_data_that_cannot_be_read_are_not_tried_method_by_method(tmp_path):
         calls.append(methods)
         raise UnreadableImageError("1.png is cut off")
 
-    ran = run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, compare=compare)
+    ran = run_with([a_task()], ["linear", "knn"], tmp_path, SETTINGS, compare=compare)
     assert ran.failed == {"kitti": "1.png is cut off"} and len(calls) == 1
 
 
 def test_cells_that_do_not_tell_their_steps_are_still_there(tmp_path):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     path = tmp_path / "embedded/kitti/linear-seed0.json"
     cell = json.loads(path.read_text())
     del cell["settings"]["steps"]
     path.write_text(json.dumps(cell))
-    assert run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder()).kept == 1
+    assert run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder()).kept == 1
 
 
 def test_a_method_that_another_starts_from_keeps_its_cell(tmp_path):
@@ -270,19 +229,19 @@ def test_a_method_that_another_starts_from_keeps_its_cell(tmp_path):
         def __call__(self, task, backbone, methods, **options):
             return super().__call__(task, backbone, ["head2toe", *methods], **options)
 
-    run([a_task()], ["head2toe"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["head2toe"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     path = tmp_path / "embedded/kitti/head2toe-seed0.json"
     before = path.stat().st_mtime_ns
-    ran = run([a_task()], ["head2toe", "head2toe-ft"], tmp_path, SETTINGS, seeds=1, compare=Chain())
+    ran = run_with([a_task()], ["head2toe", "head2toe-ft"], tmp_path, SETTINGS, seeds=0, compare=Chain())
     assert (ran.made, ran.kept) == (1, 1) and path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"task": "kitti"}'])
 def test_a_damaged_cell_is_named(tmp_path, content):
-    run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+    run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
     (tmp_path / "embedded/kitti/linear-seed0.json").write_text(content)
     with pytest.raises(DataFormatError, match=r"linear-seed0\.json is no cell"):
-        run([a_task()], ["linear"], tmp_path, SETTINGS, seeds=1, compare=Recorder())
+        run_with([a_task()], ["linear"], tmp_path, SETTINGS, seeds=0, compare=Recorder())
 
 
 def test_nothing_to_run_and_unknown_methods_are_refused(tmp_path):
@@ -296,7 +255,7 @@ def test_nothing_to_run_and_unknown_methods_are_refused(tmp_path):
 
 def test_a_backbones_name_makes_one_folder(tmp_path):
     settings = Settings("timm/local-dir:../weights/resnet50")
-    run([a_task()], ["linear"], tmp_path, settings, seeds=1, compare=lambda *args, **rest: [Made("linear", 0)])
+    run_with([a_task()], ["linear"], tmp_path, settings, seeds=0, compare=lambda *args, **rest: [Made("linear", 0)])
     assert (tmp_path / "timm-local-dir-..-weights-resnet50/kitti/linear-seed0.json").is_file()
 
 

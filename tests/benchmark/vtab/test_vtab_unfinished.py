@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from benchmark.vtab.test_vtab_running import FACTS, SETTINGS, Made, a_task
+from benchmark.vtab.recorder import FACTS, SETTINGS, Made, a_task, run_with
 from estimators.tiny import pictures, write_local_dir
 from head2toe import backbones
 from head2toe.benchmark.tasks import Task
@@ -32,18 +32,25 @@ def failing(error):
 
 def test_a_method_that_cannot_learn_from_the_data_is_told_after_the_others(tmp_path):
     compare = failing(ConstantFeaturesError("knn: all features are the same"))
-    ran = run([a_task(), a_task("dtd")], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=compare)
+    ran = run_with([a_task(), a_task("dtd")], ["linear", "knn"], tmp_path, SETTINGS, seeds=(0, 1), compare=compare)
     assert ran.made == 4 and ran.failed == dict.fromkeys(("kitti", "dtd"), "knn: all features are the same")
     assert {(cell["task"], cell["method"]) for cell in read_cells(tmp_path)} == {("kitti", "linear"), ("dtd", "linear")}
 
 
 def test_anything_else_ends_the_run_and_keeps_what_finished(tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
-        run([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=2, compare=failing(RuntimeError("out of memory")))
+        run_with(
+            [a_task()],
+            ["linear", "knn"],
+            tmp_path,
+            SETTINGS,
+            seeds=(0, 1),
+            compare=failing(RuntimeError("out of memory")),
+        )
     assert [(cell["method"], cell["seed"]) for cell in read_cells(tmp_path)] == [("linear", 0), ("linear", 1)]
 
 
-def squares():
+def squares(**_):
     parts = []
     for seed, n in enumerate((30, 12)):
         images, labels = pictures(n, seed)
@@ -54,12 +61,12 @@ def squares():
 @pytest.mark.parametrize("written", [{}, {"weights_sha256": None}])
 def test_older_cells_do_not_tell_their_weights(tmp_path, written):
     options = {"dtype": "float32", "target_sizes": (16,)}
-    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=1, **options)
+    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=0, **options)
     place = tmp_path / "embedded" / "squares" / "linear-seed0.json"
     cell = json.loads(place.read_text())
     assert len(cell.pop("weights_sha256")) == 64
     place.write_text(json.dumps({**cell, **written}))
-    assert run([("squares", squares)], ["linear", "knn"], tmp_path, SETTINGS, seeds=1, **options).made == 1
+    assert run([("squares", squares)], ["linear", "knn"], tmp_path, SETTINGS, seeds=0, **options).made == 1
 
 
 def test_a_run_keeps_no_network_of_its_own(tmp_path, monkeypatch):
@@ -75,18 +82,18 @@ def test_a_run_keeps_no_network_of_its_own(tmp_path, monkeypatch):
         return []
 
     monkeypatch.setattr(backbones, "load", watched)
-    monkeypatch.setattr("head2toe.benchmark.compare.compare", look)
-    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=1)
+    monkeypatch.setattr("head2toe.benchmark.vtab.running.compare", look)
+    run([("squares", squares)], ["linear"], tmp_path, SETTINGS, seeds=0)
     assert len(alive) == 1 and alive[0] is None
 
 
 def test_cells_of_other_weights_are_not_mixed_in(tmp_path):
     spec, out = write_local_dir(tmp_path / "network", seed=0), tmp_path / "cells"
     settings, options = Settings(spec, image_size=32), {"dtype": "float32", "target_sizes": (16,)}
-    assert run([("squares", squares)], ["linear"], out, settings, seeds=1, **options).made == 1
+    assert run([("squares", squares)], ["linear"], out, settings, seeds=0, **options).made == 1
     write_local_dir(tmp_path / "network", seed=1)  # other weights under the same name
-    assert run([("squares", squares)], ["linear"], out, settings, seeds=1, **options).kept == 1
+    assert run([("squares", squares)], ["linear"], out, settings, seeds=0, **options).kept == 1
     with pytest.raises(OutputExistsError, match=r"linear-seed0.json was made with other weights of .*: choose another"):
-        run([("squares", squares)], ["linear", "knn"], out, settings, seeds=1, **options)
+        run([("squares", squares)], ["linear", "knn"], out, settings, seeds=0, **options)
     write_local_dir(tmp_path / "network", seed=0)
-    assert run([("squares", squares)], ["linear", "knn"], out, settings, seeds=1, **options).made == 1
+    assert run([("squares", squares)], ["linear", "knn"], out, settings, seeds=0, **options).made == 1

@@ -23,15 +23,17 @@ from head2toe.backbones import Preprocessing
 from head2toe.baselines import FineTuned
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.experiment import Experiment, Rows, mean, values, where
-from head2toe.benchmark.experiments.laboratory import Laboratory, Settings
+from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.networks import check_images, check_network, trained
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.benchmark.experiments.task_study import TaskStudy, study_of
 from head2toe.data import Images
+from head2toe.errors import TooFewImagesError
 from head2toe.probes.columns import LINEAR_VIEW
 from head2toe.probes.heads import head_from_dual
 from head2toe.probes.kernels import centre
 from head2toe.probes.least_squares import KernelRidge
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,9 +58,19 @@ def measure(laboratory: Laboratory) -> Rows:
     """Agreement of each model's logits with those of the fine-tuned network, on the test images."""
     small = laboratory.at_training_size()
     check_network(small, pretrained=True)
+    _check_test_images(laboratory)
     check_images(laboratory)
     pairs = [(task, rate) for task in laboratory.tasks for rate in rates(laboratory.settings)]
     return [row for task, rate in pairs for row in _of_task(small, laboratory, task, rate)]
+
+
+def _check_test_images(laboratory: Laboratory) -> None:
+    """Refuse, before anything is trained, a task on whose test images no logit can vary."""
+    for task in laboratory.tasks:
+        if len(task.test) < 2:
+            raise TooFewImagesError(
+                f"{task.name}: {len(task.test)} test image, and the variance of logits over images needs 2: add some"
+            )
 
 
 def _of_task(small: Laboratory, laboratory: Laboratory, task: Any, rate: float) -> Rows:
@@ -88,8 +100,13 @@ def _of_task(small: Laboratory, laboratory: Laboratory, task: Any, rate: float) 
 
 
 def r2(logits: np.ndarray, wanted: np.ndarray) -> float:
-    """Explained share of the variance over images of logits that are centred over the classes, as softmax does."""
+    """Explained share of the variance over images of logits that are centred over the classes, as softmax does.
+
+    Where those wanted do not vary, 1 for the same logits and 0 for others.
+    """
     a, b = (z - z.mean(axis=1, keepdims=True) for z in (logits, wanted))
+    if not np.ptp(b, axis=0).any():  # what rounding leaves of their variance would be divided by
+        return float(np.array_equal(a, b))
     return float(1 - np.square(a - b).sum() / np.square(b - b.mean(axis=0)).sum())
 
 
@@ -98,7 +115,7 @@ def affine_fit(study: TaskStudy, view: str, logits: torch.Tensor) -> np.ndarray:
     everything, weight = study.everything, torch.ones(len(study.everything), dtype=torch.float64)
     kernel = centre(study.view_gram(view), everything, everything[:0], weight)
     ridge = KernelRidge(kernel.train, logits.double(), weight)
-    solution = ridge.solve(ridge.best_strength(RIDGE))  # nothing is selected: leaving one out is honest
+    solution = ridge.solve(ridge.best_strength(RIDGE_STRENGTHS))  # nothing is selected: leaving one out is honest
     head = head_from_dual(study.z, study.columns.indices(view), solution, everything, weight, kernel.unit)
     return head.logits(torch.from_numpy(study.rows.test[:, study.columns.indices(view)])).numpy()
 

@@ -52,8 +52,7 @@ def draw(rows: Rows) -> Figure:
     """Gain against affinity, a point a task."""
     figure, (ax,) = style.axes(6.5, 4.4)
     for i, row in enumerate(rows):
-        place, colour = (row["affinity"], row["gain"]), style.COLOURS[i % 10]
-        ax.scatter(*place, s=55, color=colour, marker=style.MARKERS[i % 10], label=row["task"])
+        ax.scatter(row["affinity"], row["gain"], s=55, **style.look(i), label=row["task"])
     ends = np.array([min(row["affinity"] for row in rows), max(row["affinity"] for row in rows)])
     if np.ptp(ends) > 1e-6:  # over a single place there is no line
         slope, level = np.polyfit([row["affinity"] for row in rows], [row["gain"] for row in rows], 1)

@@ -46,8 +46,9 @@ def _panel(ax: Axes, rows: Rows) -> None:
     style.lines(ax, curves, "percent", "task")
     for i, task in enumerate(values(rows, "task")):
         (linear,), (chosen,) = where(rows, task=task, method=LINEAR), where(curves, task=task, chosen=True)
-        ax.axhline(linear["accuracy"], color=style.COLOURS[i % 10], linestyle=":", linewidth=1.1)
-        ring = {"s": 110, "facecolors": "none", "edgecolors": style.COLOURS[i % 10], "linewidths": 1.6, "zorder": 6}
+        colour, dots = style.look(i)["color"], style.DOTS[i // len(style.COLOURS) % len(style.DOTS)]
+        ax.axhline(linear["accuracy"], color=colour, linestyle=dots, linewidth=1.1)
+        ring = {"s": 110, "facecolors": "none", "edgecolors": colour, "linewidths": 1.6, "zorder": 6}
         ax.scatter(chosen["percent"], chosen["accuracy"], **ring)
     style.mean_line(ax, mean_by(curves, "percent"))
     ax.plot([], [], color="#555555", linestyle=":", label="linear probe")

@@ -9,54 +9,15 @@ from typing import Any
 import numpy as np
 
 from head2toe import backbones, features
+from head2toe.benchmark.before_training import check_classes
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_classes
+from head2toe.data import Images
+from head2toe.data.views import picked
 from head2toe.errors import OneClassError
 from head2toe.estimators.frozen import columns_of
 from head2toe.probes.columns import LINEAR_VIEW, Block, Columns
 from head2toe.progress import silent
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all experiments share.
-
-    Attributes
-    ----------
-    target_sizes
-        Target sizes N; the first is the one that experiments on other things use.
-    fractions
-        Shares F of the features to choose from.
-    folds
-        Of cross-validation inside the training images, which chooses fractions and ridge strengths.
-    group
-        Features of one group of the offset experiment.
-    shots
-        Training images a class.
-    repeats
-        Draws of the training images, where an experiment repeats itself.
-    steps, batch_size, learning_rate, side
-        Of networks that are trained as a whole: gradient steps, images of one, learning rate, pixels.
-    seed
-        Of folds, draws and networks.
-    """
-
-    target_sizes: tuple[int, ...] = (512, 64, 2048)
-    fractions: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    folds: int = 3
-    group: int = 2048
-    shots: tuple[int, ...] = (2, 5, 10, 20, 50)
-    repeats: int = 3
-    steps: int = 200
-    batch_size: int = 32
-    learning_rate: float = 0.03
-    side: int = 64
-    seed: int = 0
-
-    @property
-    def view(self) -> str:
-        """The view of the first target size."""
-        return str(self.target_sizes[0])
 
 
 @dataclass(frozen=True)
@@ -72,6 +33,8 @@ class TaskRows:
     train, test : float32 arrays (n, d), (m, d)
     y, y_test : int64 arrays (n,), (m,)
         Class numbers; -1 for a class that the training images do not have.
+    images : Images
+        The n training images.
     """
 
     task: str
@@ -81,6 +44,7 @@ class TaskRows:
     test: np.ndarray
     y: np.ndarray
     y_test: np.ndarray
+    images: Images
 
     @property
     def classes(self) -> int:
@@ -110,7 +74,8 @@ class TaskRows:
 
     def of_images(self, chosen: np.ndarray) -> TaskRows:
         """The same with some of the training images."""
-        return replace(self, train=self.train[chosen], y=self.y[chosen])
+        images = picked(self.images, chosen.tolist())
+        return replace(self, train=self.train[chosen], y=self.y[chosen], images=images)
 
     def beside(self, other: TaskRows) -> TaskRows:
         """The rows of two backbones side by side."""
@@ -214,7 +179,7 @@ class Laboratory:
             store = features.extract(backbone, images, plan, **options)
             if store.dtype != self.formats.setdefault(label, store.dtype):  # a cache keeps what other trials found
                 store = features.extract(backbone, images, plan, **{**options, "dtype": self.formats[label]})
-            found[part] = store.rows, np.array([images.labels[i] for i in store.kept])
+            found[part] = store.rows, np.array([images.labels[i] for i in store.kept]), store.kept.tolist()
             self.skipped[task.name, part] = store.skipped
         names, y = np.unique(found["train"][1], return_inverse=True)
         if len(names) < 2:
@@ -223,7 +188,14 @@ class Laboratory:
         number = {name: i for i, name in enumerate(names)}
         y_test = np.array([number.get(name, -1) for name in found["test"][1]], np.int64)
         return TaskRows(
-            task.name, label, columns_of(plan), found["train"][0], found["test"][0], y.astype(np.int64), y_test
+            task.name,
+            label,
+            columns_of(plan),
+            found["train"][0],
+            found["test"][0],
+            y.astype(np.int64),
+            y_test,
+            picked(task.train, found["train"][2]),
         )
 
 

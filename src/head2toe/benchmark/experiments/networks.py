@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from head2toe.baselines import FineTuned
 from head2toe.baselines.finetune import new_network
+from head2toe.benchmark.before_training import check_readable
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_readable
 
 
 def check_images(laboratory: Laboratory) -> None:

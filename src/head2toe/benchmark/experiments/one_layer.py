@@ -55,9 +55,10 @@ def draw(rows: Rows) -> Figure:
         layers = [row for row in mine if row["layer"] != LINEAR]
         deepest = max(1, len(layers) - 1)
         gains = [row["accuracy"] - base for row in layers]
-        ax.plot([100 * j / deepest for j in range(len(layers))], gains, color=style.COLOURS[i % 10], label=task)
+        look = style.look(i)
+        ax.plot([100 * j / deepest for j in range(len(layers))], gains, **look, markersize=3, label=task)
         j = next(j for j, row in enumerate(layers) if row["chosen"])
-        ring = {"s": 90, "facecolors": "none", "edgecolors": style.COLOURS[i % 10], "linewidths": 1.8, "zorder": 6}
+        ring = {"s": 90, "facecolors": "none", "edgecolors": look["color"], "linewidths": 1.8, "zorder": 6}
         ax.scatter(100 * j / deepest, gains[j], **ring)
     ax.scatter([], [], s=80, facecolors="none", edgecolors="#555555", label="layer chosen by CV")
     ax.axhline(0, color="#555555", linestyle=":", label="linear probe")

@@ -30,6 +30,7 @@ MODULES = {
     "normalisation": "normalisation",
 }
 NAMES = tuple(MODULES)
+TRAINING = "affine", "affinity"  # those in which a whole network is trained
 
 
 def find(name: str) -> Experiment:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from head2toe.benchmark.before_training import check_shared_images, warn_of_unseen_classes
 from head2toe.benchmark.experiments import style
 from head2toe.benchmark.experiments.experiment import Experiment
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.registry import find
 from head2toe.benchmark.tasks import Task
-from head2toe.benchmark.unseen import check_shared_images, warn_of_unseen_classes
-from head2toe.whole_files import replacing, write_text
+from head2toe.whole_files import replacing
 
 
 def run_experiment(name: str, laboratory: Laboratory, data: Path, figures: Path | None = None) -> dict[str, Any]:
@@ -102,23 +104,41 @@ def _machine() -> dict[str, Any]:
     }
 
 
+def files_of(name: str, folder: Path) -> list[Path]:
+    """The files that an experiment writes into a folder of its own."""
+    return [*_data_files(name, folder), *(folder / f"{name}.{ending}" for ending in style.FIGURES)]
+
+
+def _data_files(name: str, folder: Path) -> tuple[Path, Path]:
+    return folder / f"{name}.csv", folder / f"{name}.json"
+
+
 def write(chosen: Experiment, result: Mapping[str, Any], data: Path, figures: Path) -> list[str]:
-    """Write the CSV, the figure, and last the JSON: where that is, all are."""
-    data.mkdir(parents=True, exist_ok=True)
-    table, record = (data / f"{chosen.name}.{ending}" for ending in ("csv", "json"))
-    with replacing(table) as beside:
-        _write_csv(beside, chosen, result["rows"])
+    """Write the CSV, the figure, and last the JSON: where that is, all are, and of one run.
+
+    Nothing that is there is touched before all is drawn and written beside it.
+    """
+    table, record = _data_files(chosen.name, data)
     with style.style():
-        drawn = style.save(chosen.draw(style.short_names(result["rows"])), figures, chosen.name)
-    write_text(record, json.dumps(result, indent=1, allow_nan=False) + "\n")
-    return [str(path) for path in (table, *drawn, record)]
+        drawn = style.rendered(chosen.draw(style.drawable(result["rows"])), chosen.name)
+    pictures = {figures / f"{chosen.name}.{ending}": content for ending, content in drawn.items()}
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    made = {table: _csv(chosen, result["rows"]), **pictures, record: text.encode()}
+    for folder in (data, figures):
+        folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as places:
+        for path, content in reversed(made.items()):  # the last one here is the first in its place
+            places.enter_context(replacing(path)).write_bytes(content)
+        Path(os.path.realpath(record)).unlink(missing_ok=True)
+    return [str(path) for path in made]
 
 
-def _write_csv(path: Path, chosen: Experiment, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, chosen.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+def _csv(chosen: Experiment, rows: list[dict[str, Any]]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, chosen.columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+    return file.getvalue().encode(errors="surrogateescape")  # names of files that are no text: as their bytes
 
 
 def _short(value: Any) -> Any:

@@ -12,7 +12,7 @@ from head2toe.probes.kernels import centre, uncentred
 from head2toe.probes.labels import Labels
 from head2toe.probes.least_squares import KernelRidge
 from head2toe.probes.scores import group_lasso_scores
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 from head2toe.probes.standardised import Standardised
 
 
@@ -58,7 +58,7 @@ Scorer = Callable[[Question], np.ndarray]
 def group_lasso(question: Question) -> np.ndarray:
     """Score features by the norms ``||W_i||`` of the group lasso: see `scores.group_lasso_scores`."""
     known = Labels(question.targets.argmax(dim=1), question.targets, question.weight)
-    return group_lasso_scores(question.rows, question.indices, question.train, known, RIDGE, question.gram)
+    return group_lasso_scores(question.rows, question.indices, question.train, known, RIDGE_STRENGTHS, question.gram)
 
 
 def l1(question: Question) -> np.ndarray:
@@ -117,7 +117,7 @@ def _ridge_weights(question: Question) -> torch.Tensor:
     """Rows of a ridge head on all columns, float32 (K, c); its strength is the best by leave-one-out."""
     kernel = centre(question.gram, question.train, question.train[:0], question.weight)
     ridge = KernelRidge(kernel.train, question.targets, question.weight)
-    solution = ridge.solve(ridge.best_strength(RIDGE))
+    solution = ridge.solve(ridge.best_strength(RIDGE_STRENGTHS))
     dual = uncentred(solution.alpha, question.train, question.weight, question.rows.n)
     return question.rows.project(question.indices, dual / kernel.unit)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from head2toe.benchmark.experiments.experiment import Experiment, Rows, deviatio
 from head2toe.benchmark.experiments.laboratory import Laboratory
 from head2toe.benchmark.experiments.scorers import Question, group_lasso
 from head2toe.benchmark.experiments.task_study import JUDGED, TaskStudy, study_of
+from head2toe.errors import TooFewImagesError
 from head2toe.probes.folds import stratified_folds
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ def measure(laboratory: Laboratory) -> Rows:
     """Overlap and accuracy of selections on draws of the training images, and accuracy with averaged scores."""
     rows: Rows = []
     for task in laboratory.tasks:
+        check_count(len(task.train), task.name, laboratory.settings.folds)
+    for task in laboratory.tasks:
         study = study_of(laboratory, task)
         everything = study.rows
+        check_count(len(everything.y), task.name, laboratory.settings.folds)  # without those that cannot be read
         rows += _rows(study, WHOLE, group_lasso)
         rows += _rows(study, AVERAGED, averaged(laboratory.settings.repeats))
         parts = draws(everything.y, laboratory.settings.repeats, laboratory.settings.seed)
@@ -38,6 +43,21 @@ def measure(laboratory: Laboratory) -> Rows:
             overlap = mean_overlap([row["kept"] for row in same])
             rows += [{**row, "draw": i, "overlap": overlap} for i, row in enumerate(same)]
     return [{name: value for name, value in row.items() if name != "kept"} for row in rows]
+
+
+def check_count(n: int, task: str, folds: int) -> None:
+    """Refuse training images so few that without a fold they are no longer enough for a draw.
+
+    Raises
+    ------
+    TooFewImagesError
+    """
+    needed = next(k for k in itertools.count(PARTS) if k - math.ceil(k / min(folds, k)) >= PARTS)
+    if n < needed:
+        raise TooFewImagesError(
+            f"{task}: {n} training images, and draws of {PARTS - 1} of {PARTS} parts of them in {folds} folds need "
+            f"{needed}: add some"
+        )
 
 
 def _rows(study: TaskStudy, selection: str, scorer: Any) -> Rows:
@@ -77,7 +97,7 @@ def mean_overlap(kept: list[np.ndarray]) -> float:
 
 def draw(rows: Rows) -> Figure:
     """Overlap and accuracy against fraction."""
-    figure, (left, right) = style.axes(11, 4.2, 2)
+    figure, (left, right) = style.axes(13, 4.2, 2)
     drawn = [{**row, "percent": 100 * row["fraction"]} for row in where(rows, selection=ONE_DRAW, draw=0)]
     style.lines(left, drawn, "percent", "task", "overlap")
     percents = sorted({row["percent"] for row in drawn})
@@ -85,18 +105,17 @@ def draw(rows: Rows) -> Figure:
     left.plot(percents, chance, color="#555555", linestyle=":", label="chance")
     left.set_ylabel("intersection over union of two selections")
     left.set_ylim(0, 1)
-    left.legend(loc="upper left")
     left.set_title("Overlap between draws")
     for i, selection in enumerate(values(rows, "selection")):
         mine = where(rows, selection=selection)
         means = {100 * f: mean(where(mine, fraction=f)) for f in values(mine, "fraction")}
-        right.plot(*_xy(means), marker=style.MARKERS[i % 10], color=style.COLOURS[i % 10], label=selection)
+        right.plot(*_xy(means), **style.look(i), label=selection)
     right.set_ylabel("mean " + style.ACCURACY)
     right.set_title("Accuracy")
-    right.legend(loc="lower right")
     for ax in (left, right):
         style.plain_log(ax, percents)
         ax.set_xlabel("features kept, F (%)")
+        style.legend_beside(ax)
     return figure
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import re
+import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from head2toe.benchmark.experiments.experiment import Rows, mean_by, values
 from head2toe.errors import MissingDependencyError
-from head2toe.whole_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+log = logging.getLogger(__name__)
+
 # Okabe and Ito's colours, told apart by the colour-blind; black is for means.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F", "#B8A900", "#5E3C99")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+DOTS = (":", "-.", "--", (0, (6, 1, 1, 1, 1, 1)))  # one for each round through the colours
 MEAN = {"color": "black", "linewidth": 2.4, "marker": "o", "markersize": 5, "zorder": 5}
 PARAMETERS = {
     "figure.constrained_layout.use": True,
@@ -36,6 +42,8 @@ PARAMETERS = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "legend.frameon": False,
+    "text.parse_math": False,  # a $ in a name is a $
+    "text.usetex": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "head2toe",
     "figure.dpi": 100,
@@ -43,7 +51,12 @@ PARAMETERS = {
 }
 ACCURACY = "test accuracy (%)"
 TASK_COLUMNS = "task", "selected_on"
+NAME_COLUMNS = *TASK_COLUMNS, "backbone", "layer"  # that come from the user
+FIGURES: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}  # without what varies
 LONGEST = 20  # characters of a task's name in a figure
+LEGEND_ROWS = 18  # that a figure has room for
+LEGEND_WIDTH = 2.0  # of a further column, inches
+_NO_GLYPH = re.compile(r"Glyph (\d+) .*missing from")
 
 
 def load() -> Any:
@@ -80,6 +93,25 @@ def axes(
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
+def drawable(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with names that are drawn as they are, and that leave room for the axes."""
+    return [
+        {name: as_it_is(value) if name in NAME_COLUMNS else value for name, value in row.items()}
+        for row in short_names(rows)
+    ]
+
+
+def as_it_is(name: str) -> str:
+    """A name for a label, a title or a tick: bytes that are no text, and control characters, stand as escapes."""
+    shown = "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cn", "Cs") else c for c in name)
+    return f"\u200b{shown}" if shown.startswith("_") else shown  # a legend leaves out what begins with "_"
+
+
+def _escaped(character: str) -> str:
+    byte = ord(character) - 0xDC00  # as `os.fsdecode` keeps it
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
+
+
 def short_names(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the middle of long names of tasks left out, which would take the room of the axes.
 
@@ -92,11 +124,17 @@ def short_names(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: cut[value] if name in TASK_COLUMNS else value for name, value in row.items()} for row in rows]
 
 
+def look(i: int) -> dict[str, Any]:
+    """Colour and marker of the i-th of several things; no two of the first hundred are alike."""
+    turn, place = divmod(i, len(COLOURS))
+    return {"color": COLOURS[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
+
+
 def lines(ax: Axes, rows: Sequence[Mapping[str, Any]], x: str, by: str, y: str = "accuracy") -> None:
     """A line for each value of `by`, in the order of appearance."""
     for i, name in enumerate(dict.fromkeys(row[by] for row in rows)):
         chosen = sorted((row[x], row[y]) for row in rows if row[by] == name)
-        ax.plot(*zip(*chosen, strict=True), color=COLOURS[i % 10], marker=MARKERS[i % 10], label=str(name))
+        ax.plot(*zip(*chosen, strict=True), **look(i), label=str(name))
 
 
 def mean_line(ax: Axes, means: Mapping[Any, float]) -> None:
@@ -156,8 +194,12 @@ def accuracy_bars(ax: Axes, rows: Sequence[Mapping[str, Any]], by: str) -> None:
 
 
 def legend_beside(ax: Axes, **options: Any) -> None:
-    """The legend to the right of the axes, where it hides nothing."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, **options)
+    """The legend to the right of the axes, where it hides nothing; more columns of it widen the figure."""
+    more = (len(ax.get_legend_handles_labels()[1]) - 1) // LEGEND_ROWS
+    if more > 0:
+        figure: Any = ax.figure
+        figure.set_figwidth(figure.get_figwidth() + LEGEND_WIDTH * more)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, ncols=1 + more, **options)
 
 
 def plain_log(ax: Axes, ticks: Sequence[float]) -> None:
@@ -169,12 +211,34 @@ def plain_log(ax: Axes, ticks: Sequence[float]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.svg and NAME.png, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-        made.append(folder / f"{name}{suffix}")
-        with replacing(made[-1]) as beside:
-            figure.savefig(beside, metadata=metadata)
+def rendered(figure: Figure, name: str) -> dict[str, bytes]:
+    """The figure of an experiment as the content of NAME.svg and NAME.png, by ending."""
+    made = {}
+    with _telling_of_glyphs(name):
+        for ending, metadata in FIGURES.items():
+            file = io.BytesIO()
+            figure.savefig(file, format=ending, metadata=metadata)
+            made[ending] = file.getvalue()
     return made
+
+
+@contextmanager
+def _telling_of_glyphs(name: str) -> Iterator[None]:
+    """Name, in one line of the log, all characters that the font lacks; matplotlib warns of each, several times."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    lacking: dict[str, None] = {}
+    for one in told:
+        found = _NO_GLYPH.match(str(one.message))
+        if found is None:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        else:
+            lacking[chr(int(found[1]))] = None
+    if lacking:
+        log.warning(
+            "%s: the figure has boxes for %s, which its font lacks: name one that has them as font.family in a "
+            "matplotlibrc, and run it again (the CSV has the names)",
+            name,
+            "".join(lacking),
+        )

@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from head2toe.benchmark.experiments.laboratory import Laboratory, Settings, TaskRows
+from head2toe.benchmark.experiments.laboratory import Laboratory, TaskRows
 from head2toe.benchmark.experiments.scaling import Scaling, damped
 from head2toe.benchmark.experiments.scorers import Question, Scorer, group_lasso
+from head2toe.benchmark.experiments.settings import Settings
 from head2toe.benchmark.standard_error import standard_error
 from head2toe.benchmark.tasks import Task
 from head2toe.probes.columns import LINEAR_VIEW
@@ -20,7 +21,7 @@ from head2toe.probes.heads import LinearHead, head_from_dual
 from head2toe.probes.kernels import centre
 from head2toe.probes.least_squares import indicators, ridge_path
 from head2toe.probes.ranking import top
-from head2toe.probes.settings import RIDGE
+from head2toe.probes.settings import RIDGE_STRENGTHS
 
 Option = TypeVar("Option", bound=Hashable)
 Select = Callable[[np.ndarray], Mapping[Option, np.ndarray]]
@@ -128,7 +129,7 @@ class TaskStudy:
                     right[option, strength] = right.get((option, strength), 0) + count
         found = {}
         for option, kept in select(self.everything).items():
-            strength = max(reversed(RIDGE), key=lambda s: right[option, s])
+            strength = max(reversed(RIDGE_STRENGTHS), key=lambda s: right[option, s])
             found[option] = Judged(kept, strength, 100 * right[option, strength] / seen)
         return found
 
@@ -137,9 +138,9 @@ class TaskStudy:
         weight = torch.ones(len(train), dtype=torch.float64)
         kernel = centre(self._gram(kept), train, held_out, weight)
         truth = self.y[torch.from_numpy(held_out)]
-        solutions = ridge_path(kernel.train, self.targets[torch.from_numpy(train)], weight, RIDGE)
+        solutions = ridge_path(kernel.train, self.targets[torch.from_numpy(train)], weight, RIDGE_STRENGTHS)
         logits = (kernel.held_out @ solution.alpha + solution.intercept for solution in solutions)
-        return {s: int((l.argmax(dim=1) == truth).sum()) for s, l in zip(RIDGE, logits, strict=True)}
+        return {s: int((l.argmax(dim=1) == truth).sum()) for s, l in zip(RIDGE_STRENGTHS, logits, strict=True)}
 
     def _gram(self, kept: np.ndarray) -> torch.Tensor:
         whole = next((v for v in self._grams if self.columns.width(v) == len(kept)), None)

@@ -18,7 +18,7 @@ from head2toe.baselines.training import Schedule, train
 from head2toe.baselines.tuning import logits_of
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.fitted import Fitted
-from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.trial import FOLDS, Trial
 from head2toe.errors import ParameterError
 from head2toe.features.device import find_device
 from head2toe.probes import LINEAR_VIEW, LinearHead
@@ -66,6 +66,7 @@ def head2toe_ft(trial: Trial) -> Fitted:
     """
     begun, frozen = time.perf_counter(), trial.earlier("head2toe")
     earlier = frozen.probe
+    assert earlier is not None
     with counted() as refitted:
         part = _refitted(trial, earlier)
 
@@ -81,24 +82,19 @@ def head2toe_ft(trial: Trial) -> Fitted:
     split = trial.split
     before = float(np.mean(part.predict(trial.rows.X[split.held_out]) == trial.y[split.held_out]))
     seconds = (frozen.seconds or 0.0) + time.perf_counter() - begun
-    return replace(fitted, probe=before, seconds=seconds)
+    return replace(fitted, accuracy_before=before, seconds=seconds)
 
 
 def head2toe_ft_plus(trial: Trial) -> Fitted:
     """The better of head2toe and head2toe-ft on the images held out; ties go to head2toe, which is smaller."""
     frozen, tuned = trial.earlier("head2toe"), trial.earlier("head2toe-ft")
-    assert tuned.cv_accuracy is not None
-    name, best = ("head2toe-ft", tuned) if tuned.cv_accuracy > tuned.probe else ("head2toe", frozen)
-    choice = {
-        "method": name,
-        "validation": trial.split_name,
-        "head2toe": tuned.probe,
-        "head2toe-ft": tuned.cv_accuracy,
-    }
+    before, after = tuned.accuracy_before, tuned.cv_accuracy
+    assert before is not None
+    assert after is not None
+    name, best = ("head2toe-ft", tuned) if after > before else ("head2toe", frozen)
+    choice = {"method": name, "validation": trial.split_name, "head2toe": before, "head2toe-ft": after}
     # Both must have been trained: the cost is that of head2toe-ft, which includes head2toe's.
-    return replace(
-        best, choice=choice, flops=tuned.flops, seconds=tuned.seconds, cv_accuracy=max(tuned.probe, tuned.cv_accuracy)
-    )
+    return replace(best, choice=choice, flops=tuned.flops, seconds=tuned.seconds, cv_accuracy=max(before, after))
 
 
 def finetune_cost(trial: Trial) -> Fitted:
@@ -228,6 +224,7 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
         layer_weights=sorted(ways),
         heads=sorted(kinds | screening),
         most_features=probe.most_features,
+        cv=FOLDS,
         random_state=trial.seed,
     )
     groups = None if trial.groups is None else trial.groups[rows]

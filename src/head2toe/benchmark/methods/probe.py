@@ -8,12 +8,11 @@ from head2toe import FeatureProbe, features
 from head2toe.benchmark.costs import counted
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.methods.heads import of_rows, tensors
-from head2toe.benchmark.trial import Trial
+from head2toe.benchmark.trial import FOLDS, Trial
 from head2toe.estimators.head_size import HEAD_SIZE, most_features
 from head2toe.probes import SearchSettings, search
 from head2toe.probes.recipe_search import RecipeGrid, recipe_search
-from head2toe.probes.search import FEW_IMAGES, REPEATS
-from head2toe.probes.settings import CROSS_ENTROPY, EQUAL, LEAST_SQUARES
+from head2toe.probes.settings import EQUAL, LEAST_SQUARES, LOGISTIC
 
 FEW_CLASSES = 20
 # The grid of the published recipe; its target sizes are those for ResNet-50.
@@ -25,7 +24,7 @@ def head2toe(trial: Trial) -> Fitted:
     """The search that `Head2ToeClassifier` makes, on the same rows."""
     columns = trial.rows.columns()
     most = most_features(HEAD_SIZE, trial.backbone.body_bytes, trial.classes)
-    probe = FeatureProbe(columns, most_features=most, min_class_size=1, random_state=trial.seed)
+    probe = FeatureProbe(columns, most_features=most, min_class_size=1, cv=FOLDS, random_state=trial.seed)
     with counted() as spent:
         probe.fit(trial.rows.X, trial.y, groups=trial.groups)
     return Fitted(
@@ -44,8 +43,10 @@ def head2toe_equal(trial: Trial) -> Fitted:
     Its pooling, every standardised feature as loud as the others, no discriminant, and one head alone.
     """
     views = trial.rows.paper_views
-    heads = (LEAST_SQUARES, CROSS_ENTROPY)
-    settings = SearchSettings(views=views, layer_weights=(EQUAL,), heads=heads, most_heads=1, random_state=trial.seed)
+    heads = (LEAST_SQUARES, LOGISTIC)
+    settings = SearchSettings(
+        views=views, layer_weights=(EQUAL,), heads=heads, most_heads=1, folds=FOLDS, random_state=trial.seed
+    )
     columns = replace(trial.rows.columns(views), commensurable=False)
     with counted() as spent:
         found = search(trial.rows.X, trial.y, columns, settings=settings, groups=trial.groups)
@@ -60,7 +61,8 @@ def head2toe_equal(trial: Trial) -> Fitted:
 
 def _validation(trial: Trial) -> str:
     """How a search tells good from bad: few images are divided anew some times."""
-    return trial.folds_name if len(trial.y) >= FEW_IMAGES else f"{REPEATS} x {trial.folds_name}"
+    repeats = SearchSettings().repeats_for(len(trial.y))
+    return trial.folds_name if repeats == 1 else f"{repeats} x {trial.folds_name}"
 
 
 def head2toe_reference(trial: Trial) -> Fitted:

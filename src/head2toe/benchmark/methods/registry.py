@@ -12,7 +12,7 @@ from head2toe.benchmark.method import Method
 from head2toe.benchmark.methods import neighbours, networks, probe, ridge, sparse
 from head2toe.benchmark.trial import FOLDS
 from head2toe.errors import ParameterError
-from head2toe.estimators.checks import listed
+from head2toe.estimators.checks import unique_names
 
 _SPLIT: dict[str, Any] = {"fewest_beside": 1}
 _TRAINS: dict[str, Any] = {"trains_network": True, "fewest_beside": FOLDS}  # a search there comes before the training
@@ -49,7 +49,7 @@ def methods(names: str | Iterable[str]) -> list[Method]:
         An unknown name, or none.
     """
     wanted: list[str] = []
-    for name in listed(names):
+    for name in unique_names(names):
         if not isinstance(name, str) or name not in METHODS:
             raise ParameterError(f"unknown method {name!r}: use some of {', '.join(METHODS)}")
         wanted += [one for one in (*STARTS_FROM.get(name, ()), name) if one not in wanted]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from head2toe.benchmark.vtab.cells import read_cells
+    from head2toe.benchmark.vtab.chosen import tasks_of
     from head2toe.benchmark.vtab.definitions import DEFINITIONS, GROUPS, NAMES, TaskDefinition, definition
+    from head2toe.benchmark.vtab.hub_task import HubTask
     from head2toe.benchmark.vtab.layouts import Layout, Presence, presence
     from head2toe.benchmark.vtab.loading import LoadedTask, load_task
     from head2toe.benchmark.vtab.local import LocalTask
@@ -21,6 +23,7 @@ _HOMES = {
     "Access": "sources",
     "DEFINITIONS": "definitions",
     "GROUPS": "definitions",
+    "HubTask": "hub_task",
     "Layout": "layouts",
     "LoadedTask": "loading",
     "LocalTask": "local",
@@ -38,6 +41,7 @@ _HOMES = {
     "presence": "layouts",
     "read_cells": "cells",
     "run": "running",
+    "tasks_of": "chosen",
     "vtab_table": "table",
 }
 
@@ -47,6 +51,7 @@ __all__ = [
     "NAMES",
     "PUBLISHED",
     "Access",
+    "HubTask",
     "Layout",
     "LoadedTask",
     "LocalTask",
@@ -62,6 +67,7 @@ __all__ = [
     "presence",
     "read_cells",
     "run",
+    "tasks_of",
     "vtab_table",
 ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,12 @@ class LoadedTask:
     task: Task
     classes: int
     facts: Mapping[str, Any]
+
+
+class Load(Protocol):
+    """Loads a task, with at most so many of its test images; None: with all."""
+
+    def __call__(self, *, test_limit: int | None = None) -> LoadedTask: ...
 
 
 def load_task(

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from head2toe import backbones
+from head2toe.benchmark.comparison import compare
+from head2toe.benchmark.defaults import VTAB_SEEDS
 from head2toe.benchmark.method import check_methods
 from head2toe.benchmark.methods import methods as named
 from head2toe.benchmark.methods.registry import METHODS, STARTS_FROM
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.vtab.cells import Cells
 from head2toe.benchmark.vtab.fingerprint import fingerprint
-from head2toe.benchmark.vtab.loading import LoadedTask
-from head2toe.checks import is_whole
+from head2toe.benchmark.vtab.loading import Load, LoadedTask
 from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
@@ -31,7 +32,6 @@ from head2toe.errors import (
 from head2toe.features.dtype import check
 from head2toe.progress import Progress, silent
 
-Load = Callable[[], LoadedTask]
 # What a method may say of data that others learn from; `compare` names it.
 _OF_A_METHOD = (ClassTooSmallError, ConstantFeaturesError, TooFewImagesError)
 
@@ -47,7 +47,7 @@ class Settings:
     image_size : int or None
         Side of the network's input in pixels; None: the checkpoint's.
     test_limit : int or None
-        At most so many test images a task, as the loaders were told: it is written down here, and limits nothing.
+        At most so many test images a task; None: all.
     steps : int or None
         Gradient steps of one training of a network; None: those of `compare`.
     """
@@ -85,9 +85,8 @@ def run(
     out: str | os.PathLike[str],
     settings: Settings,
     *,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] = VTAB_SEEDS,
     progress: Progress | None = None,
-    compare: Callable[..., list[Any]] | None = None,
     **options: Any,
 ) -> Ran:
     """Run methods on tasks with several seeds.
@@ -101,18 +100,17 @@ def run(
 
     Parameters
     ----------
-    tasks : name and callable() -> LoadedTask
-        Called only where a cell is missing.
+    tasks : name and callable(test_limit=) -> LoadedTask
+        As `tasks_of` gives them. Called only where a cell is missing; the `group` that it may have as an attribute is
+        compared with that of the cells in any case.
     methods : names out of `head2toe.benchmark.methods.METHODS`
     out : path
         Cells are ``out/BACKBONE/TASK/METHOD-seedK.json``.
     settings : Settings
-    seeds : int, or sequence of int
-        A number n of runs, with seeds 0 .. n - 1; or these seeds.
+    seeds : int, or several
+        As for `compare`: each is a run.
     progress : callable(done, total, text), optional
         Over tasks.
-    compare : callable, optional
-        By default `head2toe.benchmark.compare.compare`.
     **options
         Of `compare`: dtype, device, ...; `augment` and `target_sizes` count as settings, the others are not compared.
         Without a dtype, that of the cells of this backbone that are there is kept.
@@ -122,16 +120,18 @@ def run(
     ParameterError
         No task, no seed, an unknown method, or one that cannot run with this backbone.
     OutputExistsError
-        `out` has cells of this backbone made with other settings or weights, or cells of a task made from other data.
+        `out` has cells of this backbone made with other settings or weights, or cells of a task of another group, or
+        made from other data.
     Head2ToeError
         What the backbone or a method raise.
     """
     names = [method.name for method in named(methods)]
-    chosen, numbers = list(tasks), _numbers(seeds)
-    if not chosen or not numbers:
-        raise ParameterError("nothing to run: at least one task and one seed are needed")
+    chosen, numbers = list(tasks), seeds_of(seeds, "seeds")
+    if not chosen:
+        raise ParameterError("nothing to run: at least one task is needed")
     cells, report = Cells(Path(out), settings.backbone), progress or silent
     _check_settings(cells, settings, options)
+    _check_groups(cells, chosen)
     options = _as_begun(cells, options)
 
     def lacking(task: str) -> list[tuple[str, int]]:
@@ -139,7 +139,7 @@ def run(
         return [pair for pair in pairs if not cells.path(task, *pair).exists()]
 
     wanted = {method for task, _ in chosen for method, _ in lacking(task)}
-    if compare is None and wanted:
+    if wanted:
         _check_network(wanted, cells, settings, options)
     made = kept = 0
     failed: dict[str, str] = {}
@@ -149,7 +149,7 @@ def run(
         kept += len(names) * len(numbers) - len(missing)
         if not missing:
             continue
-        step = _Step(cells, settings, partial(report, number, len(chosen)), compare, options)
+        step = _Step(cells, settings, partial(report, number, len(chosen)), options)
         try:
             for made_now in step.run(load, missing):
                 made += made_now
@@ -157,13 +157,6 @@ def run(
             failed[task] = str(error)
     report(len(chosen), len(chosen), "done")
     return Ran(made, kept, failed)
-
-
-def _numbers(seeds: Any) -> list[int]:
-    """The seeds, given as their number or one by one; none where that is no number."""
-    if is_whole(seeds):
-        return list(range(seeds))
-    return [] if isinstance(seeds, str | float) else seeds_of(seeds)
 
 
 def _check_network(wanted: set[str], cells: Cells, settings: Settings, options: Mapping[str, Any]) -> None:
@@ -189,7 +182,6 @@ class _Step:
     cells: Cells
     settings: Settings
     report: Callable[[str], None]
-    compare: Callable[..., list[Any]] | None
     options: dict[str, Any]
 
     def run(self, load: Load, missing: Sequence[tuple[str, int]]) -> Iterator[int]:
@@ -197,7 +189,7 @@ class _Step:
 
         Methods that cannot learn from its data are told by the DataError that ends it, when the others are done.
         """
-        loaded, wanted = load(), set(missing)
+        loaded, wanted = load(test_limit=self.settings.test_limit), set(missing)
         prints = fingerprint(loaded.task)
         self._check_data(loaded, prints)
         failed: dict[str, str] = {}
@@ -236,9 +228,6 @@ class _Step:
         yield from self._compared(loaded, methods[half:], seeds, failed)
 
     def _outcomes(self, loaded: LoadedTask, methods: Sequence[str], seeds: Sequence[int]) -> list[Any]:
-        compare = self.compare
-        if compare is None:
-            from head2toe.benchmark.compare import compare
         steps = {} if self.settings.steps is None else {"steps": self.settings.steps}
         return compare(
             loaded.task,
@@ -315,6 +304,17 @@ def _check_settings(cells: Cells, settings: Settings, options: Mapping[str, Any]
             raise OutputExistsError(
                 f"{path} was made with other settings ({_shown(found)}): choose another --out, or delete it"
             )
+
+
+def _check_groups(cells: Cells, tasks: Iterable[tuple[str, Load]]) -> None:
+    """Refuse a task of another group than its cells, also where none is missing and its data are not looked at."""
+    for task, load in tasks:
+        group = getattr(load, "group", None)
+        for path, cell in cells.of_task(task) if group is not None else ():
+            if cell["group"] != group:
+                raise OutputExistsError(
+                    f"{path} is of the group {cell['group']}, not {group}: choose another --out or name, or delete it"
+                )
 
 
 def _as_begun(cells: Cells, options: dict[str, Any]) -> dict[str, Any]:

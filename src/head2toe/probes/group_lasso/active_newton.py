@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from head2toe.probes.group_lasso.datafits import Hessian
 from head2toe.probes.group_lasso.penalty import GroupPenalty, column_norms, dual_value
 from head2toe.probes.group_lasso.preconditioner import Apply, Dense, Diagonal, worth_it
 from head2toe.probes.group_lasso.working_set import WorkingSet
@@ -70,8 +71,8 @@ class _Newton:
         self.damping = _DAMPING
 
     def refresh(self) -> None:
-        """Gradient and row norms at the current point."""
-        self.residual = self.datafit.gradient(self.Z)
+        """Derivatives and row norms at the current point."""
+        self.residual, self.hessian = self.datafit.gradient(self.Z)
         self.gradient = self.residual @ self.X
         self.norms = column_norms(self.W).to(self.W.dtype)
 
@@ -141,9 +142,10 @@ class _Newton:
         gradient = self.gradient[:, active] + levels * unit
         gradient += ridge * W
         shift = self.residual.sum(dim=1) if self.problem.fit_intercept else self.b * 0
-        curvature = self.datafit.curvature()
+        curvature = self.hessian.curvature()
         return _System(
-            problem=self.problem,
+            hessian=self.hessian,
+            fit_intercept=self.problem.fit_intercept,
             X=X,
             unit=unit,
             across=across,
@@ -186,7 +188,9 @@ class _System:
 
     Attributes
     ----------
-    problem : WorkingSet
+    hessian : Hessian
+        Of the loss.
+    fit_intercept : bool
     X : Tensor (n, k)
         Columns of the nonzero rows.
     unit : Tensor (c, k)
@@ -201,7 +205,8 @@ class _System:
         An approximate inverse.
     """
 
-    problem: WorkingSet
+    hessian: Hessian
+    fit_intercept: bool
     X: torch.Tensor
     unit: torch.Tensor
     across: torch.Tensor
@@ -212,12 +217,12 @@ class _System:
 
     def product(self, D: torch.Tensor, d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The Hessian times a step of the rows (c, k) and of the intercept (c,)."""
-        curved = self.problem.datafit.hessian(torch.addmm(d[:, None], D, self.X.T))
+        curved = self.hessian.product(torch.addmm(d[:, None], D, self.X.T))
         along = (D * self.unit).sum(dim=0)
         out = curved @ self.X
         out += self.across * (D - along * self.unit)
         out += self.damping * D
-        return out, curved.sum(dim=1) if self.problem.fit_intercept else d
+        return out, curved.sum(dim=1) if self.fit_intercept else d
 
     def direction(self) -> tuple[torch.Tensor, torch.Tensor, float, int]:
         """Conjugate gradients from zero: steps of rows and intercept, the slope along them, and the turns taken."""

@@ -67,19 +67,10 @@ class Multinomial:
         losses = torch.logsumexp(Z, dim=0) - Z.gather(0, self.y[None, :])[0]
         return float(self.p64[0] @ losses)
 
-    def gradient(self, Z: torch.Tensor) -> torch.Tensor:
-        """``dF/dZ`` (c, n); remembers the probabilities for the two methods below."""
-        self.proba = torch.softmax(Z, dim=0)
-        return self.p * (self.proba - self.target)
-
-    def hessian(self, D: torch.Tensor) -> torch.Tensor:
-        """``F''(Z) D`` (c, n) at the Z of the last gradient."""
-        Q = self.proba * D
-        return self.p * Q.addcmul_(self.proba, Q.sum(dim=0, keepdim=True), value=-1)
-
-    def curvature(self) -> torch.Tensor:
-        """Mean nonzero eigenvalue of each row's Hessian, (n,), at the Z of the last gradient."""
-        return self.p[0] * (1 - self.proba.square().sum(dim=0)) / max(1, self.outputs - 1)
+    def gradient(self, Z: torch.Tensor) -> tuple[torch.Tensor, MultinomialHessian]:
+        """``dF/dZ`` (c, n), and the second derivatives there."""
+        proba = torch.softmax(Z, dim=0)
+        return self.p * (proba - self.target), MultinomialHessian(proba, self.p)
 
     def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
         """The minimiser b of ``F(Z + b)``, float64 (c,) with mean zero, by damped Newton steps.
@@ -138,6 +129,22 @@ def _steps(curvature: torch.Tensor, slope: torch.Tensor) -> Iterator[torch.Tenso
         yield torch.linalg.solve(curvature + damping * torch.eye(len(slope)).to(curvature), slope)
 
 
+class MultinomialHessian:
+    """``F''(Z)`` where the probabilities are `proba` (c, n)."""
+
+    def __init__(self, proba: torch.Tensor, p: torch.Tensor) -> None:
+        self.proba, self.p = proba, p
+
+    def product(self, D: torch.Tensor) -> torch.Tensor:
+        """``F''(Z) D`` (c, n)."""
+        Q = self.proba * D
+        return self.p * Q.addcmul_(self.proba, Q.sum(dim=0, keepdim=True), value=-1)
+
+    def curvature(self) -> torch.Tensor:
+        """Mean nonzero eigenvalue of each row's Hessian, (n,)."""
+        return self.p[0] * (1 - self.proba.square().sum(dim=0)) / max(1, len(self.proba) - 1)
+
+
 class MultinomialDual:
     """``theta_i = p_i (pi_i - e_y)``; scaled by s it stays in the domain: ``(1 - s) e_y + s pi`` are probabilities."""
 
@@ -176,17 +183,9 @@ class Squared:
         """F(Z)."""
         return float((self.p64 * (Z.double() - self.target64).square()).sum()) / 2
 
-    def gradient(self, Z: torch.Tensor) -> torch.Tensor:
-        """``dF/dZ`` (c, n)."""
-        return self.p * (Z - self.target)
-
-    def hessian(self, D: torch.Tensor) -> torch.Tensor:
-        """``F'' D`` (c, n)."""
-        return self.p * D
-
-    def curvature(self) -> torch.Tensor:
-        """Every row's second derivative, (n,)."""
-        return self.p[0]
+    def gradient(self, Z: torch.Tensor) -> tuple[torch.Tensor, SquaredHessian]:
+        """``dF/dZ`` (c, n), and the second derivatives, which are the same everywhere."""
+        return self.p * (Z - self.target), SquaredHessian(self.p)
 
     def intercept(self, Z: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
         """The minimiser b of ``F(Z + b)``, float64 (c,), in closed form."""
@@ -195,6 +194,21 @@ class Squared:
     def dual(self, Z: torch.Tensor) -> SquaredDual:
         """The dual point of predictions Z."""
         return SquaredDual(Z.double() - self.target64, self.target64, self.p64)
+
+
+class SquaredHessian:
+    """``F''``: the share of each row."""
+
+    def __init__(self, p: torch.Tensor) -> None:
+        self.p = p
+
+    def product(self, D: torch.Tensor) -> torch.Tensor:
+        """``F'' D`` (c, n)."""
+        return self.p * D
+
+    def curvature(self) -> torch.Tensor:
+        """Every row's second derivative, (n,)."""
+        return self.p[0]
 
 
 class SquaredDual:
@@ -213,4 +227,5 @@ class SquaredDual:
 
 
 Datafit = Multinomial | Squared
+Hessian = MultinomialHessian | SquaredHessian
 Dual = MultinomialDual | SquaredDual

@@ -163,7 +163,7 @@ def group_lasso_path(
     strengths: Sequence[float] | None = None,
     *,
     count: int = 20,
-    ratio: float = 0.01,
+    eps: float = 0.01,
     loss: Loss = "multinomial",
     classes: int | None = None,
     fit_intercept: bool = True,
@@ -179,7 +179,7 @@ def group_lasso_path(
     Parameters
     ----------
     strengths : sequence of float, optional
-        By default `count` values in geometric progression from lambda_max to ``ratio * lambda_max``.
+        By default `count` values in geometric progression from lambda_max to ``eps * lambda_max``.
     X, y, and the others
         As in `group_lasso`.
 
@@ -192,11 +192,11 @@ def group_lasso_path(
     ------
     ParameterError, DataFormatError, NotFiniteError
     """
-    if strengths is None and not (count >= 1 and 0 < ratio < 1):
-        raise ParameterError(f"count is {count}, ratio {ratio}: use at least 1, and a share below 1")
+    if strengths is None and not (count >= 1 and 0 < eps < 1):
+        raise ParameterError(f"count is {count}, eps {eps}: use at least 1, and a share below 1")
     problem = problem_of(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
     if strengths is None:
-        strengths = list(problem.largest * np.geomspace(1, ratio, count))
+        strengths = list(problem.largest * np.geomspace(1, eps, count))
     results: list[GroupLassoResult] = []
     for strength in sorted((_strength(s, ridge) for s in strengths), reverse=True):
         results.append(_solve(problem, strength, tolerance, max_iter, results[-1] if results else None))

@@ -13,8 +13,9 @@ from torch import nn
 
 from head2toe import backbones, features
 from head2toe.backbones import Backbone
-from head2toe.backbones.surroundings import plain_torch
+from head2toe.benchmark.before_training import check_readable, telling_what_for, warn_of_unseen_classes
 from head2toe.benchmark.costs import stored_bytes
+from head2toe.benchmark.defaults import STEPS
 from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.method import Method, check_methods
 from head2toe.benchmark.methods import methods as named
@@ -23,7 +24,6 @@ from head2toe.benchmark.rows import TrainingRows, extracted
 from head2toe.benchmark.seeds import seeds_of
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.trial import Trial
-from head2toe.benchmark.unseen import check_readable, telling_what_for, warn_of_unseen_classes
 from head2toe.checks import is_whole, require, require_whole
 from head2toe.errors import (
     ClassTooSmallError,
@@ -35,9 +35,9 @@ from head2toe.errors import (
 from head2toe.estimators.evaluation import mean_recall
 from head2toe.estimators.labels import as_labels
 from head2toe.features.device import device_name, find_device
+from head2toe.plain_torch import plain_torch
 from head2toe.progress import Progress, silent
 
-STEPS = 200  # of one training of a network
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
 
 

@@ -1,27 +1,23 @@
-"""What is looked at of the test images before any training: classes, which are training images, which are damaged."""
+"""What is looked at before any training: classes that it lacks, test images that it has too, damaged images."""
 
 from __future__ import annotations
 
 import logging
-import re
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from head2toe.benchmark.tasks import Task
 from head2toe.data import Images
+from head2toe.data.copies import copies
 from head2toe.errors import DataFormatError, EmptyDataError, ParameterError, UnreadableImageError, some_of
 from head2toe.features.reader import read
 
 log = logging.getLogger(__name__)
 
-_FILE = re.compile(r"(?P<path>.+) (?P<size>\d+) \d+ \d+", re.DOTALL)  # what tells a file,
-_MEMBER = re.compile(r"[0-9a-f]{8} (?P<size>\d+)")  # and a zip's member, from others: see `Images.identity`
 _USE = {"train": "trained on", "test": "judged on"}
 
 
@@ -83,11 +79,7 @@ def check_shared_images(task: Task) -> None:
     if near:
         text = "%s: %d of %d test images are of groups that training images are of too: accuracy is flattered"
         log.warning(text, task.name, near, len(task.test))
-    parts = [[part.identity(i) for i in range(len(part))] for part in (task.train, task.test)]
-    sizes = set.intersection(*({_size(one) for one in part} for part in parts))
-    train, test = ([_content(one) if _size(one) in sizes else one for one in part] for part in parts)
-    known = set(train)
-    shared = sum(one in known for one in test)
+    shared = sum(copies(task.test, task.train))
     if shared == len(task.test):
         raise ParameterError(f"{task.name}: all test images are among the training images: name others")
     if shared:
@@ -97,21 +89,6 @@ def check_shared_images(task: Task) -> None:
             shared,
             len(task.test),
         )
-
-
-def _size(identity: str) -> str | None:
-    found = _FILE.fullmatch(identity) or _MEMBER.fullmatch(identity)
-    return found and found["size"]
-
-
-def _content(identity: str) -> str:
-    """Of a file checksum and size, as the directory of a zip has them of its members; others as they are."""
-    found = _FILE.fullmatch(identity)
-    try:
-        data = Path(found["path"]).read_bytes() if found else None
-    except OSError:
-        return identity
-    return identity if data is None else f"{zlib.crc32(data):08x} {len(data)}"
 
 
 def check_readable(images: Images, workers: int | None = None, part: str = "test") -> None:
