@@ -74,7 +74,8 @@ def sample(record: dict[str, list[str]]) -> str:
 
 
 def shortened(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 4].rstrip(' ,')}, ..."
+    """Cut behind a comma."""
+    return line if len(line) <= WIDTH else f"{line[:WIDTH].rpartition(', ')[0]}, ..."
 
 
 def main() -> None:

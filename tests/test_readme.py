@@ -34,11 +34,11 @@ def test_every_python_block_runs(monkeypatch, tmp_path, capsys):
 
 def test_the_sample_has_the_lines_that_fit_prints():
     head = dict.fromkeys(("view", "layer_weights", "fraction", "head", "strength", "unlabelled", "share"), 0)
-    choice = {"averaged": [head, head], "features": 0, "cv_log_loss": 0.0}
+    sample = re.search(r"^\$ head2toe fit signs --out probe\n(.*?)^\$", README, re.DOTALL | re.MULTILINE)[1]
+    choice = {"averaged": [head] * sample.count("\nhead "), "features": 0, "cv_log_loss": 0.0}
     numbers = ("cv_accuracy", "linear_cv_accuracy", "estimated_accuracy", "n", "flops", "bytes", "seconds")
     result = dict.fromkeys(numbers, 0) | dict.fromkeys(("classes", "skipped", "cached", "dtype", "probe"), "")
     printed = [re.split(r"  +", line)[0] for line in _text({**result, "choice": choice}, "images").splitlines()]
-    sample = re.search(r"^\$ head2toe fit signs --out probe\n(.*?)^\$", README, re.DOTALL | re.MULTILINE)[1]
     assert [re.split(r"  +", line)[0] for line in sample.splitlines()] == printed
 
 
