@@ -184,7 +184,7 @@ def test_how_the_search_grows() -> None:
     assert f"it took {min(others):.2f} to {max(others):.2f} of the time, most with 102" in " ".join(page.split())
     assert (
         f"a fit took {min(mapped):.2f} to {max(mapped):.2f} times the memory of its rows where these lie on disk, and "
-        f"{min(held):.2f} to {max(held):.2f} times where they are an array in memory, which counts"
+        f"{min(held):.2f} to {max(held):.2f} times beside them where they are an array in memory"
     ) in " ".join(page.split())
 
 
