@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tapped import tapped
 
-from head2toe.features.pooling import operation
+from head2toe.features.pooling import Deviation, operation
 from head2toe.features.pooling_rules import map_window, operations, token_window
 
 
@@ -132,3 +132,14 @@ def test_tokens_are_averaged_in_their_order(tokens, channels, target, prefix, cl
 def test_unknown_operation_is_refused():
     with pytest.raises(ValueError, match="known are"):
         operation("median:3")
+
+
+def test_a_small_deviation_fades_and_is_not_cut_off():
+    """Where a channel hardly varies, rounding tells its deviation: what moves the variance must move a row little."""
+    wanted = torch.linspace(1e-3, 4e-3, 301)  # of a mean of one
+    signs = torch.ones(256).index_fill(0, torch.arange(0, 256, 2), -1.0)
+    tensor = (1 + wanted * signs[:, None]).reshape(1, 16, 16, 301)
+    found = Deviation().apply(tensor)[0]
+    assert found[0] < 1e-6 and float(found.diff().abs().max()) < 6e-4
+    large = wanted > 3e-3
+    torch.testing.assert_close(found[large], wanted[large], rtol=0.05, atol=0)

@@ -69,6 +69,7 @@ class Statistic(ABC):
 Maker = TypeVar("Maker", bound=Callable[..., Operation])
 
 _LOST = 16 * torch.finfo(torch.float32).eps  # of the squared mean: smaller variances are rounding
+_FADED = 4  # times that are variances in full
 _FLAT = 2e-6  # of a profile's largest value: smaller differences between its bins may be rounding
 
 _MAKERS: dict[str, Callable[..., Operation]] = {}
@@ -237,7 +238,9 @@ class Deviation(Statistic):
         # One pass over squares is ten times as fast as `var`; what it leaves of a constant channel is rounding.
         mean = reduced.mean(self.prefix)
         variance = reduced[MeanSquares(self.prefix)].addcmul(mean, mean, value=-1)
-        variance = variance * (variance > _LOST * mean.square())
+        # Faded out, not cut off: a row must not depend on the rounding of its neighbours in a batch.
+        lost = (_LOST * mean.square()).clamp_min(torch.finfo(variance.dtype).tiny)
+        variance = variance * ((variance / lost - 1) / (_FADED - 1)).clamp(0, 1)
         return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 

@@ -110,10 +110,8 @@ EXPERIMENT = Experiment(
     columns=("task", "backbone", "selected_on", "fraction", *JUDGED),
     paper="Features selected on one task are used for the head of another. As recalled: they do worse than features "
     "selected on the task itself.",
-    differs="One fraction for all pairs. Where two tasks share training images, a selection on the other task leaves "
-    "out those that a fold holds out. The committed figures were measured before it did so: location and orientation "
-    "are two labels of the same training images, so the cross-validation that chose the ridge strength of that pair, "
-    "and its cv_accuracy, were of images that the selection had seen. Test images were in no selection.",
+    differs="One fraction for all pairs. Where two tasks share training images, as location and orientation do, a "
+    "selection on the other task leaves out those that a fold holds out.",
     measure=measure,
     draw=draw,
     findings=findings,

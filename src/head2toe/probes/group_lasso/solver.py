@@ -24,6 +24,7 @@ _FIRST = 128  # rows let in at first
 _GROWTH = 1.0  # later, this many times the rows that are active
 _INNER = 0.3  # the reduced problem is solved to this share of the gap
 _NEWTON_ROUNDS = 60
+_ROUNDING = 1e-15  # of the objective: float64 knows the gap no better
 _SLACK = 1e-12  # at lambda_max itself rounding must not let a row in
 
 
@@ -295,7 +296,8 @@ class _Descent:
         point = problem.datafit.dual(Z)
         correlations = problem.design.correlations(point.point()) if len(working.indices) else problem.null_correlations
         self.dual = max(self.dual, dual_value(point, self.penalty, correlations))
-        gap = max(0.0, primal - self.dual) / max(primal, self.floor, 1e-300)
+        lost = max(0.0, primal - self.dual)
+        gap = 0.0 if lost <= _ROUNDING * primal else lost / max(primal, self.floor, 1e-300)
         self.history.append({"objective": primal, "gap": gap, "working": len(working.indices),
                              "active": int(working.support.sum()), "iterations": self.iterations,
                              "seconds": time.perf_counter() - self.began})  # fmt: skip
