@@ -26,16 +26,15 @@ NAME = "recipe_grid"
 CHOSEN = ("orientation", "nuclei_count", "cifar10")
 FRACTIONS = tuple(float(share) for share in np.geomspace(0.0005, 1, 18))
 SMALL, MIDDLE, LARGE = "512", "2048", "8192"
-OURS = "head2toe"
+OURS, SECOND = "head2toe", f"N = {LARGE}"
 PARTS = {  # more of the grid, step by step: target size, steps, and fractions
     "as in the table": (SMALL, 500, None),
     "18 fractions": (SMALL, 500, FRACTIONS),
     "5000 steps": (SMALL, 5000, FRACTIONS),
     "N = 2048": (MIDDLE, 500, FRACTIONS),
-    "N = 8192": (LARGE, 500, FRACTIONS),
+    SECOND: (LARGE, 500, FRACTIONS),
 }
 ALL = (*PARTS, OURS)
-SECOND = "N = 8192"
 OFFICIAL = ("18 fractions", "5000 steps", SECOND)  # what the official grid has too
 
 
@@ -56,8 +55,8 @@ def run_task(task: str) -> None:
     _, y = np.unique(np.asarray(data.labels), return_inverse=True)
     split = stratified_folds(y, 5, repeats=1, random_state=0)[0]
     for part in missing:
-        measure = run_ours if part == OURS else run_recipe
-        found = measure(part, X, y, pooled.columns_, split)
+        rows = X, y, pooled.columns_, split
+        found = run_ours(*rows) if part == OURS else run_recipe(part, *rows)
         records.add(NAME, task, {**records.read(NAME).get(task, {}), part: found})
         print(f"   {task}, {part}: {100 * found['accuracy']:.1f}", flush=True)
 
@@ -73,7 +72,7 @@ def run_recipe(part: str, X: np.ndarray, y: np.ndarray, columns: Any, split: Any
     return {"accuracy": best["cv_accuracy"], "recipe": best, "seconds": time.process_time() - start}
 
 
-def run_ours(_: str, X: np.ndarray, y: np.ndarray, columns: Any, split: Any) -> dict[str, Any]:
+def run_ours(X: np.ndarray, y: np.ndarray, columns: Any, split: Any) -> dict[str, Any]:
     """Held-out accuracy of what Head2Toe chooses among the default columns, and CPU-seconds."""
     from head2toe import FeatureProbe, Head2ToeClassifier
     from head2toe.backbones import load
@@ -91,24 +90,17 @@ def main(tasks: list[str] | None = None) -> None:
     """Run what is missing and print the table."""
     for task in () if no_shared_data(NAME, "only the records are printed") else tasks or CHOSEN:
         run_task(task)
-    found = {task: record for task, record in records.read(NAME).items() if record.keys() >= set(ALL)}
-    if not found:
-        return
-    rows = [(part, *(record[part] for record in found.values())) for part in ALL]
-    show(
-        [
-            ("", *found, "mean", "CPU-seconds"),
-            *(
-                (
-                    part,
-                    *(f"{100 * row['accuracy']:.1f}" for row in of_tasks),
-                    f"{100 * np.mean([row['accuracy'] for row in of_tasks]):.1f}",
-                    f"{np.mean([row['seconds'] for row in of_tasks]):,.0f}",
-                )
-                for part, *of_tasks in rows
-            ),
-        ]
-    )
+    found = records.read(NAME)
+    if found:
+        show([("", *found, "mean", "CPU-seconds"), *(_line(part, found) for part in ALL)])
+
+
+def _line(part: str, found: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Accuracies of a part by task, and means where it was run."""
+    there = {task: parts[part] for task, parts in found.items() if part in parts}
+    accuracy, seconds = ([row[name] for row in there.values()] for name in ("accuracy", "seconds"))
+    each = (f"{100 * there[task]['accuracy']:.1f}" if task in there else "-" for task in found)
+    return part, *each, f"{100 * np.mean(accuracy):.1f}" if there else "-", f"{np.mean(seconds):,.0f}" if there else "-"
 
 
 if __name__ == "__main__":
