@@ -169,7 +169,7 @@ def problem(n: int = 240, classes: int = 3) -> tuple[np.ndarray, np.ndarray, Col
     return X.astype(np.float32), y, Columns(blocks, {"a": (0,), "b": (1,), LINEAR_VIEW: (2,)})
 
 
-SEVERAL = SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001), patience=math.inf)
+SEVERAL = SearchSettings(fractions=(0.2, 1.0), strengths=(0.1, 0.001), patience=math.inf, deviations=False)
 
 
 def test_the_search_averages_views_into_one_linear_head() -> None:

@@ -15,7 +15,7 @@ from head2toe.features.pooling import operation
 from head2toe.probes import LinearHead, SearchResult
 
 FORMAT = "head2toe probe"
-SCHEMA = 4  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many; 4: smaller, in three
+SCHEMA = 5  # 2: heads in bfloat16 and int8; 3: in four bits where classes are many; 4: smaller, in three; 5: deviations
 _HEADS = ("head", "linear_head")
 _FIELDS = {
     "choice": dict,

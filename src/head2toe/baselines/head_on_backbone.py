@@ -16,6 +16,7 @@ from head2toe.features.narrowing import narrow
 from head2toe.features.outputs import first_tensor
 from head2toe.features.pooled_layer import did_not_run, pooled_layers
 from head2toe.probes import LinearHead
+from head2toe.probes.heads import with_deviations
 
 
 class HeadOnBackbone(nn.Module):
@@ -36,6 +37,7 @@ class HeadOnBackbone(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    centre: Tensor
     places: Tensor
 
     def __init__(self, module: nn.Module, plan: Plan, head: LinearHead) -> None:
@@ -49,6 +51,7 @@ class HeadOnBackbone(nn.Module):
         self._layers = pooled_layers(few.plan, few.parts)
         self.size = math.sqrt(len(few.places))
         self.register_buffer("places", torch.from_numpy(few.places))
+        self.register_buffer("centre", head.centre.clone())
         self.register_buffer("mean", head.mean.clone())
         self.register_buffer("scale", head.scale.clone())
         self.coef = nn.Parameter(head.coef * self.size)
@@ -90,7 +93,7 @@ class HeadOnBackbone(nn.Module):
         if waiting:
             raise did_not_run(self._layers, waiting)
         rows = torch.cat([pooled[start] for start in sorted(pooled)], dim=1)[:, self.places]
-        z = (rows - self.mean) / self.scale
+        z = (with_deviations(rows, self.centre) - self.mean) / self.scale
         with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16
             return (z / self.size) @ self.coef.T + self.intercept
 

@@ -69,6 +69,9 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     layer_weights : "equal", "learned" or both
         The weight of each layer: all features alike (the paper's way), or weights learned for each block; of both,
         cross-validation chooses.
+    deviations : bool
+        Whether to try the views, with learned weights, also with how far each feature lies from its mean beside it.
+        Views twice as wide as the narrowest are not, nor are fewer than 200 rows.
     heads : some of "least squares", "discriminant", "distilled" and "logistic"
         How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
         regression of the kept features on what such a discriminant says that sees all features of the view; or
@@ -131,6 +134,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         strengths: Sequence[float] | None = None,
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
+        deviations: bool = True,
         heads: str | Sequence[str] = HEADS,
         most_heads: int = MOST_HEADS,
         search_seconds: float | None = None,
@@ -147,6 +151,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         self.strengths = strengths
         self.views = views
         self.layer_weights = layer_weights
+        self.deviations = deviations
         self.heads = heads
         self.most_heads = most_heads
         self.search_seconds = search_seconds
@@ -264,6 +269,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         weighings, views = unique_names(self.layer_weights), None if self.views is None else unique_names(self.views)
         fits = bool(weighings) and all(one in (EQUAL, LEARNED) for one in weighings)
         require(fits, "layer_weights", self.layer_weights, f"{EQUAL!r}, {LEARNED!r} or both")
+        require(isinstance(self.deviations, bool | np.bool_), "deviations", self.deviations, "True or False")
         heads = unique_names(self.heads)
         fits = all(head in HEADS for head in heads) and (LEAST_SQUARES in heads or DISCRIMINANT in heads)
         known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {LOGISTIC!r} if wanted"
@@ -275,6 +281,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         return SearchSettings(
             views=views,
             layer_weights=weighings,
+            deviations=bool(self.deviations),
             heads=heads,
             most_heads=self.most_heads,
             seconds=limit,

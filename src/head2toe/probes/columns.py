@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 LINEAR_VIEW = "linear"
+DEVIATIONS = " + deviations"  # ends the name of a view that has them
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,27 @@ class Columns:
         blocks = tuple(Block(f"group{i}", "identity", start, stop) for i, (start, stop) in enumerate(ranges))
         everything = tuple(range(len(blocks)))
         return Columns(blocks, {"all": everything, LINEAR_VIEW: everything}, commensurable=False)
+
+    @property
+    def d(self) -> int:
+        """Number of columns of the feature matrix."""
+        return max(block.stop for block in self.blocks)
+
+    def with_deviations(self, views: Sequence[str]) -> Columns:
+        """Beside each of some views another, which has the deviation of each of its features too.
+
+        Column ``d + j`` is the deviation of column j, how far it lies from its mean: see `standardised.Standardised`.
+        """
+        d, blocks, twins = self.d, list(self.blocks), dict(self.views)
+        numbers = sorted({number for view in views for number in self.views[view]})
+        for number in numbers:
+            block = self.blocks[number]
+            blocks.append(Block(block.layer, f"{block.operation} deviation", d + block.start, d + block.stop))
+        place = {number: len(self.blocks) + i for i, number in enumerate(numbers)}
+        for view in views:
+            twins[view + DEVIATIONS] = (*self.views[view], *(place[number] for number in self.views[view]))
+        networks = {view + DEVIATIONS: self.networks[view] for view in views if view in self.networks}
+        return replace(self, blocks=tuple(blocks), views=twins, networks={**self.networks, **networks})
 
     def spans(self) -> list[tuple[int, int]]:
         """Start and stop of the blocks of commensurable features."""

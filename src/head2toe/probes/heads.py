@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -30,16 +30,20 @@ _CHUNK = 1024  # rows that are in memory in float64
 
 @dataclass(frozen=True)
 class LinearHead:
-    """``logits = ((x[indices] - mean) / scale) @ coef.T + intercept``.
+    """``logits = ((x[indices] - mean) / scale) @ coef.T + intercept``; the last B of the K are deviations.
+
+    Of these ``|x[indices] - centre|`` takes the place of ``x[indices]``: how far a feature lies from its mean.
 
     Attributes
     ----------
-    indices : int64 Tensor (K,), ascending
-        Columns of the full feature matrix.
+    indices : int64 Tensor (K,)
+        Columns of the full feature matrix, ascending; then those of deviations, ascending too.
     mean, scale : float32 Tensor (K,)
         Those that the features were standardised by; of a rounded head, zero and the unit of each feature.
     coef : float32 Tensor (c, K)
     intercept : float32 Tensor (c,)
+    centre : float32 Tensor (B,)
+        In bfloat16's precision.
     """
 
     indices: torch.Tensor
@@ -47,6 +51,17 @@ class LinearHead:
     scale: torch.Tensor
     coef: torch.Tensor
     intercept: torch.Tensor
+    centre: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    @property
+    def plain(self) -> int:
+        """How many of the K are columns as they are."""
+        return len(self.indices) - len(self.centre)
+
+    def numbers(self, d: int) -> torch.Tensor:
+        """The K as columns of `standardised.Standardised`, where deviations follow d columns: int64 (K,), ascending."""
+        deviation = torch.arange(len(self.indices)) >= self.plain
+        return self.indices + d * deviation
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:
         """Logits (n, c) float32 of rows already restricted to `indices`, (n, K).
@@ -54,9 +69,9 @@ class LinearHead:
         They are summed in float64, some rows at a time: a rounded head has no means, and where features lie far from
         zero large numbers cancel.
         """
-        coef = self.coef.T.double()
-        parts = [((rows.double() - self.mean) / self.scale) @ coef for rows in kept.split(_CHUNK)]
-        return (torch.cat(parts) + self.intercept).float()
+        coef, parts = self.coef.T.double(), kept.split(_CHUNK)
+        values = (with_deviations(rows.double(), self.centre) for rows in parts)
+        return (torch.cat([((x - self.mean) / self.scale) @ coef for x in values]) + self.intercept).float()
 
     def rounded(self, rows: Standardised | None = None) -> LinearHead:
         """The head that is kept: small numbers that say nearly the same.
@@ -81,38 +96,50 @@ class LinearHead:
         if rows is None or len(self.coef) < MANY_CLASSES:
             unit, whole = nearest(self.coef, self.scale, most)
         else:
-            unit, whole = compensated(self.coef, self.scale, most, rows, self.indices.numpy())
+            unit, whole = compensated(self.coef, self.scale, most, rows, self.numbers(rows.d).numpy())
         shift = whole.double() @ (self.mean.double() / unit)
-        return LinearHead(self.indices, torch.zeros_like(self.mean), unit, whole, (self.intercept - shift).float())
+        intercept = (self.intercept - shift).float()
+        return replace(self, mean=torch.zeros_like(self.mean), scale=unit, coef=whole, intercept=intercept)
 
     def in_units(self, mean: torch.Tensor, scale: torch.Tensor) -> LinearHead:
         """The head that says the same of features (K,) centred and divided by these; one without a scale is silent."""
         coef = torch.where(scale.isfinite(), self.coef * (scale / self.scale), 0.0)
         shift = self.coef.double() @ ((mean.double() - self.mean) / self.scale)
-        return LinearHead(self.indices, mean, scale, coef, (self.intercept + shift).float())
+        return replace(self, mean=mean, scale=scale, coef=coef, intercept=(self.intercept + shift).float())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What is stored.
 
-        Of a rounded head: the lower halves of the K indices, in uint16, and how many have each upper half, in int32;
-        the scale in bfloat16; K c coefficients of eight or three bits; and c float32 numbers. Others would lose by
-        that, and small ones gain little: K int32 indices, and all else in float32.
+        Of a rounded head: the lower halves of the K indices, in uint16, and how many have each upper half, in int32,
+        those of deviations in a second line; scale and centre in bfloat16; K c coefficients of eight or three bits;
+        and c float32 numbers. Others would lose by that, and small ones gain little: K int32 indices, and all else in
+        float32. Where there are no deviations, there is no centre.
         """
         if self._is_small or not self._is_rounded:
             parts = {"mean": self.mean, "scale": self.scale, "coef": self.coef, "intercept": self.intercept}
-            return {"indices": self.indices.to(torch.int32), **parts}
-        return {
+            found = {"indices": self.indices.to(torch.int32), **parts}
+            return {**found, "centre": self.centre} if len(self.centre) else found
+        found = {
             "indices": (self.indices % PAGE).to(torch.uint16),
-            "pages": torch.bincount(self.indices // PAGE).to(torch.int32),
+            "pages": self._pages().to(torch.int32),
             "scale": self.scale.bfloat16(),
             "coef": packed(self.coef),
             "intercept": self.intercept,
         }
+        return {**found, "centre": self.centre.bfloat16()} if len(self.centre) else found
+
+    def _pages(self) -> torch.Tensor:
+        """How many indices have each upper half, (pages,), with deviations (2, pages)."""
+        upper = self.indices // PAGE
+        if not len(self.centre):
+            return torch.bincount(upper)
+        parts = upper[: self.plain], upper[self.plain :]
+        return torch.stack([torch.bincount(part, minlength=int(upper.max()) + 1) for part in parts])
 
     @property
     def _is_small(self) -> bool:
         classes, count = self.coef.shape
-        return 4 * (count * (3 + classes) + classes) + FILE_BYTES <= LEAST_BYTES
+        return 4 * (count * (3 + classes) + classes + len(self.centre)) + FILE_BYTES <= LEAST_BYTES
 
     @property
     def _is_rounded(self) -> bool:
@@ -130,9 +157,9 @@ class LinearHead:
         """
         _check_tensors(tensors, classes)
         head = LinearHead.of(tensors)
-        indices = head.indices
-        if len(indices) and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
-            raise ValueError(f"indices are not ascending columns below {d}")
+        for indices in head.indices.split([head.plain, len(head.centre)]):
+            if len(indices) and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
+                raise ValueError(f"indices are not ascending columns below {d}")
         return head
 
     @staticmethod
@@ -140,12 +167,14 @@ class LinearHead:
         """The head of `tensors`, the very same; those of earlier versions have a mean and a step for each feature."""
         indices, scale = tensors["indices"].to(torch.int64), tensors["scale"].float()
         if "pages" in tensors:
-            indices = indices + PAGE * torch.repeat_interleave(tensors["pages"].to(torch.int64))
+            pages = torch.atleast_2d(tensors["pages"].to(torch.int64))
+            indices = indices + PAGE * torch.cat([torch.repeat_interleave(line) for line in pages])
         mean = tensors["mean"].float() if "mean" in tensors else torch.zeros_like(scale)
         coef = unpacked(tensors["coef"], len(tensors["intercept"]))
         if "step" in tensors:
             coef = coef * tensors["step"].float()
-        return LinearHead(indices, mean, scale, coef, tensors["intercept"])
+        centre = tensors["centre"].float() if "centre" in tensors else torch.empty(0)
+        return LinearHead(indices, mean, scale, coef, tensors["intercept"], centre)
 
 
 def _check_tensors(tensors: dict[str, torch.Tensor], classes: int) -> None:
@@ -158,8 +187,22 @@ def _check_tensors(tensors: dict[str, torch.Tensor], classes: int) -> None:
     for part, value in tensors.items():
         if part in shapes and tuple(value.shape) != shapes[part]:
             raise ValueError(f"{part} has shape {tuple(value.shape)}, not {shapes[part]}")
-    if "pages" in tensors and (int(tensors["pages"].sum()) != k or bool((tensors["pages"] < 0).any())):
-        raise ValueError(f"pages do not tell where its {k} indices are")
+    centre = tensors.get("centre", torch.empty(0))
+    if centre.ndim != 1 or len(centre) > k:
+        raise ValueError(f"centre has shape {tuple(centre.shape)}, for {k} indices")
+    if "pages" in tensors:
+        pages = torch.atleast_2d(tensors["pages"])
+        lines = [k - len(centre), len(centre)] if "centre" in tensors else [k]
+        if pages.ndim != 2 or pages.sum(dim=1).tolist() != lines or bool((pages < 0).any()):
+            raise ValueError(f"pages do not tell where its {k} indices are")
+
+
+def with_deviations(kept: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Rows (n, K) of what a head reads, the last columns of which are made deviations from a centre (B,)."""
+    if not len(centre):
+        return kept
+    plain = kept.shape[1] - len(centre)
+    return torch.cat([kept[:, :plain], (kept[:, plain:] - centre).abs()], dim=1)
 
 
 def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
@@ -170,22 +213,38 @@ def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
     heads : sequence of (LinearHead, float)
         Fitted on the same rows, and not yet rounded: a feature has the same mean and scale in all.
     """
-    indices = torch.cat([head.indices for head, _ in heads]).unique()
+    d = 1 + max(int(head.indices.max()) for head, _ in heads)
+    numbers = torch.cat([head.numbers(d) for head, _ in heads]).unique()
     first = heads[0][0]
-    mean, scale = (torch.empty(len(indices)) for _ in range(2))
-    coef, intercept = torch.zeros(len(first.coef), len(indices)), torch.zeros_like(first.intercept)
+    mean, scale, centre = (torch.empty(len(numbers)) for _ in range(3))
+    coef, intercept = torch.zeros(len(first.coef), len(numbers)), torch.zeros_like(first.intercept)
     for head, weight in heads:
-        places = torch.searchsorted(indices, head.indices)
+        places = torch.searchsorted(numbers, head.numbers(d))
         mean[places], scale[places] = head.mean, head.scale
+        centre[places[head.plain :]] = head.centre
         coef[:, places] += weight * head.coef
         intercept += weight * head.intercept
-    return LinearHead(indices, mean, scale, coef, intercept)
+    return LinearHead(numbers % d, mean, scale, coef, intercept, centre[numbers >= d])
 
 
 def features_within(size: float, classes: int) -> int:
     """How many features a c-class head of `size` bytes keeps, file and all (`LinearHead.tensors`)."""
     for_features = int(max(size, LEAST_BYTES)) - 4 * classes - FILE_BYTES
-    return max(1, for_features // (2 * 2 + bytes_a_feature(classes)))
+    return max(1, for_features // _bytes_of_one(classes))
+
+
+def within(most: int, classes: int) -> int:
+    """How many deviations take the place of so many features: each has a centre beside."""
+    return max(1, most * _bytes_of_one(classes) // (_bytes_of_one(classes) + 2))
+
+
+def counted(deviations: int, classes: int) -> int:
+    """The place of how many features so many deviations take."""
+    return -(-deviations * (_bytes_of_one(classes) + 2) // _bytes_of_one(classes))
+
+
+def _bytes_of_one(classes: int) -> int:
+    return 2 * 2 + bytes_a_feature(classes)
 
 
 def head_from_dual(
@@ -204,11 +263,12 @@ def head_from_dual(
         coef = coef * torch.from_numpy(importance.astype(np.float32))
     p = torch.zeros(rows.n, 1, dtype=torch.float64)
     p[torch.from_numpy(train), 0] = weight / weight.sum()
-    centre = rows.project(indices, p)[:, 0]
+    usual = rows.project(indices, p)[:, 0]
     return LinearHead(
-        indices=torch.from_numpy(indices.copy()),
+        indices=torch.from_numpy(indices % rows.d),
         mean=torch.from_numpy(rows.mean[indices].copy()),
         scale=torch.from_numpy(rows.scale[indices].copy()),
         coef=coef,
-        intercept=(solution.intercept - (coef.double() @ centre.double())).float(),
+        intercept=(solution.intercept - (coef.double() @ usual.double())).float(),
+        centre=torch.from_numpy(rows.centre[indices[indices >= rows.d] - rows.d]),
     )

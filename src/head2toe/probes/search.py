@@ -10,11 +10,11 @@ import torch
 
 from head2toe.probes.clock import Clock
 from head2toe.probes.closed_forms import ClosedForms
-from head2toe.probes.columns import Columns
+from head2toe.probes.columns import DEVIATIONS, Columns
 from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.fitting import Fitting, Teacher
 from head2toe.probes.folds import Fold, stratified_folds
-from head2toe.probes.heads import LinearHead, weighted_sum
+from head2toe.probes.heads import LinearHead, weighted_sum, within
 from head2toe.probes.kept_grams import KeptGrams
 from head2toe.probes.kernels import FoldKernel
 from head2toe.probes.labels import Labels
@@ -58,7 +58,8 @@ def search(
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
-    Every view, weighing of layers and fraction, and the penultimate features, are judged by heads in closed form:
+    Every view, with and without deviations, weighing of layers and fraction, and the penultimate features, are judged
+    by heads in closed form:
     least squares and a discriminant on its outputs; shares below all features also by a head distilled from the
     discriminant that sees all features of the view. The two best, and the linear probe, are judged by a logistic head
     too; where there are unlabelled rows, the best and the linear probe's features also by heads that learn from them
@@ -106,7 +107,10 @@ class _Search:
     ) -> None:
         self.clock = Clock(settings.seconds)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        self.rows = Standardised(X, weight, columns.spans())
+        self.views = settings.views or columns.candidate_views()
+        self.deviating = settings.deviating_views(columns, len(y))
+        self.rows = Standardised(X, weight, columns.spans(), deviations=bool(self.deviating))
+        columns = columns.with_deviations(self.deviating)
         numbers = torch.from_numpy(np.asarray(y, np.int64))
         targets = indicators(numbers, int(numbers.max()) + 1)
         self.labels = Labels(numbers, targets, torch.from_numpy(weight / weight.mean()), groups)
@@ -150,15 +154,16 @@ class _Search:
                 ways = self._going_on(ways, self.folds[: f + 1])
 
     def _ways(self) -> list[tuple[str, str]]:
-        """The pairs of a view and how its layers are weighed.
+        """The pairs of a view and how its layers are weighed, with deviations by learned weights alone.
 
-        Where time may run out, learned weights come first, then the views from the last to the first.
+        Where time may run out, learned weights come first, then the views from the last to the first, those with
+        deviations at the end.
         """
-        views = self.settings.views or self.columns.candidate_views()
+        views = self.views
         ways = [(view, weighing) for view in views for weighing in self.settings.layer_weights]
         if self.clock.limited:
             ways.sort(key=lambda pair: (pair[1] != LEARNED, -views.index(pair[0])))
-        return ways
+        return ways + [(view + DEVIATIONS, LEARNED) for view in self.deviating]
 
     def _going_on(self, ways: list[tuple[str, str]], judges: tuple[Fold, ...]) -> list[tuple[str, str]]:
         """The ways of which some features stay in the race; all others are given up."""
@@ -202,6 +207,8 @@ class _Search:
     def _fractions(self, view: str) -> tuple[float, ...]:
         """Shares of a view's features that may be kept, ascending; of those that keep as many the largest."""
         most, width = self.settings.most_features, self.columns.width(view)
+        if most is not None and view.endswith(DEVIATIONS):
+            most = within(most, self.labels.targets.shape[1])
         # Half a feature less, so that rounding does not make it one more.
         share = 1.0 if most is None or most >= width else (most - 0.5) / width
         shares = sorted(min(fraction, share) for fraction in self.fractions)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head2toe.probes.columns import LINEAR_VIEW
+from head2toe.probes.columns import LINEAR_VIEW, Columns
 from head2toe.probes.heads import LinearHead
 
 FRACTIONS = (0.003, 0.01, 0.03, 0.1, 1.0)
@@ -19,6 +19,7 @@ HEADS = LEAST_SQUARES, DISCRIMINANT, DISTILLED, LOGISTIC
 EQUAL, LEARNED = "equal", "learned"
 MOST_HEADS = 6  # that are averaged, repeats counted
 _FEW_ROWS, _REPEATS = 200, 3
+_WIDE = 2  # times the narrowest view
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class SearchSettings:
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC_STRENGTHS`.
     layer_weights : tuple of str
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
+    deviations : bool
+        With learned weights each view is also tried with the deviations of its features beside them, how far each lies
+        from its mean, see `deviating_views`; False: never.
     heads : tuple of str
         Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
         features on what a discriminant says that sees all features of the view.
@@ -59,6 +63,7 @@ class SearchSettings:
     most_features: int | None = None
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
+    deviations: bool = True
     heads: tuple[str, ...] = HEADS
     most_heads: int = MOST_HEADS
     patience: float = 1.5
@@ -66,6 +71,18 @@ class SearchSettings:
     folds: int = 5
     repeats: int | None = None
     random_state: int = 0
+
+    def deviating_views(self, columns: Columns, n: int) -> tuple[str, ...]:
+        """Views that are also tried with deviations, where there are n rows.
+
+        There must be enough rows that one round of cross-validation judges them. Of several target sizes the smallest
+        shows what deviations are worth: views twice as wide as the narrowest have none.
+        """
+        if not self.deviations or LEARNED not in self.layer_weights or n < _FEW_ROWS:
+            return ()
+        views = self.views or columns.candidate_views()
+        narrowest = min(map(columns.width, views))
+        return tuple(view for view in views if columns.width(view) <= _WIDE * narrowest)
 
     def repeats_for(self, n: int) -> int:
         """How often n rows are split into folds: fewer than 200 three times, more once, unless `repeats` says it."""

@@ -22,6 +22,8 @@ HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
 SQUARED = 1e15  # float32 holds the squares of spreads from its inverse to this; others, and zero, take float64
 
+_HUGE = float(torch.finfo(torch.bfloat16).max)
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +40,9 @@ class Standardised:
     tiles come from one transposed copy: a scratch file, so that memory holds a tile at a time. Of a small array, or
     where the disk has no room, it is in memory; where neither has room, tiles are made of X itself in column chunks.
 
+    Column ``d + j`` is the deviation of column j: ``|x - centre|`` with the centre at its mean, centred as all are, and
+    divided by the scale of column j. It is made as it is asked for.
+
     Parameters
     ----------
     X : array or memmap of shape (n, d), float32 or float64
@@ -45,24 +50,37 @@ class Standardised:
         Sample weights of the mean and the variance.
     blocks : sequence of (start, stop)
         The blocks of commensurable features.
+    deviations : bool
+        Whether the columns from d on will be asked for.
 
     Attributes
     ----------
-    mean, scale : float32 arrays (d,)
+    mean, scale : float32 arrays (d,), with deviations (2 d,)
         The scale of a constant feature is infinite.
+    centre : float32 array (d,)
+        The mean in bfloat16's precision: where deviations are measured from.
     """
 
-    def __init__(self, X: np.ndarray, weight: np.ndarray | None = None, blocks: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        X: np.ndarray,
+        weight: np.ndarray | None = None,
+        blocks: Iterable[tuple[int, int]] = (),
+        *,
+        deviations: bool = False,
+    ) -> None:
         self.X = X
         self.blocks = tuple(blocks)
         self.n, self.d = X.shape
         self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
-        self.mean, self.scale = np.empty(self.d, np.float32), np.empty(self.d, np.float32)
+        self.mean, self.scale = np.empty((1 + deviations) * self.d, np.float32), np.empty(self.d, np.float32)
+        self.centre = np.zeros(self.d, np.float32)
         for columns, tile in self._chunks():
             for first, last in _spans(len(tile), max(1, MEASURED_BYTES // (4 * self.n))):
                 self._measure(columns.start + first, tile[first:last], torch.from_numpy(share))
         self._rescale()
+        self.scale = np.tile(self.scale, 1 + deviations)
         self._copy = self._copied()
 
     def _chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
@@ -79,9 +97,13 @@ class Standardised:
         lost = ~((spread > 1 / SQUARED) & (spread < SQUARED))
         if bool(lost.any()):
             mean[lost], spread[lost] = _moments(tile[lost].double(), share)
-        largest = tile.abs().amax(dim=1).double()
-        self.mean[start : start + len(tile)] = mean.numpy()
-        self.scale[start : start + len(tile)] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
+        largest, own = tile.abs().amax(dim=1).double(), slice(start, start + len(tile))
+        self.mean[own] = mean.numpy()
+        self.scale[own] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
+        if len(self.mean) > self.d:
+            centre = mean.clamp(-_HUGE, _HUGE).bfloat16().float()
+            self.centre[own] = centre.numpy()
+            self.mean[self.d :][own] = ((tile - centre[:, None]).abs_() @ share.float()).numpy()
 
     def _rescale(self) -> None:
         """Make scales of the spreads: those of blocks are damped."""
@@ -118,6 +140,18 @@ class Standardised:
         Features that must be gathered are put into `room`, (K or more, n), where there is one: a new matrix for every
         tile would leave the heap in pieces.
         """
+        plain = int(np.searchsorted(indices, self.d))
+        if plain == len(indices):
+            return self._plain_tile(indices, room)
+        out = torch.empty(len(indices), self.n) if room is None else room[: len(indices)]
+        if plain:
+            out[:plain] = self._plain_tile(indices[:plain], out[:plain])
+        of = indices[plain:] - self.d
+        self._deviations(self._plain_tile(of, out[plain:]), of, out[plain:])
+        return out
+
+    def _plain_tile(self, indices: np.ndarray, room: torch.Tensor | None) -> torch.Tensor:
+        """A tile of columns below d."""
         if self._copy is None:
             return self.transform(self.X, slice(None), indices)
         first, last = int(indices[0]), int(indices[-1]) + 1
@@ -129,8 +163,22 @@ class Standardised:
             torch.index_select(near, 0, torch.from_numpy(indices[a:b] - indices[a]), out=out[a:b])
         return out
 
+    def _deviations(self, z: torch.Tensor, of: np.ndarray, out: torch.Tensor) -> None:
+        """Of standardised features (K, n), which are the columns `of`; put into `out`, which may be the same."""
+        scale = self.scale[of].astype(np.float64)
+        nearer = (self.mean[of].astype(np.float64) - self.centre[of]) / scale
+        usual = self.mean[self.d :][of] / scale
+        torch.add(z, torch.from_numpy(nearer.astype(np.float32))[:, None], out=out)
+        out.abs_().sub_(torch.from_numpy(usual.astype(np.float32))[:, None])
+
     def transform(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
         """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
+        plain = int(np.searchsorted(indices, self.d))
+        if plain < len(indices):
+            of = indices[plain:] - self.d
+            bent = self.transform(X, rows, of)
+            self._deviations(bent, of, bent)
+            return torch.cat([self.transform(X, rows, indices[:plain]), bent]) if plain else bent
         m = len(rows) if isinstance(rows, np.ndarray) else len(range(*rows.indices(len(X))))
         out = np.empty((len(indices), m), np.float32)
         for a, b in _close(indices, self.step):  # where rows are picked, all columns between are copied
@@ -198,7 +246,7 @@ class Joined(Standardised):
         self.rows, self.others, self.chosen = rows, others, chosen
         self.n, self.d = rows.n + len(chosen), rows.d
         self.step = max(1, TILE_BYTES // (4 * self.n))
-        self.mean, self.scale = rows.mean, rows.scale
+        self.mean, self.scale, self.centre = rows.mean, rows.scale, rows.centre
         self.added = np.arange(rows.n, self.n)
 
     def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:

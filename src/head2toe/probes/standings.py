@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from head2toe.probes.ballot import Ballot
-from head2toe.probes.columns import Columns
+from head2toe.probes.columns import DEVIATIONS, Columns
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
+from head2toe.probes.heads import counted
 from head2toe.probes.labels import Labels
 from head2toe.probes.ranking import number_of
 from head2toe.probes.settings import LINEAR, Candidate, Features
@@ -84,7 +85,7 @@ class Standings:
             rows=numbers,
             fold=fold,
             repeat=fold // self.folds,
-            size=np.array([self._features(candidate) for candidate in judged]),
+            size=np.array([self._size(candidate) for candidate in judged]),
             losses=np.stack([found.losses(self.labels.y, self.scale(one)) for one, found in judged.items()])
             * (self._told_apart > 0).numpy()[numbers],
             linear=np.array([candidate.is_linear for candidate in judged]),
@@ -157,6 +158,12 @@ class Standings:
         if candidate not in self._scales:
             self._scales[candidate] = self.calibration(self._evidence[candidate])
         return self._scales[candidate]
+
+    def _size(self, candidate: Candidate) -> int:
+        """How many features take as much place as those of a candidate, which may all be deviations."""
+        count = self._features(candidate)
+        deviates = candidate.features.view.endswith(DEVIATIONS)
+        return counted(count, self.labels.targets.shape[1]) if deviates else count
 
     def _features(self, candidate: Candidate) -> int:
         features = candidate.features

@@ -21,7 +21,7 @@ from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.trial import FOLDS, Trial
 from head2toe.errors import ParameterError
 from head2toe.features.device import find_device
-from head2toe.probes import LINEAR_VIEW, LinearHead
+from head2toe.probes import DEVIATIONS, LINEAR_VIEW, LinearHead
 from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 from head2toe.probes.standardised import Standardised
 
@@ -201,8 +201,10 @@ def _standardised(trial: Trial, probe: FeatureProbe, X: np.ndarray) -> LinearHea
     """
     if not isinstance(probe.head_, LinearHead):
         raise ParameterError(f"head2toe-ft tunes linear heads, and head2toe kept a {type(probe.head_).__name__}")
-    rows, kept = Standardised(X, blocks=trial.rows.columns().spans()), probe.head_.indices.numpy()
-    return probe.head_.in_units(*(torch.from_numpy(found[kept]) for found in (rows.mean, rows.scale)))
+    head, spans = probe.head_, trial.rows.columns().spans()
+    rows = Standardised(X, blocks=spans, deviations=len(head.centre) > 0)
+    kept = head.numbers(rows.d).numpy()
+    return head.in_units(*(torch.from_numpy(found[kept]) for found in (rows.mean, rows.scale)))
 
 
 def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
@@ -213,7 +215,8 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
     averaged, rows, columns = probe.choice_["averaged"], trial.split.train, probe.columns_
     views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
     # In their own order, not in that of a set of names, which is another in every process.
-    few = {name: blocks for name, blocks in columns.views.items() if name in {*views, LINEAR_VIEW}}
+    chosen = {LINEAR_VIEW, *(view.removesuffix(DEVIATIONS) for view in views)}
+    few = {name: blocks for name, blocks in columns.views.items() if name in chosen}
     if len(few) == 1:  # the linear view was the best: a search needs one beside it
         few = {"all": few[LINEAR_VIEW], **few}
     screening = set() if DISCRIMINANT in kinds else {LEAST_SQUARES}
@@ -222,6 +225,7 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
         min_class_size=1,
         fractions=sorted(fractions),
         layer_weights=sorted(ways),
+        deviations=any(view.endswith(DEVIATIONS) for view in views),
         heads=sorted(kinds | screening),
         most_features=probe.most_features,
         cv=FOLDS,
