@@ -66,6 +66,16 @@ def assert_equal(a: SavedProbe, b: SavedProbe):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_deviations_come_back_too(place):
+    deviating = replace(head([0, 2, 9, 2, 5]), centre=torch.tensor([1.5, -0.25]))
+    written = replace(probe(), head=deviating)
+    save_probe(place, written)
+    again = load_probe(place)
+    assert_equal(again, written)
+    x = torch.randn(4, 5)
+    assert torch.equal(again.head.logits(x), deviating.logits(x))
+
+
 @pytest.mark.parametrize("classes", [("ä", "b c", ""), (3, 5, 9), (0.5, 1.0, 2.0), (False, True)])
 def test_what_is_written_comes_back(place, classes):
     written = probe()

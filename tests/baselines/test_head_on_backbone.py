@@ -31,23 +31,27 @@ def plan(backbone):
     return features.Plan.build(features.layers(backbone), (16,), statistics=features.STATISTICS)
 
 
-def head(plan, count=60, classes=3):
+def head(plan, count=60, classes=3, deviations=0):
+    """The last of its features are deviations."""
     generator = torch.Generator().manual_seed(0)
-    indices = torch.randperm(plan.d, generator=generator)[:count].sort().values
+    drawn = torch.randperm(plan.d, generator=generator)[:count].split([count - deviations, deviations])
+    indices = torch.cat([part.sort().values for part in drawn])
     numbers = torch.randn(count, generator=generator)
     return LinearHead(indices, numbers, numbers.abs() + 0.5, torch.randn(classes, count, generator=generator),
-                      torch.randn(classes, generator=generator))  # fmt: skip
+                      torch.randn(classes, generator=generator),
+                      torch.randn(deviations, generator=generator))  # fmt: skip
 
 
 def pixels(n=6):
     return Pixels.of(as_images(pictures(n)[0]), PREPROCESSING)
 
 
-def test_before_training_it_says_what_the_head_says_of_the_rows(backbone, plan):
-    images = as_images(pictures(6)[0])
+@pytest.mark.parametrize("deviations", [0, 25])
+def test_before_training_it_says_what_the_head_says_of_the_rows(backbone, plan, deviations):
+    images, given_head = as_images(pictures(6)[0]), head(plan, deviations=deviations)
     rows = features.extract(backbone, images, plan, dtype="float32", progress=False).rows
-    expected = head(plan).logits(torch.from_numpy(rows)[:, head(plan).indices])
-    network = HeadOnBackbone(backbone.module, plan, head(plan))
+    expected = given_head.logits(torch.from_numpy(rows)[:, given_head.indices])
+    network = HeadOnBackbone(backbone.module, plan, given_head)
     given = pixels()
     torch.testing.assert_close(logits_of(network, given, given.x), expected, atol=1e-3, rtol=1e-3)
     network.train()  # normalisation keeps the statistics that the head was fitted with

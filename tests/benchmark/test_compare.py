@@ -13,7 +13,7 @@ import torch
 from benchmarks.tables import accuracy_rows, cost_rows
 
 from estimators.tiny import PREPROCESSING, pictures, tiny_network
-from head2toe import backbones
+from head2toe import FeatureProbe, backbones
 from head2toe.baselines import FineTuned, HeadOnBackbone, Pixels
 from head2toe.baselines.training import Schedule, train
 from head2toe.benchmark import Task, compare
@@ -25,7 +25,7 @@ from head2toe.benchmark.trial import Trial
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import ClassTooSmallError, ParameterError
 from head2toe.features import Layer, Plan, layers
-from head2toe.probes import LinearHead
+from head2toe.probes import DEVIATIONS, LinearHead
 from head2toe.probes.columns import Block, Columns
 
 N = 210  # from 200 on, the search makes one round of folds instead of three
@@ -190,6 +190,35 @@ def test_the_linear_view_alone_may_be_what_was_chosen(task):
     X = np.random.default_rng(0).normal(size=(len(task.train), 8)).astype(np.float32)
     found = networks._refitted(Trial(task, "embedded", backbone=None, made=SimpleNamespace(X=X)), probe)
     assert set(found.head_.indices.tolist()) == {4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("deviations", [True, False])
+def test_a_view_with_deviations_is_searched_again_with_them(monkeypatch, deviations):
+    from head2toe.benchmark.methods import networks
+
+    columns = Columns((Block("a", "mean", 0, 4),), {"512": (0,), "1024": (0,), "linear": (0,)})
+    row = {"head": "discriminant", "fraction": 1.0, "layer_weights": "learned", "view": "512"}
+    averaged = [row, {**row, "view": "512" + DEVIATIONS}] if deviations else [row]
+    monkeypatch.setattr(networks, "FeatureProbe", again := MagicMock())
+    probe = SimpleNamespace(columns_=columns, most_features=None, choice_={"averaged": averaged})
+    networks._refitted(MagicMock(), probe)
+    assert again.call_args.kwargs["deviations"] == deviations
+    assert list(again.call_args.args[0].views) == ["512", "linear"]
+
+
+def test_a_head_with_deviations_is_tuned_in_the_units_of_its_rows(task):
+    from head2toe.benchmark.methods import networks
+
+    X, rng = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32), np.random.default_rng(1)
+    y = (np.abs(X[:, 2]) > 0.7).astype(np.int64)
+    probe = FeatureProbe(Columns((Block("a", "mean", 0, 8),), {"512": (0,), "linear": (0,)})).fit(X, y)
+    assert len(probe.head_.centre)
+    cell = Trial(task, "embedded", backbone=None, made=SimpleNamespace(X=X, columns=lambda: probe.columns_))
+    tuned, fresh = networks._standardised(cell, probe, X), torch.from_numpy(rng.normal(size=(20, 8)).astype(np.float32))
+    kept = fresh[:, tuned.indices]
+    torch.testing.assert_close(tuned.logits(kept), probe.head_.logits(kept), rtol=1e-3, atol=1e-3)
+    deviations = (torch.from_numpy(X)[:, tuned.indices][:, tuned.plain :] - tuned.centre).abs()
+    torch.testing.assert_close(tuned.mean[tuned.plain :], deviations.mean(dim=0), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.usefixtures("classified")

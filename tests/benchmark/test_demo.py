@@ -7,6 +7,7 @@ import pytest
 from head2toe.benchmark.demo import METHODS, run_demo
 from head2toe.cli.demo import table_text
 from head2toe.errors import ParameterError
+from head2toe.probes import DEVIATIONS
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,6 @@ def test_kept_features_are_counted_whatever_view_was_chosen() -> None:
         ).fit(task.train_images[:60], task.train_labels[:60])
         kept = kept_features(probe, preprocessing)
         assert sum(row["kept"] for row in kept) == len(probe.probe_.head_.indices)
+
+        probe.choice_ = {"averaged": [{**row, "view": row["view"] + DEVIATIONS} for row in probe.choice_["averaged"]]}
+        assert [row["total"] for row in kept_features(probe, preprocessing)] == [2 * row["total"] for row in kept]

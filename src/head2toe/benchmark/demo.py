@@ -17,7 +17,8 @@ from head2toe.baselines import FineTuned
 from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
 from head2toe.benchmark.standard_error import standard_error
 from head2toe.errors import one_line
-from head2toe.probes import LinearHead
+from head2toe.estimators.frozen import columns_of
+from head2toe.probes import DEVIATIONS, LinearHead
 from head2toe.progress import Progress, silent
 
 IMAGE_SIZE = 64  # pixels: what lets two cores fine-tune a whole network in a minute; the same for all methods
@@ -226,8 +227,10 @@ def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> li
         count = int(np.count_nonzero((columns >= block.start) & (columns < block.stop)))
         kept[block.layer] = kept.get(block.layer, 0) + count
     totals: dict[str, int] = {}
-    numbers = {number for row in probe.choice_["averaged"] for number in plan.views[row["view"]]}
-    for block in (plan.blocks[number] for number in sorted(numbers)):
+    views = sorted({row["view"] for row in probe.choice_["averaged"]})
+    chosen = columns_of(plan).with_deviations([v.removesuffix(DEVIATIONS) for v in views if v.endswith(DEVIATIONS)])
+    numbers = {number for view in views for number in chosen.views[view]}
+    for block in (chosen.blocks[number] for number in sorted(numbers)):
         totals[block.layer] = totals.get(block.layer, 0) + block.stop - block.start
     order = [layer.name for layer in plan.layers if layer.name in totals]
     return [{"layer": name, "kept": kept.get(name, 0), "total": totals[name]} for name in order]
