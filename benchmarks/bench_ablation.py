@@ -1,7 +1,8 @@
 """What each piece of the search gives: cross-validated accuracy on training images alone.
 
 Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
-task come from two searches that give nothing up early, one with damped standardisation and one without. More parts try
+task come from searches that give nothing up early, one with damped standardisation, one without, and one of deviations.
+More parts try
 what the search does not have (a module of this folder each): kernels, squares and thresholds, ways to select features
 and layers, to weigh layers and to teach classes, with all backbones; random features and products, the single
 statistics, other views, class means of tiny classes, and what each piece costs, with the embedded one; and with the
@@ -60,7 +61,7 @@ CELLS = tuple(f"{task}--{backbone}" for backbone in BACKBONES for task in TASKS)
 def parts(cell: str) -> set[str]:
     """The parts of a cell's record."""
     task, backbone = cell.split("--")
-    found = {"damped", "plain", *OF_BACKBONES.get(backbone, ())}
+    found = {"damped", "plain", "deviations", *OF_BACKBONES.get(backbone, ())}
     if task in MORE_TASKS[backbone]:
         found.update(MORE)
     if backbone == "embedded":
@@ -88,6 +89,7 @@ def run_cell(cell: str) -> None:
     ways: dict[str, Callable[[], Any]] = {
         "damped": lambda: _searched(rows, y, columns),
         "plain": lambda: _searched(rows, y, replace(columns, commensurable=False)),
+        "deviations": lambda: _deviating(rows, y, columns),
         "kernels": lambda: kernels.table(rows, y, columns),
         "transforms": lambda: transforms.table(rows, y, columns),
         "expansions": lambda: expansions.table(rows, y, columns),
@@ -107,12 +109,21 @@ def run_cell(cell: str) -> None:
 
 
 def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
-    """The table of a search that gives nothing up early, and its seconds."""
+    """The table of a search without deviations that gives nothing up early, and its seconds."""
     from head2toe.probes import SearchSettings, search
 
     start = time.perf_counter()
-    result = search(rows, y, columns, settings=SearchSettings(patience=math.inf))
+    result = search(rows, y, columns, settings=SearchSettings(patience=math.inf, deviations=False))
     return {"table": result.table, "seconds": time.perf_counter() - start}
+
+
+def _deviating(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
+    """What a search that gives nothing up early says of the grids with deviations, by heads in closed form."""
+    from head2toe.probes import DEVIATIONS, SearchSettings, search
+
+    heads = ("least squares", "discriminant", "distilled")
+    settings = SearchSettings(patience=math.inf, views=("512",), layer_weights=("learned",), heads=heads)
+    return [row for row in search(rows, y, columns, settings=settings).table if row["view"].endswith(DEVIATIONS)]
 
 
 def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:

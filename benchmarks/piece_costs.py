@@ -18,10 +18,8 @@ SEARCHES: tuple[tuple[str, dict[str, Any]], ...] = (  # each has what the one be
     ("+ learned layer weights", {"layer_weights": ("equal", "learned")}),
     ("+ statistics", {"views": None}),
     ("+ distilled heads", {"heads": ("least squares", "discriminant", "distilled")}),
-    (
-        "+ logistic heads of the two best: everything",
-        {"heads": ("least squares", "discriminant", "distilled", "logistic")},
-    ),
+    ("+ logistic heads of the two best", {"heads": ("least squares", "discriminant", "distilled", "logistic")}),
+    ("+ deviations: everything", {"deviations": True}),
     ("everything, and what falls behind is given up", {"patience": None}),
 )
 
@@ -30,7 +28,8 @@ def table(backbone: Any, images: Any, rows: np.ndarray, y: np.ndarray, columns: 
     """Seconds of the pieces of one task, a row each; what a row has, the rows after it in its part have too."""
     from head2toe.probes import SearchSettings, search
 
-    found, settings, default = extractions(backbone, images), {"patience": math.inf}, SearchSettings()
+    found, default = extractions(backbone, images), SearchSettings()
+    settings: dict[str, Any] = {"patience": math.inf, "deviations": False}
     for piece, added in SEARCHES:
         settings |= added
         chosen = {name: getattr(default, name) if value is None else value for name, value in settings.items()}

@@ -65,7 +65,8 @@ def searched(backbone: Any, images: Any, y: np.ndarray, plan: Any, names: Sequen
 
 
 def settings() -> Any:
-    """Learned layer weights and heads in closed form; nothing is given up early."""
+    """Learned layer weights and heads in closed form, no deviations; nothing is given up early."""
     from head2toe.probes import SearchSettings
 
-    return SearchSettings(patience=math.inf, layer_weights=("learned",), heads=("discriminant", "least squares"))
+    heads = ("discriminant", "least squares")
+    return SearchSettings(patience=math.inf, layer_weights=("learned",), heads=heads, deviations=False)

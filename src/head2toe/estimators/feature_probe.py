@@ -70,8 +70,8 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         The weight of each layer: all features alike (the paper's way), or weights learned for each block; of both,
         cross-validation chooses.
     deviations : bool
-        Whether to try the views, with learned weights, also with how far each feature lies from its mean beside it.
-        Views twice as wide as the narrowest are not, nor are fewer than 200 rows.
+        With learned layer weights, try each view also with how far each feature lies from its mean beside it: where
+        there are 200 rows, of the narrowest view, and of others up to twice as wide.
     heads : some of "least squares", "discriminant", "distilled" and "logistic"
         How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
         regression of the kept features on what such a discriminant says that sees all features of the view; or

@@ -233,13 +233,13 @@ def features_within(size: float, classes: int) -> int:
     return max(1, for_features // _bytes_of_one(classes))
 
 
-def within(most: int, classes: int) -> int:
-    """How many deviations take the place of so many features: each has a centre beside."""
-    return max(1, most * _bytes_of_one(classes) // (_bytes_of_one(classes) + 2))
+def deviations_within(features: int, classes: int) -> int:
+    """How many deviations take no more bytes than so many features: each has a centre besides."""
+    return max(1, features * _bytes_of_one(classes) // (_bytes_of_one(classes) + 2))
 
 
-def counted(deviations: int, classes: int) -> int:
-    """The place of how many features so many deviations take."""
+def as_features(deviations: int, classes: int) -> int:
+    """How many features take as many bytes as so many deviations."""
     return -(-deviations * (_bytes_of_one(classes) + 2) // _bytes_of_one(classes))
 
 

@@ -14,7 +14,7 @@ from head2toe.probes.columns import DEVIATIONS, Columns
 from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.fitting import Fitting, Teacher
 from head2toe.probes.folds import Fold, stratified_folds
-from head2toe.probes.heads import LinearHead, weighted_sum, within
+from head2toe.probes.heads import LinearHead, deviations_within, weighted_sum
 from head2toe.probes.kept_grams import KeptGrams
 from head2toe.probes.kernels import FoldKernel
 from head2toe.probes.labels import Labels
@@ -208,7 +208,7 @@ class _Search:
         """Shares of a view's features that may be kept, ascending; of those that keep as many the largest."""
         most, width = self.settings.most_features, self.columns.width(view)
         if most is not None and view.endswith(DEVIATIONS):
-            most = within(most, self.labels.targets.shape[1])
+            most = deviations_within(most, self.labels.targets.shape[1])
         # Half a feature less, so that rounding does not make it one more.
         share = 1.0 if most is None or most >= width else (most - 0.5) / width
         shares = sorted(min(fraction, share) for fraction in self.fractions)

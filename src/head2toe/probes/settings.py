@@ -75,8 +75,8 @@ class SearchSettings:
     def deviating_views(self, columns: Columns, n: int) -> tuple[str, ...]:
         """Views that are also tried with deviations, where there are n rows.
 
-        There must be enough rows that one round of cross-validation judges them. Of several target sizes the smallest
-        shows what deviations are worth: views twice as wide as the narrowest have none.
+        They take time, and so views more than twice as wide as the narrowest have none, nor have few rows, which are
+        split into folds several times.
         """
         if not self.deviations or LEARNED not in self.layer_weights or n < _FEW_ROWS:
             return ()

@@ -12,7 +12,7 @@ from head2toe.probes.ballot import Ballot
 from head2toe.probes.columns import DEVIATIONS, Columns
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
-from head2toe.probes.heads import counted
+from head2toe.probes.heads import as_features
 from head2toe.probes.labels import Labels
 from head2toe.probes.ranking import number_of
 from head2toe.probes.settings import LINEAR, Candidate, Features
@@ -160,10 +160,10 @@ class Standings:
         return self._scales[candidate]
 
     def _size(self, candidate: Candidate) -> int:
-        """How many features take as much place as those of a candidate, which may all be deviations."""
+        """How many features take as many bytes as those of a candidate, which may all be deviations."""
         count = self._features(candidate)
         deviates = candidate.features.view.endswith(DEVIATIONS)
-        return counted(count, self.labels.targets.shape[1]) if deviates else count
+        return as_features(count, self.labels.targets.shape[1]) if deviates else count
 
     def _features(self, candidate: Candidate) -> int:
         features = candidate.features
