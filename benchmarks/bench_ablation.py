@@ -119,11 +119,12 @@ def _searched(rows: np.ndarray, y: np.ndarray, columns: Any) -> dict[str, Any]:
 
 def _deviating(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
     """What a search that gives nothing up early says of the grids with deviations, by heads in closed form."""
-    from head2toe.probes import DEVIATIONS, SearchSettings, search
+    from head2toe.probes import DEVIATIONS, LINEAR_VIEW, SearchSettings, search
 
+    grids = replace(columns, views={name: columns.views[name] for name in (LINEAR_VIEW, "512")})
     heads = ("least squares", "discriminant", "distilled")
-    settings = SearchSettings(patience=math.inf, views=("512",), layer_weights=("learned",), heads=heads)
-    return [row for row in search(rows, y, columns, settings=settings).table if row["view"].endswith(DEVIATIONS)]
+    settings = SearchSettings(patience=math.inf, layer_weights=("learned",), heads=heads)
+    return [row for row in search(rows, y, grids, settings=settings).table if row["view"].endswith(DEVIATIONS)]
 
 
 def _singles(rows: np.ndarray, y: np.ndarray, columns: Any) -> list[dict[str, Any]]:
