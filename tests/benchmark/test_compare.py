@@ -217,8 +217,8 @@ def test_a_head_with_deviations_is_tuned_in_the_units_of_its_rows(task):
     tuned, fresh = networks._standardised(cell, probe, X), torch.from_numpy(rng.normal(size=(20, 8)).astype(np.float32))
     kept = fresh[:, tuned.indices]
     torch.testing.assert_close(tuned.logits(kept), probe.head_.logits(kept), rtol=1e-3, atol=1e-3)
-    deviations = (torch.from_numpy(X)[:, tuned.indices][:, tuned.plain :] - tuned.centre).abs()
-    torch.testing.assert_close(tuned.mean[tuned.plain :], deviations.mean(dim=0), rtol=1e-2, atol=1e-3)
+    deviations = (torch.from_numpy(X)[:, tuned.indices][:, tuned.plain_count :] - tuned.centre).abs()
+    torch.testing.assert_close(tuned.mean[tuned.plain_count :], deviations.mean(dim=0), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.usefixtures("classified")

@@ -37,9 +37,8 @@ def by_hand(X: np.ndarray, measured: np.ndarray, weight: np.ndarray | None = Non
     for start, stop in BLOCKS:
         scale[start:stop] = np.sqrt(variance[start:stop] + variance[start:stop].mean())
     scale[7] = np.inf
-    centre = torch.from_numpy(mean).bfloat16().double().numpy()
-    usual = np.average(np.abs(measured - centre), axis=0, weights=weight)
-    return np.concatenate([(X - mean) / scale, (np.abs(X - centre) - usual) / scale], axis=1).T
+    usual = np.average(np.abs(measured - mean), axis=0, weights=weight)
+    return np.concatenate([(X - mean) / scale, (np.abs(X - mean) - usual) / scale], axis=1).T
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -95,22 +94,23 @@ def test_they_tell_classes_that_no_line_tells(found) -> None:
     fresh, truth = task(2000, seed=1)
     assert found.choice["view"] == "all" + DEVIATIONS
     assert accuracy(found.head, fresh, truth) > 0.85
-    deviations = found.head.indices[found.head.plain :]
-    loudest = deviations[found.head.coef[:, found.head.plain :].norm(dim=0).argsort(descending=True)[:2]]
+    deviations = found.head.indices[found.head.plain_count :]
+    loudest = deviations[found.head.coef[:, found.head.plain_count :].norm(dim=0).argsort(descending=True)[:2]]
     assert set(loudest.tolist()) == {20, 41}
     without = search(X, y, columns(), settings=replace(SETTINGS, deviations=False))
     assert accuracy(without.head, fresh, truth) < 0.65
     assert len(without.head.centre) == 0 and not any(DEVIATIONS in row["view"] for row in without.table)
 
 
-def test_another_zero_and_unit_of_the_features_changes_nothing(found) -> None:
+@pytest.mark.parametrize("shift", [2, 602, 2014])
+def test_another_zero_and_unit_of_the_features_changes_nothing(found, shift: float) -> None:
     X, y = task()
-    moved = search(4 * X + 2, y, columns(), settings=SETTINGS)
+    moved = search(4 * X + shift, y, columns(), settings=SETTINGS)
     assert [row["view"] for row in moved.table] == [row["view"] for row in found.table]
     fresh, _ = task(500, seed=1)
     ours, theirs = (
         head.logits(torch.from_numpy(rows)[:, head.indices])
-        for head, rows in ((found.head, fresh), (moved.head, 4 * fresh + 2))
+        for head, rows in ((found.head, fresh), (moved.head, 4 * fresh + shift))
     )
     torch.testing.assert_close(theirs, ours, rtol=0.02, atol=0.02)
 
@@ -129,7 +129,7 @@ def test_rows_of_unknown_class_have_them_too() -> None:
         (SearchSettings(), 199),
         (SearchSettings(deviations=False), 200),
         (SearchSettings(layer_weights=("equal",)), 200),
-        (SearchSettings(views=("wide",)), 199),
+        (SearchSettings(deviations=True, layer_weights=("equal",)), 200),
     ],
 )
 def test_no_view_has_them(settings: SearchSettings, n: int) -> None:
@@ -138,19 +138,26 @@ def test_no_view_has_them(settings: SearchSettings, n: int) -> None:
 
 def test_the_narrowest_views_have_them() -> None:
     several = views_of_several_widths()
-    assert SearchSettings().deviating_views(several, 200) == ("narrow", "twice")
+    assert SearchSettings().deviating_views(several, 200) == ("narrow", "twice", "joint")
     assert SearchSettings(views=("twice", "wide")).deviating_views(several, 200) == ("twice",)
-    made = several.with_deviations(("narrow", "twice"))
+    assert SearchSettings(deviations=True).deviating_views(several, 20) == ("narrow", "twice", "joint")
+    made = several.with_deviations(("narrow", "twice"), 65)
     assert [made.width(view + DEVIATIONS) for view in ("narrow", "twice")] == [20, 40]
     assert made.indices("narrow" + DEVIATIONS).tolist() == [*range(10), *range(65, 75)]
-    assert made.networks_of("twice" + DEVIATIONS) == frozenset({"0", "1"})
     assert made.block_of("twice" + DEVIATIONS).tolist() == [0] * 10 + [1] * 10 + [2] * 10 + [3] * 10
+
+
+def test_a_view_of_several_networks_is_compared_with_their_own() -> None:
+    """The features of two are more than twice those of the narrower one."""
+    several = views_of_several_widths()
+    assert SearchSettings(views=("narrow", "wide", "joint")).deviating_views(several, 200) == ("narrow", "joint")
+    assert several.with_deviations(("joint",), 65).networks_of("joint" + DEVIATIONS) == frozenset({"0", "1"})
 
 
 def views_of_several_widths() -> Columns:
     blocks = (Block("a", "mean", 0, 10), Block("b", "mean", 10, 20), Block("c", "mean", 20, 65))
-    views = {"narrow": (0,), "twice": (0, 1), "wide": (2,), LINEAR_VIEW: (1,)}
-    return Columns(blocks, views, networks={"twice": frozenset({"0", "1"})})
+    views = {"narrow": (0,), "twice": (0, 1), "wide": (2,), "joint": (0, 1, 2), LINEAR_VIEW: (1,)}
+    return Columns(blocks, views, networks={"joint": frozenset({"0", "1"})})
 
 
 def test_the_search_ranks_deviations_beside_features_in_each_fold(found) -> None:
@@ -171,7 +178,7 @@ def head(count: int, deviations: int, classes: int = 10, d: int = 200_000) -> Li
         torch.rand(count, generator=g) + 0.1,
         torch.randn(classes, count, generator=g),
         torch.randn(classes, generator=g),
-        torch.randn(deviations, generator=g).bfloat16().float(),
+        torch.randn(deviations, generator=g),
     )
 
 
@@ -207,7 +214,7 @@ def test_a_sum_of_heads_has_the_features_and_deviations_of_all() -> None:
                                 centre[torch.tensor(deviations, dtype=torch.int64)]))  # fmt: skip
     parts = list(zip(heads, (0.5, 2.0, -1.0), strict=True))
     found = weighted_sum(parts)
-    assert found.indices.tolist() == [0, 1, 2, 3, 4, 5, 1, 2, 5] and found.plain == 6
+    assert found.indices.tolist() == [0, 1, 2, 3, 4, 5, 1, 2, 5] and found.plain_count == 6
     expected = torch.stack([weight * one.logits(X[:, one.indices]) for one, weight in parts]).sum(dim=0)
     torch.testing.assert_close(found.logits(X[:, found.indices]), expected)
 
@@ -252,7 +259,20 @@ def test_a_head_whose_centre_is_lost_is_refused() -> None:
         LinearHead.checked(stored, 10, 200_000)
 
 
-@pytest.mark.parametrize("value", ["yes", None, 1, ("a",)])
+@pytest.mark.parametrize("value", ["yes", 1, ("a",)])
 def test_a_wish_that_is_neither_yes_nor_no_is_refused(value: object) -> None:
-    with pytest.raises(ParameterError, match="deviations is"):
+    with pytest.raises(ParameterError, match=r"deviations is .* use True, False, or None"):
         FeatureProbe(deviations=value).fit(*task())  # pyright: ignore[reportArgumentType]
+
+
+def test_a_view_that_is_named_like_one_with_deviations_is_refused() -> None:
+    X, y = task()
+    known = columns()
+    with pytest.raises(ParameterError, match="such names are the search's own"):
+        FeatureProbe(replace(known, views={**known.views, "all" + DEVIATIONS: (0,)})).fit(X, y)
+
+
+def test_columns_that_the_blocks_leave_out_play_no_part(found) -> None:
+    X, y = task()
+    wider = np.concatenate([X, np.random.default_rng(9).normal(size=(len(X), 7)).astype(np.float32)], axis=1)
+    assert search(wider, y, columns(), settings=SETTINGS).table == found.table

@@ -16,7 +16,7 @@ from head2toe.features.narrowing import narrow
 from head2toe.features.outputs import first_tensor
 from head2toe.features.pooled_layer import did_not_run, pooled_layers
 from head2toe.probes import LinearHead
-from head2toe.probes.heads import with_deviations
+from head2toe.probes.heads import deviating
 
 
 class HeadOnBackbone(nn.Module):
@@ -93,7 +93,7 @@ class HeadOnBackbone(nn.Module):
         if waiting:
             raise did_not_run(self._layers, waiting)
         rows = torch.cat([pooled[start] for start in sorted(pooled)], dim=1)[:, self.places]
-        z = (with_deviations(rows, self.centre) - self.mean) / self.scale
+        z = (deviating(rows, self.centre) - self.mean) / self.scale
         with torch.autocast(z.device.type, enabled=False):  # a steep head's logits do not bear bfloat16
             return (z / self.size) @ self.coef.T + self.intercept
 

@@ -228,7 +228,9 @@ def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> li
         kept[block.layer] = kept.get(block.layer, 0) + count
     totals: dict[str, int] = {}
     views = sorted({row["view"] for row in probe.choice_["averaged"]})
-    chosen = columns_of(plan).with_deviations([v.removesuffix(DEVIATIONS) for v in views if v.endswith(DEVIATIONS)])
+    chosen = columns_of(plan).with_deviations(
+        [v.removesuffix(DEVIATIONS) for v in views if v.endswith(DEVIATIONS)], plan.d
+    )
     numbers = {number for view in views for number in chosen.views[view]}
     for block in (chosen.blocks[number] for number in sorted(numbers)):
         totals[block.layer] = totals.get(block.layer, 0) + block.stop - block.start

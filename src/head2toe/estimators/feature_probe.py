@@ -61,7 +61,8 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     fractions : sequence of float in (0, 1], optional
         Shares of a view's features that may be kept.
     most_features : int, optional
-        The head keeps no more features than these; the linear probe alone always reads all of its own. None: no limit.
+        The head keeps no more features than these, and fewer where some are deviations, which take more bytes; the
+        linear probe alone always reads all of its own. None: no limit.
     strengths : sequence of positive float, optional
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one.
     views : sequence of str, optional
@@ -69,9 +70,10 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
     layer_weights : "equal", "learned" or both
         The weight of each layer: all features alike (the paper's way), or weights learned for each block; of both,
         cross-validation chooses.
-    deviations : bool
-        With learned layer weights, try each view also with how far each feature lies from its mean beside it: where
-        there are 200 rows, of the narrowest view, and of others up to twice as wide.
+    deviations : bool, optional
+        Whether to try, with learned layer weights, the narrowest view and those up to twice as wide also with how far
+        each feature lies from its mean beside it: as ``VIEW + deviations`` in what was chosen. None: where there are
+        200 rows.
     heads : some of "least squares", "discriminant", "distilled" and "logistic"
         How the head may be fitted: ridge regression on class indicators; a linear discriminant on its outputs; ridge
         regression of the kept features on what such a discriminant says that sees all features of the view; or
@@ -134,7 +136,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         strengths: Sequence[float] | None = None,
         views: Sequence[str] | None = None,
         layer_weights: str | Sequence[str] = ("equal", "learned"),
-        deviations: bool = True,
+        deviations: bool | None = None,
         heads: str | Sequence[str] = HEADS,
         most_heads: int = MOST_HEADS,
         search_seconds: float | None = None,
@@ -269,7 +271,8 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         weighings, views = unique_names(self.layer_weights), None if self.views is None else unique_names(self.views)
         fits = bool(weighings) and all(one in (EQUAL, LEARNED) for one in weighings)
         require(fits, "layer_weights", self.layer_weights, f"{EQUAL!r}, {LEARNED!r} or both")
-        require(isinstance(self.deviations, bool | np.bool_), "deviations", self.deviations, "True or False")
+        known = self.deviations is None or isinstance(self.deviations, bool | np.bool_)
+        require(known, "deviations", self.deviations, "True, False, or None to leave it to the number of rows")
         heads = unique_names(self.heads)
         fits = all(head in HEADS for head in heads) and (LEAST_SQUARES in heads or DISCRIMINANT in heads)
         known = f"{LEAST_SQUARES!r}, {DISCRIMINANT!r} or both, and {DISTILLED!r} and {LOGISTIC!r} if wanted"
@@ -281,7 +284,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         return SearchSettings(
             views=views,
             layer_weights=weighings,
-            deviations=bool(self.deviations),
+            deviations=self.deviations,
             heads=heads,
             most_heads=self.most_heads,
             seconds=limit,

@@ -32,7 +32,7 @@ class Ballot:
     repeat : int64 array (held-out rows,)
         The repetition of cross-validation that the fold belongs to.
     size : array (candidates,)
-        How many features each candidate keeps.
+        How many features each candidate keeps; a deviation counts for more, by its bytes.
     losses : array (candidates, held-out rows)
         Log losses of the right classes, nats.
     linear : bool array (candidates,)

@@ -62,17 +62,13 @@ class Columns:
         everything = tuple(range(len(blocks)))
         return Columns(blocks, {"all": everything, LINEAR_VIEW: everything}, commensurable=False)
 
-    @property
-    def d(self) -> int:
-        """Number of columns of the feature matrix."""
-        return max(block.stop for block in self.blocks)
-
-    def with_deviations(self, views: Sequence[str]) -> Columns:
+    def with_deviations(self, views: Sequence[str], d: int) -> Columns:
         """Beside each of some views another, which has the deviation of each of its features too.
 
-        Column ``d + j`` is the deviation of column j, how far it lies from its mean: see `standardised.Standardised`.
+        Of d columns, column ``d + j`` is the deviation of column j, how far it lies from its mean: see
+        `standardised.Standardised`.
         """
-        d, blocks, twins = self.d, list(self.blocks), dict(self.views)
+        blocks, twins = list(self.blocks), dict(self.views)
         numbers = sorted({number for view in views for number in self.views[view]})
         for number in numbers:
             block = self.blocks[number]

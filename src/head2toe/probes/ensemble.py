@@ -90,7 +90,10 @@ class EnsembleSelection:
         return list(best.values())
 
     def _features(self, members: tuple[int, ...]) -> int:
-        """How many features an average has, at most: of fractions of one ranking the largest holds the others."""
+        """How many features an average has, at most, by their bytes.
+
+        Of fractions of one ranking the largest holds the others.
+        """
         largest: dict[tuple[str, str], int] = {}
         for number in members:
             features = self.candidates[number].features

@@ -32,7 +32,7 @@ _CHUNK = 1024  # rows that are in memory in float64
 class LinearHead:
     """``logits = ((x[indices] - mean) / scale) @ coef.T + intercept``; the last B of the K are deviations.
 
-    Of these ``|x[indices] - centre|`` takes the place of ``x[indices]``: how far a feature lies from its mean.
+    Of these ``|x[indices] - centre|`` takes the place of ``x[indices]``: how far a feature lies from its own mean.
 
     Attributes
     ----------
@@ -43,7 +43,6 @@ class LinearHead:
     coef : float32 Tensor (c, K)
     intercept : float32 Tensor (c,)
     centre : float32 Tensor (B,)
-        In bfloat16's precision.
     """
 
     indices: torch.Tensor
@@ -54,13 +53,13 @@ class LinearHead:
     centre: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
-    def plain(self) -> int:
+    def plain_count(self) -> int:
         """How many of the K are columns as they are."""
         return len(self.indices) - len(self.centre)
 
     def numbers(self, d: int) -> torch.Tensor:
         """The K as columns of `standardised.Standardised`, where deviations follow d columns: int64 (K,), ascending."""
-        deviation = torch.arange(len(self.indices)) >= self.plain
+        deviation = torch.arange(len(self.indices)) >= self.plain_count
         return self.indices + d * deviation
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:
@@ -70,7 +69,7 @@ class LinearHead:
         zero large numbers cancel.
         """
         coef, parts = self.coef.T.double(), kept.split(_CHUNK)
-        values = (with_deviations(rows.double(), self.centre) for rows in parts)
+        values = (deviating(rows.double(), self.centre) for rows in parts)
         return (torch.cat([((x - self.mean) / self.scale) @ coef for x in values]) + self.intercept).float()
 
     def rounded(self, rows: Standardised | None = None) -> LinearHead:
@@ -111,9 +110,9 @@ class LinearHead:
         """What is stored.
 
         Of a rounded head: the lower halves of the K indices, in uint16, and how many have each upper half, in int32,
-        those of deviations in a second line; scale and centre in bfloat16; K c coefficients of eight or three bits;
-        and c float32 numbers. Others would lose by that, and small ones gain little: K int32 indices, and all else in
-        float32. Where there are no deviations, there is no centre.
+        those of deviations in a second line; the scale in bfloat16; K c coefficients of eight or three bits; c float32
+        numbers, and B where there are deviations. Others would lose by that, and small ones gain little: K int32
+        indices, and all else in float32.
         """
         if self._is_small or not self._is_rounded:
             parts = {"mean": self.mean, "scale": self.scale, "coef": self.coef, "intercept": self.intercept}
@@ -126,14 +125,14 @@ class LinearHead:
             "coef": packed(self.coef),
             "intercept": self.intercept,
         }
-        return {**found, "centre": self.centre.bfloat16()} if len(self.centre) else found
+        return {**found, "centre": self.centre} if len(self.centre) else found
 
     def _pages(self) -> torch.Tensor:
         """How many indices have each upper half, (pages,), with deviations (2, pages)."""
         upper = self.indices // PAGE
         if not len(self.centre):
             return torch.bincount(upper)
-        parts = upper[: self.plain], upper[self.plain :]
+        parts = upper[: self.plain_count], upper[self.plain_count :]
         return torch.stack([torch.bincount(part, minlength=int(upper.max()) + 1) for part in parts])
 
     @property
@@ -157,7 +156,7 @@ class LinearHead:
         """
         _check_tensors(tensors, classes)
         head = LinearHead.of(tensors)
-        for indices in head.indices.split([head.plain, len(head.centre)]):
+        for indices in head.indices.split([head.plain_count, len(head.centre)]):
             if len(indices) and (int(indices[0]) < 0 or int(indices[-1]) >= d or bool((indices.diff() <= 0).any())):
                 raise ValueError(f"indices are not ascending columns below {d}")
         return head
@@ -197,12 +196,12 @@ def _check_tensors(tensors: dict[str, torch.Tensor], classes: int) -> None:
             raise ValueError(f"pages do not tell where its {k} indices are")
 
 
-def with_deviations(kept: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """Rows (n, K) of what a head reads, the last columns of which are made deviations from a centre (B,)."""
+def deviating(kept: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Rows (n, K) of what a head reads, whose last B columns become deviations from a centre (B,)."""
     if not len(centre):
         return kept
-    plain = kept.shape[1] - len(centre)
-    return torch.cat([kept[:, :plain], (kept[:, plain:] - centre).abs()], dim=1)
+    plain, last = kept.split([kept.shape[1] - len(centre), len(centre)], dim=1)
+    return torch.cat([plain, (last - centre).abs()], dim=1)
 
 
 def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
@@ -221,7 +220,7 @@ def weighted_sum(heads: Sequence[tuple[LinearHead, float]]) -> LinearHead:
     for head, weight in heads:
         places = torch.searchsorted(numbers, head.numbers(d))
         mean[places], scale[places] = head.mean, head.scale
-        centre[places[head.plain :]] = head.centre
+        centre[places[head.plain_count :]] = head.centre
         coef[:, places] += weight * head.coef
         intercept += weight * head.intercept
     return LinearHead(numbers % d, mean, scale, coef, intercept, centre[numbers >= d])
@@ -235,12 +234,12 @@ def features_within(size: float, classes: int) -> int:
 
 def deviations_within(features: int, classes: int) -> int:
     """How many deviations take no more bytes than so many features: each has a centre besides."""
-    return max(1, features * _bytes_of_one(classes) // (_bytes_of_one(classes) + 2))
+    return max(1, features * _bytes_of_one(classes) // (_bytes_of_one(classes) + 4))
 
 
 def as_features(deviations: int, classes: int) -> int:
     """How many features take as many bytes as so many deviations."""
-    return -(-deviations * (_bytes_of_one(classes) + 2) // _bytes_of_one(classes))
+    return -(-deviations * (_bytes_of_one(classes) + 4) // _bytes_of_one(classes))
 
 
 def _bytes_of_one(classes: int) -> int:
@@ -270,5 +269,5 @@ def head_from_dual(
         scale=torch.from_numpy(rows.scale[indices].copy()),
         coef=coef,
         intercept=(solution.intercept - (coef.double() @ usual.double())).float(),
-        centre=torch.from_numpy(rows.centre[indices[indices >= rows.d] - rows.d]),
+        centre=torch.from_numpy(rows.mean[indices[indices >= rows.d] - rows.d]),
     )

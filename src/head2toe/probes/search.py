@@ -58,10 +58,9 @@ def search(
 ) -> SearchResult:
     """Choose the features and the head by cross-validation, with scoring inside each fold, then fit on all rows.
 
-    Every view, with and without deviations, weighing of layers and fraction, and the penultimate features, are judged
-    by heads in closed form:
-    least squares and a discriminant on its outputs; shares below all features also by a head distilled from the
-    discriminant that sees all features of the view. The two best, and the linear probe, are judged by a logistic head
+    Every view, the narrow ones with deviations too, weighing of layers and fraction, and the penultimate features, are
+    judged by heads in closed form: least squares and a discriminant on its outputs; shares below all features also by a
+    head distilled from the discriminant that sees all features of the view. The two best, and the linear probe, are judged by a logistic head
     too; where there are unlabelled rows, the best and the linear probe's features also by heads that learn from them
     (`self_training`). `ballot.Ballot` says who wins, and `ensemble.EnsembleSelection` which others are averaged with
     the winner.
@@ -110,7 +109,7 @@ class _Search:
         self.views = settings.views or columns.candidate_views()
         self.deviating = settings.deviating_views(columns, len(y))
         self.rows = Standardised(X, weight, columns.spans(), deviations=bool(self.deviating))
-        columns = columns.with_deviations(self.deviating)
+        columns = columns.with_deviations(self.deviating, self.rows.d)
         numbers = torch.from_numpy(np.asarray(y, np.int64))
         targets = indicators(numbers, int(numbers.max()) + 1)
         self.labels = Labels(numbers, targets, torch.from_numpy(weight / weight.mean()), groups)

@@ -38,9 +38,9 @@ class SearchSettings:
         Ridge strengths of the logistic head, relative to a kernel of mean diagonal one; None: `LOGISTIC_STRENGTHS`.
     layer_weights : tuple of str
         "equal": every standardised feature speaks as loud (the paper's way); "learned": see `layer_weights`.
-    deviations : bool
-        With learned weights each view is also tried with the deviations of its features beside them, how far each lies
-        from its mean, see `deviating_views`; False: never.
+    deviations : bool or None
+        Whether, with learned weights, narrow views are also tried with the deviations of their features, how far each
+        lies from its mean: see `deviating_views`. None: where there are 200 rows.
     heads : tuple of str
         Some of `HEADS`. The linear probe has a logistic head in any case. "distilled" is ridge regression of the kept
         features on what a discriminant says that sees all features of the view.
@@ -63,7 +63,7 @@ class SearchSettings:
     most_features: int | None = None
     strengths: tuple[float, ...] | None = None
     layer_weights: tuple[str, ...] = (EQUAL, LEARNED)
-    deviations: bool = True
+    deviations: bool | None = None
     heads: tuple[str, ...] = HEADS
     most_heads: int = MOST_HEADS
     patience: float = 1.5
@@ -75,14 +75,17 @@ class SearchSettings:
     def deviating_views(self, columns: Columns, n: int) -> tuple[str, ...]:
         """Views that are also tried with deviations, where there are n rows.
 
-        They take time, and so views more than twice as wide as the narrowest have none, nor have few rows, which are
-        split into folds several times.
+        They take time, and so views more than twice as wide as the narrowest that the same networks make have none, nor
+        have few rows, which are split into folds several times.
         """
-        if not self.deviations or LEARNED not in self.layer_weights or n < _FEW_ROWS:
+        wanted = n >= _FEW_ROWS if self.deviations is None else self.deviations
+        if not wanted or LEARNED not in self.layer_weights:
             return ()
-        views = self.views or columns.candidate_views()
-        narrowest = min(map(columns.width, views))
-        return tuple(view for view in views if columns.width(view) <= _WIDE * narrowest)
+        views, narrowest = self.views or columns.candidate_views(), {}
+        for view in views:
+            made_by, width = columns.networks_of(view), columns.width(view)
+            narrowest[made_by] = min(width, narrowest.get(made_by, width))
+        return tuple(view for view in views if columns.width(view) <= _WIDE * narrowest[columns.networks_of(view)])
 
     def repeats_for(self, n: int) -> int:
         """How often n rows are split into folds: fewer than 200 three times, more once, unless `repeats` says it."""

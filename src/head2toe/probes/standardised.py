@@ -22,8 +22,6 @@ HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
 SQUARED = 1e15  # float32 holds the squares of spreads from its inverse to this; others, and zero, take float64
 
-_HUGE = float(torch.finfo(torch.bfloat16).max)
-
 log = logging.getLogger(__name__)
 
 
@@ -40,8 +38,8 @@ class Standardised:
     tiles come from one transposed copy: a scratch file, so that memory holds a tile at a time. Of a small array, or
     where the disk has no room, it is in memory; where neither has room, tiles are made of X itself in column chunks.
 
-    Column ``d + j`` is the deviation of column j: ``|x - centre|`` with the centre at its mean, centred as all are, and
-    divided by the scale of column j. It is made as it is asked for.
+    Column ``d + j`` is the deviation of column j: ``|x - mean|``, centred as all are, and divided by the scale of
+    column j. It is made as it is asked for.
 
     Parameters
     ----------
@@ -57,8 +55,6 @@ class Standardised:
     ----------
     mean, scale : float32 arrays (d,), with deviations (2 d,)
         The scale of a constant feature is infinite.
-    centre : float32 array (d,)
-        The mean in bfloat16's precision: where deviations are measured from.
     """
 
     def __init__(
@@ -75,7 +71,6 @@ class Standardised:
         self.step = max(1, TILE_BYTES // (4 * self.n))
         share = np.full(self.n, 1 / self.n) if weight is None else np.asarray(weight, np.float64) / np.sum(weight)
         self.mean, self.scale = np.empty((1 + deviations) * self.d, np.float32), np.empty(self.d, np.float32)
-        self.centre = np.zeros(self.d, np.float32)
         for columns, tile in self._chunks():
             for first, last in _spans(len(tile), max(1, MEASURED_BYTES // (4 * self.n))):
                 self._measure(columns.start + first, tile[first:last], torch.from_numpy(share))
@@ -101,9 +96,7 @@ class Standardised:
         self.mean[own] = mean.numpy()
         self.scale[own] = torch.where(spread > CONSTANT * largest, spread, torch.inf).numpy()
         if len(self.mean) > self.d:
-            centre = mean.clamp(-_HUGE, _HUGE).bfloat16().float()
-            self.centre[own] = centre.numpy()
-            self.mean[self.d :][own] = ((tile - centre[:, None]).abs_() @ share.float()).numpy()
+            self.mean[self.d :][own] = ((tile - mean.float()[:, None]).abs_() @ share.float()).numpy()
 
     def _rescale(self) -> None:
         """Make scales of the spreads: those of blocks are damped."""
@@ -165,11 +158,8 @@ class Standardised:
 
     def _deviations(self, z: torch.Tensor, of: np.ndarray, out: torch.Tensor) -> None:
         """Of standardised features (K, n), which are the columns `of`; put into `out`, which may be the same."""
-        scale = self.scale[of].astype(np.float64)
-        nearer = (self.mean[of].astype(np.float64) - self.centre[of]) / scale
-        usual = self.mean[self.d :][of] / scale
-        torch.add(z, torch.from_numpy(nearer.astype(np.float32))[:, None], out=out)
-        out.abs_().sub_(torch.from_numpy(usual.astype(np.float32))[:, None])
+        usual = torch.from_numpy(self.mean[self.d :][of] / self.scale[of])
+        torch.abs(z, out=out).sub_(usual[:, None])
 
     def transform(self, X: np.ndarray, rows: np.ndarray | slice, indices: np.ndarray) -> torch.Tensor:
         """Features of m rows of any X (., d) at ascending `indices`, by the scale of these rows: float32 (K, m)."""
@@ -246,7 +236,7 @@ class Joined(Standardised):
         self.rows, self.others, self.chosen = rows, others, chosen
         self.n, self.d = rows.n + len(chosen), rows.d
         self.step = max(1, TILE_BYTES // (4 * self.n))
-        self.mean, self.scale, self.centre = rows.mean, rows.scale, rows.centre
+        self.mean, self.scale = rows.mean, rows.scale
         self.added = np.arange(rows.n, self.n)
 
     def tile(self, indices: np.ndarray, room: torch.Tensor | None = None) -> torch.Tensor:
