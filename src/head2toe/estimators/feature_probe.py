@@ -112,8 +112,9 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
         first, each at the strength at which it joined and with its ``share``; features, cv_accuracy and cv_log_loss
         are those of the average. The recipe averages nothing.
     search_table_ : list of dict
-        One row a candidate, best first: view, layer_weights, fraction, features, head, strength, unlabelled (how many
-        such rows it learned from), cv_accuracy, cv_log_loss, folds.
+        One row a candidate, best first: view (with deviations its name ends in " + deviations"), layer_weights,
+        fraction, features, head, strength, unlabelled (how many such rows it learned from), cv_accuracy, cv_log_loss,
+        folds.
     cv_accuracy_, linear_cv_accuracy_ : float
         Cross-validated accuracy in [0, 1] of the choice and of the linear probe.
     estimated_accuracy_ : float

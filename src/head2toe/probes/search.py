@@ -60,10 +60,10 @@ def search(
 
     Every view, the narrow ones with deviations too, weighing of layers and fraction, and the penultimate features, are
     judged by heads in closed form: least squares and a discriminant on its outputs; shares below all features also by a
-    head distilled from the discriminant that sees all features of the view. The two best, and the linear probe, are judged by a logistic head
-    too; where there are unlabelled rows, the best and the linear probe's features also by heads that learn from them
-    (`self_training`). `ballot.Ballot` says who wins, and `ensemble.EnsembleSelection` which others are averaged with
-    the winner.
+    head distilled from the discriminant that sees all features of the view. The two best, and the linear probe, are
+    judged by a logistic head too; where there are unlabelled rows, the best and the linear probe's features also by
+    heads that learn from them (`self_training`). `ballot.Ballot` says who wins, and `ensemble.EnsembleSelection` which
+    others are averaged with the winner.
 
     Parameters
     ----------
