@@ -168,7 +168,8 @@ def _linear_probe(preprocessing: Preprocessing) -> Head2ToeClassifier:
     """A classifier that sees the penultimate features alone, so that its training time is a linear probe's."""
     backbone = backbones.load("embedded", preprocessing=preprocessing)
     penultimate = next(layer.name for layer in features.layers(backbone) if layer.penultimate)
-    return _classifier(preprocessing, layers=penultimate, target_sizes=(1,), statistics=(), fractions=(1.0,))
+    alone: dict[str, Any] = {"target_sizes": (1,), "statistics": (), "fractions": (1.0,), "layer_weights": "equal"}
+    return _classifier(preprocessing, layers=penultimate, **alone)
 
 
 def _timed_fit(classifier: Head2ToeClassifier, task: EmbeddedTask) -> tuple[Head2ToeClassifier, float]:
