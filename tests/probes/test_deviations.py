@@ -188,35 +188,37 @@ def test_what_is_stored_of_a_head_says_the_same(count: int, deviations: int) -> 
     stored = kept.tensors()
     again = LinearHead.checked(stored, 10, 200_000)
     assert all(torch.equal(getattr(again, part.name), getattr(kept, part.name)) for part in fields(LinearHead))
-    x = torch.randn(20, count)
+    x = torch.randn(20, count, generator=torch.Generator().manual_seed(1))
     spread = head(count, deviations).logits(x).std()
     torch.testing.assert_close(kept.logits(x), head(count, deviations).logits(x), rtol=0, atol=0.05 * float(spread))
 
 
 def test_logits_are_those_of_the_formula() -> None:
-    one, x = head(50, 20), torch.randn(7, 50)
-    values = torch.cat([x[:, :30], (x[:, 30:] - one.centre).abs()], dim=1)
-    torch.testing.assert_close(one.logits(x), ((values - one.mean) / one.scale) @ one.coef.T + one.intercept)
-    torch.testing.assert_close(one.in_units(torch.randn(50), torch.rand(50) + 0.5).logits(x), one.logits(x), rtol=0,
-                               atol=1e-3)  # fmt: skip
+    one, generator = head(50, 20), torch.Generator().manual_seed(0)
+    x = torch.randn(7, 50, generator=generator)
+    values = torch.cat([x[:, :30], (x[:, 30:] - one.centre).abs()], dim=1).double()
+    expected = ((values - one.mean) / one.scale) @ one.coef.T.double() + one.intercept
+    torch.testing.assert_close(one.logits(x), expected.float(), rtol=1e-5, atol=1e-4)
+    units = torch.randn(50, generator=generator), torch.rand(50, generator=generator) + 0.5
+    torch.testing.assert_close(one.in_units(*units).logits(x), one.logits(x), rtol=0, atol=1e-3)
 
 
 def test_a_sum_of_heads_has_the_features_and_deviations_of_all() -> None:
     """A column may be read as it is by one and as a deviation by another, or by one as both."""
     rng = np.random.default_rng(0)
     X = torch.from_numpy(rng.normal(size=(9, 6)).astype(np.float32))
-    mean, scale, centre = torch.randn(12), torch.rand(12) + 0.5, torch.randn(6)
+    mean, scale, centre = (torch.from_numpy(rng.uniform(0.5, 1.5, k)).float() for k in (12, 12, 6))
     heads = []
     for plain, deviations in (([0, 1, 4], [1, 2]), ([2, 5], [1, 5]), ([3], [])):
         numbers = torch.tensor([*plain, *(6 + j for j in deviations)])
-        coef, intercept = torch.randn(C, len(numbers)), torch.randn(C)
+        coef, intercept = (torch.from_numpy(rng.normal(size=size)).float() for size in ((C, len(numbers)), C))
         heads.append(LinearHead(torch.tensor([*plain, *deviations]), mean[numbers], scale[numbers], coef, intercept,
                                 centre[torch.tensor(deviations, dtype=torch.int64)]))  # fmt: skip
     parts = list(zip(heads, (0.5, 2.0, -1.0), strict=True))
     found = weighted_sum(parts)
     assert found.indices.tolist() == [0, 1, 2, 3, 4, 5, 1, 2, 5] and found.plain_count == 6
     expected = torch.stack([weight * one.logits(X[:, one.indices]) for one, weight in parts]).sum(dim=0)
-    torch.testing.assert_close(found.logits(X[:, found.indices]), expected)
+    torch.testing.assert_close(found.logits(X[:, found.indices]), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("classes", [2, 40])
