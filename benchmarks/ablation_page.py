@@ -117,6 +117,7 @@ COST = """\
 Seconds of a task's 1000 images, one thread beside another process. A piece that begins with a plus has all that stands
 above it, as far as its extraction or its search. Images are in memory when an extraction begins (it is timed on 256 of
 them), and searches give nothing up early but for the last."""
+WITHOUT = "This was measured before there were deviations."
 TINY = """\
 Five images of each class are drawn from the training images, and the others tell the accuracy: means of three draws.
 Class means choose their view and layer weights by cross-validation on the drawn images."""
@@ -212,7 +213,9 @@ def _more(found: dict[str, Records]) -> list[str]:
     for backbone, records in found.items():
         costs, tiny = _having(records, "cost"), _having(records, "tiny")
         if costs:
-            sections += [f"## {backbone}: what each piece costs", COST, _markdown(_costs(costs))]
+            without = not any("deviations" in row["piece"] for rows in costs.values() for row in rows)
+            text = f"{COST} {WITHOUT}" if without else COST
+            sections += [f"## {backbone}: what each piece costs", text, _markdown(_costs(costs))]
         if tiny:
             sections += [f"## {backbone}: five images a class", TINY, _markdown(_tiny(tiny))]
     return sections
