@@ -1,12 +1,11 @@
 """What each piece of the search gives: cross-validated accuracy on training images alone.
 
-Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of a
-task come from searches that give nothing up early, one with damped standardisation, one without, and one of deviations.
-More parts try
-what the search does not have (a module of this folder each): kernels, squares and thresholds, ways to select features
-and layers, to weigh layers and to teach classes, with all backbones; random features and products, the single
-statistics, other views, class means of tiny classes, and what each piece costs, with the embedded one; and with the
-ViT-Tiny its class token. No test image is looked at.
+Pieces are added one after another to the paper's candidates, and taken one at a time from all of them. All figures of
+a task come from searches that give nothing up early: one with damped standardisation, one without, one of deviations.
+More parts try what the search does not have (a module of this folder each): kernels, squares and thresholds, ways to
+select features and layers, to weigh layers and to teach classes, with all backbones; random features and products, the
+single statistics, other views, class means of tiny classes, and what each piece costs, with the embedded one; and with
+the ViT-Tiny its class token. No test image is looked at.
 
 `python -m benchmarks.bench_ablation [TASK--BACKBONE ...]` runs what is missing, cell by cell (a record each:
 benchmarks/results/ablation/TASK--BACKBONE.json), prints the tables and writes docs/ablation.md. Several processes may
