@@ -18,7 +18,7 @@ from head2toe.benchmark.embedded_tasks import TASKS, EmbeddedTask, embedded_task
 from head2toe.benchmark.standard_error import standard_error
 from head2toe.errors import one_line
 from head2toe.estimators.frozen import columns_of
-from head2toe.probes import DEVIATIONS, LinearHead
+from head2toe.probes import LinearHead, deviates, plain_view
 from head2toe.progress import Progress, silent
 
 IMAGE_SIZE = 64  # pixels: what lets two cores fine-tune a whole network in a minute; the same for all methods
@@ -229,9 +229,7 @@ def kept_features(probe: Head2ToeClassifier, preprocessing: Preprocessing) -> li
         kept[block.layer] = kept.get(block.layer, 0) + count
     totals: dict[str, int] = {}
     views = sorted({row["view"] for row in probe.choice_["averaged"]})
-    chosen = columns_of(plan).with_deviations(
-        [v.removesuffix(DEVIATIONS) for v in views if v.endswith(DEVIATIONS)], plan.d
-    )
+    chosen = columns_of(plan).with_deviations([plain_view(view) for view in views if deviates(view)], plan.d)
     numbers = {number for view in views for number in chosen.views[view]}
     for block in (chosen.blocks[number] for number in sorted(numbers)):
         totals[block.layer] = totals.get(block.layer, 0) + block.stop - block.start

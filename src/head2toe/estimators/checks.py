@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from head2toe.checks import is_number, require
 from head2toe.errors import ConstantFeaturesError, NotFiniteError, ParameterError
-from head2toe.probes import DEVIATIONS, LINEAR_VIEW, Columns
+from head2toe.probes import LINEAR_VIEW, Columns, deviates
 from head2toe.probes.standardised import CONSTANT
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def check_columns(columns: Any) -> None:
     for name, numbers in columns.views.items():
         if not numbers or not set(numbers) <= set(range(len(columns.blocks))):
             raise ParameterError(f"columns= has the view {name!r} of no block, or of one that is not there")
-        if name.endswith(DEVIATIONS):
+        if deviates(name):
             raise ParameterError(f"columns= has the view {name!r}: such names are the search's own, use another")
 
 

@@ -11,6 +11,16 @@ LINEAR_VIEW = "linear"
 DEVIATIONS = " + deviations"  # ends the name of a view that has them
 
 
+def deviates(view: str) -> bool:
+    """Whether a view has deviations beside its features, as its name tells."""
+    return view.endswith(DEVIATIONS)
+
+
+def plain_view(view: str) -> str:
+    """The view without its deviations, where it has them."""
+    return view.removesuffix(DEVIATIONS)
+
+
 @dataclass(frozen=True)
 class Block:
     """Columns ``start:stop`` of the feature matrix: one layer, pooled by one operation."""

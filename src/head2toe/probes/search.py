@@ -10,7 +10,7 @@ import torch
 
 from head2toe.probes.clock import Clock
 from head2toe.probes.closed_forms import ClosedForms
-from head2toe.probes.columns import DEVIATIONS, Columns
+from head2toe.probes.columns import DEVIATIONS, Columns, deviates
 from head2toe.probes.dual_solution import DualSolution
 from head2toe.probes.fitting import Fitting, Teacher
 from head2toe.probes.folds import Fold, stratified_folds
@@ -206,7 +206,7 @@ class _Search:
     def _fractions(self, view: str) -> tuple[float, ...]:
         """Shares of a view's features that may be kept, ascending; of those that keep as many the largest."""
         most, width = self.settings.most_features, self.columns.width(view)
-        if most is not None and view.endswith(DEVIATIONS):
+        if most is not None and deviates(view):
             most = deviations_within(most, self.labels.targets.shape[1])
         # Half a feature less, so that rounding does not make it one more.
         share = 1.0 if most is None or most >= width else (most - 0.5) / width

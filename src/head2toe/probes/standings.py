@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from head2toe.probes.ballot import Ballot
-from head2toe.probes.columns import DEVIATIONS, Columns
+from head2toe.probes.columns import Columns, deviates
 from head2toe.probes.ensemble import EnsembleSelection
 from head2toe.probes.evidence import Evidence, weights_of_several
 from head2toe.probes.heads import as_features
@@ -162,8 +162,7 @@ class Standings:
     def _size(self, candidate: Candidate) -> int:
         """How many features take as many bytes as those of a candidate, which may all be deviations."""
         count = self._features(candidate)
-        deviates = candidate.features.view.endswith(DEVIATIONS)
-        return as_features(count, self.labels.targets.shape[1]) if deviates else count
+        return as_features(count, self.labels.targets.shape[1]) if deviates(candidate.features.view) else count
 
     def _features(self, candidate: Candidate) -> int:
         features = candidate.features

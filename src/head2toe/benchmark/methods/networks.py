@@ -21,7 +21,7 @@ from head2toe.benchmark.fitted import Fitted
 from head2toe.benchmark.trial import FOLDS, Trial
 from head2toe.errors import ParameterError
 from head2toe.features.device import find_device
-from head2toe.probes import DEVIATIONS, LINEAR_VIEW, LinearHead
+from head2toe.probes import LINEAR_VIEW, LinearHead, deviates, plain_view
 from head2toe.probes.settings import DISCRIMINANT, LEAST_SQUARES
 from head2toe.probes.standardised import Standardised
 
@@ -215,7 +215,7 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
     averaged, rows, columns = probe.choice_["averaged"], trial.split.train, probe.columns_
     views, kinds, fractions, ways = ({row[key] for row in averaged} for key in _CHOSEN)
     # In their own order, not in that of a set of names, which is another in every process.
-    chosen = {LINEAR_VIEW, *(view.removesuffix(DEVIATIONS) for view in views)}
+    chosen = {LINEAR_VIEW, *(plain_view(view) for view in views)}
     few = {name: blocks for name, blocks in columns.views.items() if name in chosen}
     if len(few) == 1:  # the linear view was the best: a search needs one beside it
         few = {"all": few[LINEAR_VIEW], **few}
@@ -225,7 +225,7 @@ def _refitted(trial: Trial, probe: FeatureProbe) -> FeatureProbe:
         min_class_size=1,
         fractions=sorted(fractions),
         layer_weights=sorted(ways),
-        deviations=any(view.endswith(DEVIATIONS) for view in views),
+        deviations=any(deviates(view) for view in views),
         heads=sorted(kinds | screening),
         most_features=probe.most_features,
         cv=FOLDS,
