@@ -170,3 +170,17 @@ def test_gradients_flow_and_are_finite_where_a_channel_is_dead(name: str) -> Non
     operation(name).apply(maps.relu()).square().sum().backward()
     assert maps.grad is not None and maps.grad.isfinite().all()
     assert maps.grad[..., 0].any()
+
+
+def test_the_gradient_of_a_deviation_is_finite_where_the_mean_is_nearly_zero() -> None:
+    """One such channel of one image made a whole network NaN."""
+    maps = torch.ones(1, 6, 6, 8)
+    maps[:, ::2] = -1
+    maps += 10.0 ** -torch.arange(5, 13)  # means of 1e-5 to 1e-12; in float32 the least vanish beside a one
+    maps[..., 4:] = 1e-3 * maps[..., 4:].sign() + 10.0 ** -torch.arange(9, 13)
+    maps.requires_grad_()
+    found = operation("std").apply(maps)
+    found.sum().backward()
+    assert maps.grad is not None
+    expected = (maps - maps.mean((1, 2), keepdim=True)).detach() / (36 * found.detach())
+    torch.testing.assert_close(maps.grad, expected, rtol=1e-4, atol=1e-6)

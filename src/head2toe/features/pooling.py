@@ -240,7 +240,8 @@ class Deviation(Statistic):
         variance = reduced[MeanSquares(self.prefix)].addcmul(mean, mean, value=-1)
         # Faded out, not cut off: a row must not depend on the rounding of its neighbours in a batch.
         lost = (_LOST * mean.square()).clamp_min(torch.finfo(variance.dtype).tiny)
-        variance = variance * ((variance / lost - 1) / (_FADED - 1)).clamp(0, 1)
+        seen = ((variance / lost - 1) / (_FADED - 1)).clamp(0, 1)
+        variance = variance * seen.detach()  # of a mean near 0 the quotient's gradient overflows
         return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()  # not 0, where the root has no gradient
 
 
