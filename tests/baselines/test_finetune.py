@@ -113,6 +113,32 @@ def test_a_run_that_diverges_comes_last(backbone, monkeypatch):
     assert model.learning_rate_ == 1e-9
 
 
+def test_where_the_run_on_all_images_diverges_the_next_best_rate_is_chosen(backbone, monkeypatch):
+    def broken_at_last(network, x, y, batch, schedule, told):
+        train(network, x, y, batch, schedule, told)
+        if len(x) == 80 and schedule.learning_rate == 0.1:
+            nn.init.constant_(network[5].bias, torch.nan)
+        return network
+
+    monkeypatch.setattr(tuning, "train", broken_at_last)
+    images, labels = left_or_right(80)
+    model = FineTuned(steps=60, learning_rates=(1e-9, 0.1), batch_size=16).fit(images, labels)
+    assert model.search_table_[1]["accuracy"] == 1 and model.search_table_[1]["loss"] < model.search_table_[0]["loss"]
+    assert model.learning_rate_ == 1e-9
+    assert np.isfinite(model.predict_proba(images)).all()
+
+
+@pytest.mark.parametrize("rates", [(0.5,), (0.5, 0.25)])
+def test_a_training_that_diverges_with_every_rate_is_refused(backbone, monkeypatch, rates):
+    def broken(network, *_):
+        nn.init.constant_(network[5].bias, torch.nan)
+        return network
+
+    monkeypatch.setattr(tuning, "train", broken)
+    with pytest.raises(ParameterError, match=f"diverged with every learning rate, {', '.join(map(str, rates))}: "):
+        FineTuned(steps=2, learning_rates=rates).fit(*left_or_right(40))
+
+
 def test_the_learning_rate_is_judged_on_images_it_was_not_trained_on(backbone, monkeypatch):
     trained, judged = [], []
     logits = tuning.logits_of

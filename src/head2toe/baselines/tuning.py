@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from head2toe.baselines.training import Schedule, device_of, products, train
+from head2toe.errors import ParameterError
 
 _TOGETHER = 64  # images of a forward pass without gradients
 
@@ -48,7 +49,8 @@ class Pixels:
 class Tuned:
     """A trained network, the learning rate chosen, and the table it was chosen from: learning_rate, accuracy, loss.
 
-    A run that diverged has accuracy 0 and an infinite loss. With one learning rate there is no choice and no table.
+    A run that diverged has accuracy 0 and an infinite loss. Where the run on all images diverges, the next best rate is
+    chosen. With one learning rate there is no choice and no table.
     """
 
     network: nn.Module
@@ -58,7 +60,7 @@ class Tuned:
     @property
     def accuracy(self) -> float:
         """On the held-out images, at the learning rate chosen; NaN without a table."""
-        return max((row["accuracy"] for row in self.table), default=math.nan)
+        return next((row["accuracy"] for row in self.table if row["learning_rate"] == self.learning_rate), math.nan)
 
 
 def tune(
@@ -96,6 +98,11 @@ def tune(
     Returns
     -------
     Tuned
+
+    Raises
+    ------
+    ParameterError
+        Training diverges with every learning rate.
     """
     tried = tuple(rates) if len(rates) > 1 else ()
     total = (len(tried) + 1) * schedule.steps
@@ -111,8 +118,17 @@ def tune(
         network = trained(split[0], rate, run)
         reached = accuracy_and_loss(logits_of(network, pixels, pixels.x[split[1]]), y[split[1]])
         table.append({"learning_rate": float(rate), **reached})
-    best = max(table, key=lambda row: (row["accuracy"], -row["loss"]))["learning_rate"] if table else float(rates[0])
-    return Tuned(trained(None, best, len(tried)), best, table)
+    ranked = sorted(table, key=lambda row: (-row["accuracy"], row["loss"]))
+    for rate in [row["learning_rate"] for row in ranked] or [float(rates[0])]:
+        network = trained(None, rate, len(tried))
+        if _is_finite(network):
+            return Tuned(network, rate, table)
+    known = ", ".join(map(str, rates))
+    raise ParameterError(f"training diverged with every learning rate, {known}: smaller ones may do")
+
+
+def _is_finite(network: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in network.parameters())
 
 
 @torch.no_grad()
