@@ -94,10 +94,10 @@ def test_fine_tuning() -> None:
     flops = [cell[whole]["train_flops"] / cell["head2toe"]["train_flops"] for cell in cells("embedded").values()]
     ours, theirs = (accuracies("embedded", name).mean() for name in ("head2toe", whole))
     told(
-        f"reaches {theirs:.1f} on the mean of the nine, Head2Toe {ours:.1f} at between a {min(flops):.0f}th and a "
-        f"{max(flops):.0f}th of its training FLOPs"
+        f"reaches {theirs:.1f} on the mean of the nine, Head2Toe {ours:.1f} at between 1/{min(flops):.0f} and "
+        f"1/{max(flops):.0f} of its training FLOPs"
     )
-    told(f"| | {theirs:.1f} | {ours:.1f} | a {min(flops):.0f}th to a {max(flops):.0f}th |", page=README)
+    told(f"| | {theirs:.1f} | {ours:.1f} | 1/{min(flops):.0f} to 1/{max(flops):.0f} |", page=README)
     lead = dict(zip(bench_paper.GROUPS, -gains("embedded", whole), strict=True))
     caltech = lead.pop("caltech101")
     told(

@@ -126,6 +126,9 @@ def test_where_the_run_on_all_images_diverges_the_next_best_rate_is_chosen(backb
     assert model.search_table_[1]["accuracy"] == 1 and model.search_table_[1]["loss"] < model.search_table_[0]["loss"]
     assert model.learning_rate_ == 1e-9
     assert np.isfinite(model.predict_proba(images)).all()
+    monkeypatch.setattr(tuning, "train", train)
+    whole = FineTuned(steps=60, learning_rates=(1e-9, 0.1), batch_size=16).fit(images, labels)
+    assert model.flops_ == whole.flops_ * 4 // 3  # two runs on the split and two on all images, for two and one
 
 
 @pytest.mark.parametrize("rates", [(0.5,), (0.5, 0.25)])

@@ -36,8 +36,8 @@ class FineTuned(ClassifierMixin, BaseEstimator):
     """A backbone trained as a whole on the task, from its pretrained weights or from scratch.
 
     The learning rate is the one with the best accuracy on a stratified fifth of the training images (ties: the lower
-    loss there); the network is then trained again on all of them. SGD with Nesterov momentum 0.9, cosine decay to 0,
-    and, unless asked for, no augmentation, as in the paper's comparison.
+    loss there); the network is then trained again on all of them, where that diverges with the next best. SGD with
+    Nesterov momentum 0.9, cosine decay to 0, and, unless asked for, no augmentation, as in the paper's comparison.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):
         tuned = tune(fresh, pixels, y, split, schedule, self.learning_rates, self._report, device=device)
         self.network_, self.learning_rate_, self.search_table_ = tuned.network, tuned.learning_rate, tuned.table
 
-        parts = [len(split[0])] * len(tuned.table) + [len(numbers)]
+        parts = [len(split[0])] * len(tuned.table) + [len(numbers)] * tuned.final_runs
         seen = self.steps * sum(min(self.batch_size, count) for count in parts)  # repeats counted
         self.flops_ = 3 * seen * self._forward_flops(pixels)
         self.stored_bytes_ = state_bytes(self.network_)

@@ -56,6 +56,7 @@ class Tuned:
     network: nn.Module
     learning_rate: float
     table: list[dict[str, float]]
+    final_runs: int  # on all images; more than one where some diverged
 
     @property
     def accuracy(self) -> float:
@@ -119,10 +120,10 @@ def tune(
         reached = accuracy_and_loss(logits_of(network, pixels, pixels.x[split[1]]), y[split[1]])
         table.append({"learning_rate": float(rate), **reached})
     ranked = sorted(table, key=lambda row: (-row["accuracy"], row["loss"]))
-    for rate in [row["learning_rate"] for row in ranked] or [float(rates[0])]:
+    for runs, rate in enumerate([row["learning_rate"] for row in ranked] or [float(rates[0])], start=1):
         network = trained(None, rate, len(tried))
         if _is_finite(network):
-            return Tuned(network, rate, table)
+            return Tuned(network, rate, table, runs)
     known = ", ".join(map(str, rates))
     raise ParameterError(f"training diverged with every learning rate, {known}: smaller ones may do")
 
