@@ -97,9 +97,13 @@ def run_cells(cells: tuple[str, ...], only: tuple[str, ...] = ()) -> None:
 
 
 def _share_cores() -> None:
+    import scipy.linalg  # noqa: F401  (its BLAS and numpy's are limited too, once loaded)
     import torch
+    from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // PROCESSES))
+    share = max(1, (os.cpu_count() or 1) // PROCESSES)
+    torch.set_num_threads(share)
+    threadpool_limits(share)
 
 
 def main(cells: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> None:
