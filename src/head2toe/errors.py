@@ -113,6 +113,22 @@ class UnfinishedComparisonError(Head2ToeError):
         self.outcomes, self.failed = outcomes or [], failed or {}
 
 
+class InterruptedComparisonError(KeyboardInterrupt):
+    """A comparison was stopped by the user (Ctrl-C) after some methods had finished.
+
+    A KeyboardInterrupt, so that it ends a script as Ctrl-C does wherever nobody asks for the outcomes.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        What those came to.
+    """
+
+    def __init__(self, message: str, outcomes: list | None = None) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes or []
+
+
 class ProbeFormatError(Head2ToeError):
     """A probe folder that cannot be read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import replace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,7 +17,13 @@ from head2toe.benchmark import Task, compare
 from head2toe.benchmark.methods import METHODS
 from head2toe.cli import main
 from head2toe.data import LabelledImages, as_images
-from head2toe.errors import ConstantFeaturesError, DataError, ParameterError, UnfinishedComparisonError
+from head2toe.errors import (
+    ConstantFeaturesError,
+    DataError,
+    InterruptedComparisonError,
+    ParameterError,
+    UnfinishedComparisonError,
+)
 
 OPTIONS = {"target_sizes": (16,), "dtype": "float32", "image_size": 32}
 
@@ -156,20 +163,45 @@ def test_what_a_failed_method_had_in_memory_is_free_for_the_next(task, network, 
     assert len(seen) == 1 and seen[0] is None
 
 
-def test_ctrl_c_stops_the_comparison(task, network, monkeypatch):
+def test_ctrl_c_before_any_method_has_finished_stops_the_comparison(task, network, monkeypatch):
     failing(monkeypatch, "linear", KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         compare(task, network, ["linear", "knn"], **OPTIONS)
+    assert caught.type is KeyboardInterrupt
 
 
-def test_the_command_prints_what_finished(network, tmp_path, monkeypatch, capsys):
+def test_after_ctrl_c_what_had_finished_is_judged(task, network, monkeypatch, caplog):
+    failing(monkeypatch, "knn", KeyboardInterrupt(), seed=1)
+    with pytest.raises(InterruptedComparisonError) as caught:
+        compare(task, network, ["linear", "knn", "last4"], seed=(0, 1), **OPTIONS)
+    assert isinstance(caught.value, KeyboardInterrupt)  # `except Exception` of a script does not swallow Ctrl-C
+    assert [record.message.split(":")[1].split("and")[0].strip() for record in caplog.records] == ["4 of 6 methods"]
+    monkeypatch.undo()
+    wanted = compare(task, network, ["linear", "knn", "last4"], seed=(0, 1), **OPTIONS)
+    figures = [(one.method, one.seed, one.accuracy) for one in caught.value.outcomes]
+    assert figures == [(one.method, one.seed, one.accuracy) for one in wanted][:4]
+
+
+def test_a_second_ctrl_c_gives_up(task, network, monkeypatch):
+    failing(monkeypatch, "knn", KeyboardInterrupt())
+    monkeypatch.setattr(features.Extractor, "stream", MagicMock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        compare(task, network, ["linear", "knn"], **OPTIONS)
+    assert caught.type is KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [(DataError("no neighbour"), 2, "error: knn: no neighbour"), (KeyboardInterrupt(), 130, "error: interrupted")],
+)
+def test_the_command_prints_what_finished(network, tmp_path, monkeypatch, capsys, error, code, told):
     write_folder(tmp_path / "data" / "train", n=45, seed=0)
     write_folder(tmp_path / "data" / "test", n=24, seed=1)
-    failing(monkeypatch, "knn", DataError("no neighbour"))
+    failing(monkeypatch, "knn", error)
     out = tmp_path / "figures.json"
     given = ["compare", str(tmp_path / "data"), "--split", "train", "--test-split", "test", "--backbone", network]
-    assert main([*given, "--methods", "linear,knn", "--image-size", "32", "--out", str(out)]) == 2
+    assert main([*given, "--methods", "linear,knn", "--image-size", "32", "--out", str(out)]) == code
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["method", "linear"]
-    assert shown.err.splitlines() == ["error: knn: no neighbour"]
+    assert shown.err.splitlines()[-1] == told
     assert '"linear"' in out.read_text() and '"knn"' not in out.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,7 @@ from head2toe.checks import is_whole, require, require_whole
 from head2toe.errors import (
     ClassTooSmallError,
     Head2ToeError,
+    InterruptedComparisonError,
     TooFewImagesError,
     UnfinishedComparisonError,
     one_line,
@@ -38,6 +40,7 @@ from head2toe.features.device import device_name, find_device
 from head2toe.plain_torch import plain_torch
 from head2toe.progress import Progress, silent
 
+LOG = logging.getLogger(__name__)
 OPTIONS = ("dtype", "device", "batch_size", "workers")  # of the extraction
 
 
@@ -106,6 +109,9 @@ def compare(
         Every image must be readable.
     UnfinishedComparisonError
         A method failed after others had finished: it has their outcomes. Where none did, the first one's own error.
+    InterruptedComparisonError
+        Ctrl-C while a method trained, after others had finished: these were judged, it has their outcomes. A second
+        Ctrl-C gives them up.
     Head2ToeError
         Data, backbone or parameters that cannot be used; the message names the method that failed.
     TypeError
@@ -131,8 +137,7 @@ def compare(
     _check_task(first, seeds, chosen, truth, options.get("workers"))
     with _training_rows(first, chosen, target_sizes, options) as rows:
         trials = [replace(first, seed=one, made=rows, fitted={}, failed={}) for one in seeds]
-        for trial in trials:
-            _fit(trial, chosen, first.progress)
+        finished = _fit_all(trials, chosen)
         first.progress(len(chosen), len(chosen), "test images")
         predicted = [_predict_images(trial) for trial in trials]
         _predict_rows(trials, predicted, loaded, options)
@@ -142,6 +147,8 @@ def compare(
         for method in chosen
         if method.name in trial.fitted
     ]
+    if not finished:
+        raise InterruptedComparisonError("interrupted, with outcomes of what had been trained", outcomes)
     _raise_failed(trials, outcomes)
     return outcomes
 
@@ -202,9 +209,27 @@ def _training_rows(
         yield made
 
 
-def _fit(trial: Trial, chosen: list[Method], report: Progress) -> None:
+def _fit_all(trials: list[Trial], chosen: list[Method]) -> bool:
+    """Fit all methods; False where the user stopped it when some had finished, which can still be judged."""
+    try:
+        for trial in trials:
+            _fit(trial, chosen)
+    except KeyboardInterrupt:
+        done = sum(len(trial.fitted) for trial in trials)
+        if not done:
+            raise
+        LOG.warning(
+            "interrupted: %d of %d methods and seeds are trained and will be judged; once more gives them up",
+            done,
+            len(chosen) * len(trials),
+        )
+        return False
+    return True
+
+
+def _fit(trial: Trial, chosen: list[Method]) -> None:
     for i, method in enumerate(chosen):
-        report(i, len(chosen), f"{method.name}, seed {trial.seed}")
+        trial.progress(i, len(chosen), f"{method.name}, seed {trial.seed}")
         start = time.perf_counter()
         with trial.keeping(method.name):
             fitted = method.fit(trial)

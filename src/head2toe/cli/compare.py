@@ -24,7 +24,7 @@ from head2toe.cli.options import (
     seeds_option,
 )
 from head2toe.cli.output import check_file, emit, table, tell
-from head2toe.errors import DataFormatError, ParameterError, UnfinishedComparisonError
+from head2toe.errors import DataFormatError, InterruptedComparisonError, ParameterError, UnfinishedComparisonError
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def compare(
     unfinished = None
     try:
         outcomes = run(task, backbone, names, seed=numbers, progress=tell if output.progress else None, **options)
-    except UnfinishedComparisonError as error:  # what the others came to is not lost
+    except (UnfinishedComparisonError, InterruptedComparisonError) as error:  # what the others came to is not lost
         outcomes, unfinished = error.outcomes, error
     result = {"outcomes": [outcome.to_dict() for outcome in outcomes]}
     try:  # neither a full disk nor a standard output that is gone loses them

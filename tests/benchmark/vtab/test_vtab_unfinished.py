@@ -14,7 +14,12 @@ from head2toe import backbones
 from head2toe.benchmark.tasks import Task
 from head2toe.benchmark.vtab import LoadedTask, Settings, read_cells, run
 from head2toe.data import LabelledImages, as_images
-from head2toe.errors import ConstantFeaturesError, OutputExistsError, UnfinishedComparisonError
+from head2toe.errors import (
+    ConstantFeaturesError,
+    InterruptedComparisonError,
+    OutputExistsError,
+    UnfinishedComparisonError,
+)
 
 
 def failing(error):
@@ -48,6 +53,15 @@ def test_anything_else_ends_the_run_and_keeps_what_finished(tmp_path):
             compare=failing(RuntimeError("out of memory")),
         )
     assert [(cell["method"], cell["seed"]) for cell in read_cells(tmp_path)] == [("linear", 0), ("linear", 1)]
+
+
+def test_ctrl_c_ends_the_run_and_keeps_what_was_judged_after_it(tmp_path):
+    def compare(task, backbone, methods, *, seed, **options):
+        raise InterruptedComparisonError("interrupted", [Made("linear", 0)])
+
+    with pytest.raises(InterruptedComparisonError):
+        run_with([a_task()], ["linear", "knn"], tmp_path, SETTINGS, seeds=(0, 1), compare=compare)
+    assert [(cell["method"], cell["seed"]) for cell in read_cells(tmp_path)] == [("linear", 0)]
 
 
 def squares(**_):

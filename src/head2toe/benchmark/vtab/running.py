@@ -23,6 +23,7 @@ from head2toe.errors import (
     ClassTooSmallError,
     ConstantFeaturesError,
     DataError,
+    InterruptedComparisonError,
     MissingDependencyError,
     OutputExistsError,
     ParameterError,
@@ -213,7 +214,7 @@ class _Step:
         done, unfinished = [], None
         try:
             done = [self._outcomes(loaded, methods, seeds)]
-        except UnfinishedComparisonError as error:
+        except (UnfinishedComparisonError, InterruptedComparisonError) as error:
             done, unfinished = [error.outcomes], error
         except _OF_A_METHOD as error:
             if len(methods) == 1:
@@ -260,8 +261,10 @@ class _Step:
         self.cells.write(cell)
 
 
-def _said_of_data(unfinished: UnfinishedComparisonError) -> dict[str, str]:
-    """Why methods cannot learn from the data, by their names; whatever else one failed of ends the run."""
+def _said_of_data(unfinished: UnfinishedComparisonError | InterruptedComparisonError) -> dict[str, str]:
+    """Why methods cannot learn from the data, by their names; whatever else one failed of, and Ctrl-C, ends the run."""
+    if isinstance(unfinished, InterruptedComparisonError):
+        raise unfinished
     for error in unfinished.failed.values():
         if not isinstance(error, _OF_A_METHOD):
             raise error
