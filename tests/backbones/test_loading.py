@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
+from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import save_file
 
@@ -69,6 +71,37 @@ def test_hash_tells_weights_apart_and_nothing_else(folder: Path) -> None:
     other = load(f"timm/local-dir:{folder}")
     next(other.module.parameters()).data[0] += 1e-3
     assert other.weights_sha256 != one.weights_sha256
+
+
+def test_weights_that_were_written_to_have_another_hash(folder: Path) -> None:
+    backbone = load(f"timm/local-dir:{folder}")
+    before, held = backbone.weights_sha256, {n: t.clone() for n, t in backbone.module.state_dict().items()}
+    backbone.module.load_state_dict({name: 2 * tensor for name, tensor in held.items()})
+    assert backbone.weights_sha256 != before
+    backbone.module.load_state_dict(held)
+    assert backbone.weights_sha256 == before
+
+
+def test_two_threads_that_load_leave_the_hub_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    inside, other, left = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        inside.set()
+        other.wait(0.2)  # if it can get in now, it finds the hub switched off, and leaves last
+
+    def second() -> None:
+        other.set()
+        left.wait(0.2)
+
+    threads = [threading.Thread(target=hub.local_first, args=(make, "a", "b")) for make in (first, second)]
+    threads[0].start()
+    inside.wait(5)
+    threads[1].start()
+    threads[0].join(5)
+    left.set()
+    threads[1].join(5)
+    assert not constants.HF_HUB_OFFLINE
 
 
 def test_weights_file_is_loaded_strictly(folder: Path, tmp_path: Path) -> None:

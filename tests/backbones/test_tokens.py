@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 pytest.importorskip("transformers", reason="hf-text/ backbones are an extra")
@@ -27,6 +29,18 @@ def test_a_lone_surrogate_is_no_text(backbone):
         backbone.preprocessing.image("a\ud800b")
     assert str(caught.value).isprintable()
     assert len(backbone.preprocessing.image("a \U0001f600 cat")) > 2  # a pair of them is a character
+
+
+@pytest.mark.parametrize("asked", [lambda found: found.prefix, lambda found: found.noise(1)])
+def test_the_tokenizer_is_not_used_by_two_threads_at_once(backbone, asked):
+    """It keeps the truncation in itself: what asks for its special tokens switches that off."""
+    thread = threading.Thread(target=asked, args=(backbone.preprocessing,))
+    with backbone.preprocessing._lock:
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_texts_with_a_lone_surrogate_are_skipped(backbone, tmp_path):

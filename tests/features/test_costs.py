@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -62,3 +63,34 @@ def test_attention_counts_whichever_operator_computes_it():
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION), counted() as spent:
         scaled_dot_product_attention(q, q, q).sum().backward()
     assert spent.total >= 3 * totals[SDPBackend.MATH]  # two gradients of each product, if not the product once more
+
+
+def flops(module, *inputs, gradients=False, **named):
+    module.requires_grad_(gradients)
+    with counter() as counting, torch.set_grad_enabled(gradients):
+        module.eval()(*inputs, **named)
+    return counting.get_total_flops()
+
+
+ATTENTION, LAYER = nn.MultiheadAttention(8, 2, batch_first=True), nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+X, Y = torch.rand(2, 5, 8), torch.rand(2, 3, 8)
+
+
+@pytest.mark.parametrize(("module", "inputs"), [(ATTENTION, (X, X, X)), (ATTENTION, (X, Y, Y)), (LAYER, (X,))])
+def test_what_runs_in_one_piece_without_gradients_counts_as_its_pieces_do(module, inputs):
+    assert flops(module, *inputs) == flops(module, *inputs, gradients=True)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_padding_does_not_count():
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), 2)
+    padded = torch.arange(5) >= torch.tensor([[5], [3]])
+    apart = flops(encoder, X[:1]) + flops(encoder, X[:1, :3])
+    assert flops(encoder, X, src_key_padding_mask=padded) == apart
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_recurrent_layers_count(directions):
+    """Four gates a step, of the input and of the state; a second layer reads both directions of the first."""
+    layer = nn.LSTM(8, 6, 2, batch_first=True, bidirectional=directions == 2)
+    assert flops(layer, X) == 2 * (2 * 5) * directions * 4 * 6 * ((8 + 6) + (directions * 6 + 6))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from head2toe.backbones.running import run
+from head2toe.backbones.sizes import resized
 from head2toe.errors import NotFiniteError, ParameterError, PreprocessingError
 from head2toe.features.costs import costs
 from head2toe.features.extractor import extract
@@ -65,6 +66,23 @@ def test_rows_are_the_network_s_whatever_the_batch(own, pictures, network, batch
         expected = backbone.module.pooled(images)
     found = torch.from_numpy(rows[:, plan.columns("linear")])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class TakesNoneAlone(Net):
+    def forward(self, x: Tensor) -> Any:
+        return nn.functional.log_softmax(self.fc(self.pool(self.act(self.conv(x))).squeeze()), dim=1)
+
+
+def test_a_network_that_takes_no_image_alone_is_run_on_two(own, pictures):
+    backbone, plain = own(TakesNoneAlone()), own(Net())
+    found = layers(backbone)
+    assert costs(backbone, found).total == costs(plain, layers(plain)).total
+    plan = Plan.build(found, (8,))
+    rows = extract(backbone, pictures(3), plan, **QUIET, batch_size="auto").rows
+    again = extract(backbone, pictures(3), plan, **QUIET, batch_size=1).rows
+    np.testing.assert_allclose(rows, again, rtol=1e-4, atol=1e-5)
+    larger = resized(backbone, 48)
+    assert costs(larger, layers(larger)).total > costs(backbone, found).total
 
 
 class NormsTheBatch(Net):

@@ -312,7 +312,11 @@ class Pooling(nn.Module):
 @pytest.mark.parametrize(("how", "read"), [("mean", "head:input"), ("first", "head:input"), ("weighed", "output")])
 def test_of_a_head_that_weighs_tokens_the_output_is_read(own, how, read):
     backbone = replace(own(Pooling(how)), classifier="head")
-    assert [layer.name for layer in layers(backbone) if layer.penultimate] == [read]
+    found = layers(backbone)
+    assert [layer.name for layer in found if layer.penultimate] == [read]
+    plan = Plan.build(found, [8])
+    (number,) = plan.views["linear"]
+    assert plan.blocks[number].operation == {"mean": "mean", "first": "cls", "weighed": "identity"}[how]
 
 
 class Registered(nn.Module):

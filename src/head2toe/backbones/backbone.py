@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from head2toe.backbones.preprocessing import AnyPreprocessing
+from head2toe.backbones.running import write_count
 
 OWN_PREFIX = "module/"
 """What the specification of a user's own module begins with."""
@@ -41,6 +42,7 @@ class Backbone:
     preprocessing: AnyPreprocessing
     classifier: str | None = None
     revision: str | None = None
+    _hashed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def is_own(self) -> bool:
@@ -53,14 +55,14 @@ class Backbone:
         prefix, path = _place(self.spec)
         return path if prefix.endswith(LOCAL) or self.revision is None else None
 
-    @cached_property
+    @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order."""
-        digest = hashlib.sha256()
-        for name, tensor in self.module.state_dict().items():
-            digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-            digest.update(contents(tensor))
-        return digest.hexdigest()
+        """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order; made anew once one was written to."""
+        held = self.module.state_dict()
+        written = [(name, tensor.data_ptr(), write_count(tensor)) for name, tensor in held.items()]
+        if self._hashed[:1] != [written]:
+            self._hashed[:] = written, _hash(held)
+        return self._hashed[1]
 
     @cached_property
     def body_bytes(self) -> int:
@@ -77,6 +79,14 @@ class Backbone:
             "classifier": self.classifier,
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def _hash(state: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(contents(tensor))
+    return digest.hexdigest()
 
 
 def contents(tensor: torch.Tensor) -> memoryview:

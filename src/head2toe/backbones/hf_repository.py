@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from head2toe.backbones.hub import local_first
+from head2toe.backbones.hub import ONE_AT_A_TIME, local_first
 from head2toe.backbones.weights_file import NOT_READ, reason_of
 from head2toe.errors import (
     HubUnreachableError,
@@ -137,15 +137,16 @@ def quiet() -> Iterator[None]:
     """Keep transformers' load reports and bars from the terminal."""
     from transformers.utils import logging
 
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
+    with ONE_AT_A_TIME:
+        before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)
+            if bars:
+                logging.enable_progress_bar()
 
 
 def _import_transformers(prefix: str) -> None:

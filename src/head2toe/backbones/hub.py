@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 from head2toe.errors import HubUnreachableError
 
 T = TypeVar("T")
+ONE_AT_A_TIME = threading.RLock()
+"""Held where a library's switch is thrown that holds for the whole process: two threads would leave it thrown."""
 PATIENCE = 3.0  # seconds to open one connection; the hub client itself would retry for three quarters of a minute
 
 
@@ -37,16 +40,17 @@ def local_first(make: Callable[[], T], name: str, cure: str) -> T:
 
     # The last is of the few checkpoints that timm takes from another site than the hub.
     missing = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError, URLError)
-    try:
-        with hub_switched_off():
+    with ONE_AT_A_TIME:
+        try:
+            with hub_switched_off():
+                return make()
+        except missing as error:
+            if not reachable():
+                raise _unreachable(name, error, cure) from error
+        try:
             return make()
-    except missing as error:
-        if not reachable():
+        except missing as error:
             raise _unreachable(name, error, cure) from error
-    try:
-        return make()
-    except missing as error:
-        raise _unreachable(name, error, cure) from error
 
 
 @contextmanager

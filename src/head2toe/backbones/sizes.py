@@ -43,7 +43,8 @@ def resized(backbone: Backbone, size: int | tuple[int, int]) -> Backbone:
             # timm's interpolation warns of indexing; of the rest the real run will warn.
             warnings.simplefilter("ignore")
             _interpolate(made.module, height, width)
-            run(made.module, torch.zeros(1, len(backbone.preprocessing.mean), height, width))
+            # Two, for a forward may squeeze, or norm over the batch.
+            run(made.module, torch.zeros(2, len(backbone.preprocessing.mean), height, width))
     except Exception as error:  # whatever a network says of a shape that it cannot take
         reason = one_line(error)
         raise ParameterError(f"{backbone.spec} takes no images of {height} x {width} pixels: {reason}") from error

@@ -67,7 +67,7 @@ class TextPreprocessing:
     def noise(self, count: int, kind: str = "first") -> torch.Tensor:
         """Random tokens, int64 (count, T), always the same; the kinds "first", "second" and "longest" differ in T."""
         length = {"first": _NOISE_TOKENS[0], "second": _NOISE_TOKENS[1], "longest": _LONG}[kind]
-        special = np.asarray(self.tokenizer("", verbose=False)["input_ids"], np.int64)
+        special = np.asarray(self._special(), np.int64)
         ordinary = np.setdiff1d(np.arange(len(self.tokenizer)), self.tokenizer.all_special_ids)
         inner = min(length, self.max_length) - len(special)
         drawn = np.random.default_rng(0).choice(ordinary, (count, inner))
@@ -77,8 +77,13 @@ class TextPreprocessing:
     @property
     def prefix(self) -> int:
         """1 where a class token stands first, else 0."""
-        special = self.tokenizer("", verbose=False)["input_ids"]
+        special = self._special()
         return int(bool(special) and special[0] == self.tokenizer.cls_token_id)
+
+    def _special(self) -> list[int]:
+        """The tokens of no text."""
+        with self._lock:  # it switches the truncation off
+            return list(self.tokenizer("", verbose=False)["input_ids"])
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON description that identifies the tokenizer; the tokenizer itself stays in its repository.

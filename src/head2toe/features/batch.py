@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import nn
 
-from head2toe.backbones.running import run
+from head2toe.backbones.running import REFUSALS, run
 from head2toe.checks import is_whole, require
 from head2toe.features.candidates import is_leaf
 from head2toe.features.hooks import watch
@@ -27,8 +27,8 @@ _ALIVE = 6
 def choose_batch_size(requested: int | str, prepared: Prepared, image: torch.Tensor, columns: int) -> int:
     """Return the batch size.
 
-    "auto" runs one image, takes the largest tensor met, and keeps what a batch needs under a quarter of the free
-    memory; 16 images at most on a CPU, 256 on a GPU.
+    "auto" runs one image (two, where the network takes none alone), takes the largest tensor met, and keeps what a
+    batch needs under a quarter of the free memory; 16 images at most on a CPU, 256 on a GPU.
 
     Parameters
     ----------
@@ -61,7 +61,16 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
-    largest = image.nbytes
+    try:
+        return _largest_of(prepared, image)
+    except REFUSALS as error:  # a forward that squeezes, say; what fails for another reason fails again
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        return _largest_of(prepared, torch.cat([image, image])) // 2
+
+
+def _largest_of(prepared: Prepared, images: torch.Tensor) -> int:
+    largest = images.nbytes
 
     def see(_name: str, _where: str, _call: int, value: Any) -> None:
         nonlocal largest
@@ -70,7 +79,7 @@ def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
             largest = max(largest, 4 * tensor.numel())
 
     with prepared.context(), watch(prepared.module, _leaves(prepared.module), see):
-        run(prepared.module, image)
+        run(prepared.module, images)
     return largest
 
 

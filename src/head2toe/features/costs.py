@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from head2toe.backbones.running import run
+from head2toe.backbones.running import REFUSALS, run
 from head2toe.checks import is_number, require
 from head2toe.errors import ParameterError
+from head2toe.features.axes import Key
 from head2toe.features.flops import counter
 from head2toe.features.hooks import watch
 from head2toe.features.layer import Layer
@@ -41,7 +42,7 @@ class Costs:
 
 
 def costs(backbone: Backbone, layers: Sequence[Layer]) -> Costs:
-    """Count the FLOPs until each layer, in one forward pass on one image.
+    """Count the FLOPs until each layer, in one forward pass on one image, or on two where it takes none alone.
 
     Parameters
     ----------
@@ -51,18 +52,25 @@ def costs(backbone: Backbone, layers: Sequence[Layer]) -> Costs:
         From `features.layers(backbone)`.
     """
     names = {layer.key: layer.name for layer in layers}
+    try:
+        return _counted(backbone, names, 1)
+    except REFUSALS:  # a forward that squeezes, say; what fails for another reason fails again
+        return _counted(backbone, names, 2)
+
+
+def _counted(backbone: Backbone, names: dict[Key, str], images: int) -> Costs:
     until: dict[str, int] = {}
     counting = counter()
 
     def see(module: str, where: str, call: int, _value: Any) -> None:
         name = names.get((module, where, call))
         if name is not None:
-            until[name] = int(counting.get_total_flops())
+            until[name] = int(counting.get_total_flops()) // images
 
-    batch = noise_batch(backbone, 1)
-    with watch(backbone.module, {layer.key[:2] for layer in layers}, see), counting:
+    batch = noise_batch(backbone, images)
+    with watch(backbone.module, {key[:2] for key in names}, see), counting:
         run(backbone.module, batch)
-    return Costs(int(counting.get_total_flops()), until)
+    return Costs(int(counting.get_total_flops()) // images, until)
 
 
 def within(layers: Sequence[Layer], spent: Costs, budget: float) -> tuple[Layer, ...]:

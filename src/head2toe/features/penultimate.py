@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -49,6 +50,14 @@ def penultimate_of(sightings: Sequence[Sighting], backbone: Backbone) -> Sightin
     # A head that pools by attention reads tokens, and neither their mean nor the first makes its output.
     comparable = not vector and entry.outputs and output is not None and output.outputs
     return output if comparable and not _predicts(entry, output) else entry
+
+
+def reads_first_token(entry: Sighting, output: Sighting) -> bool:
+    """Tell whether the classifier reads the first of its tokens, a pooled one that the network has put there."""
+    if entry.layer.kind != "tokens" or len(entry.outputs) != 2:
+        return False
+    mean, first = (_predicts(replace(entry, outputs=(one,)), output) for one in entry.outputs)
+    return first and not mean
 
 
 def _is_convolved(module: nn.Module, layer: Layer) -> bool:

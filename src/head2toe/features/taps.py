@@ -12,7 +12,7 @@ from head2toe.features.axes import Key, Shape
 from head2toe.features.layer import Layer
 from head2toe.features.look import look
 from head2toe.features.patterns import matching
-from head2toe.features.penultimate import penultimate_of
+from head2toe.features.penultimate import penultimate_of, reads_first_token
 from head2toe.features.prefix import PrefixTokens
 from head2toe.features.sighting import Sighting
 from head2toe.plain_torch import plain_torch
@@ -66,17 +66,22 @@ def _usable(backbone: Backbone) -> list[Sighting]:
     _tell_of_padding(backbone, [one.layer for one in seen.sightings], seen.other_lengths)
     penultimate = penultimate_of(seen.sightings, backbone) or _last(seen.sightings, backbone)
     prefix = PrefixTokens(backbone)
+    pooled = penultimate is not None and reads_first_token(penultimate, seen.sightings[-1])
     return [
-        replace(one, layer=_marked(one.layer, prefix, seen.size, penultimate=one is penultimate))
+        replace(one, layer=_marked(one.layer, prefix, seen.size, penultimate=one is penultimate, pooled=pooled))
         for one in seen.sightings
         if one is penultimate or not one.is_guess
     ]
 
 
-def _marked(layer: Layer, prefix: PrefixTokens, size: tuple[int, int], *, penultimate: bool) -> Layer:
-    layer = replace(layer, prefix=prefix.count_for(layer, size), class_token=prefix.class_token)
-    suffix = prefix.suffix if layer.kind == "tokens" and layer.prefix else 0
-    return replace(layer, suffix=suffix, grid=prefix.grid(layer, size), penultimate=penultimate)
+def _marked(layer: Layer, prefix: PrefixTokens, size: tuple[int, int], *, penultimate: bool, pooled: bool) -> Layer:
+    """With its class and register tokens; the first that the classifier reads may be one that the network `pooled`."""
+    count, of_class = prefix.count_for(layer, size), prefix.class_token
+    if penultimate and pooled and not count:
+        count, of_class = 1, True
+    suffix = prefix.suffix if layer.kind == "tokens" and prefix.count_for(layer, size) else 0
+    layer = replace(layer, prefix=count, class_token=of_class, suffix=suffix, penultimate=penultimate)
+    return replace(layer, grid=prefix.grid(layer, size))
 
 
 def _last(sightings: Sequence[Sighting], backbone: Backbone) -> Sighting | None:
