@@ -131,3 +131,14 @@ def test_an_accuracy_may_be_written_as_a_whole_number(tmp_path):
     save_probe(tmp_path / "probe", probe())
     described(tmp_path / "probe", lambda d: d.update(cv_accuracy=1))
     assert load_probe(tmp_path / "probe").cv_accuracy == 1
+
+
+def test_a_layer_without_a_shape_is_damage(tmp_path):
+    place = tmp_path / "probe"
+    save_probe(place, probe())
+    described = json.loads((place / "probe.json").read_text())
+    for layer in described["plan"]["layers"]:
+        layer["shape"] = []
+    (place / "probe.json").write_text(json.dumps(described))
+    with pytest.raises(ProbeFormatError, match="is damaged"):
+        load_probe(place)

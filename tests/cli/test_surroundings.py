@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -114,3 +115,47 @@ def test_names_that_the_system_misreads_are_told_with_the_cure(backbone, tmp_pat
     )
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "set PYTHONUTF8=1" in done.stderr
+
+
+def started(arguments, out, **options):
+    """The program in a process of its own, with its standard output where it is to go."""
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True, **options)
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("command", ["layers", "predict"])
+def test_a_standard_output_that_is_full_is_told_in_one_line(backbone, probe, folder, command):
+    with FULL.open("w") as full:
+        process = started({"layers": ["layers", backbone], "predict": ["predict", probe, folder]}[command], full)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = err.splitlines()
+    assert line.startswith("error: ") and "No space left" in line
+
+
+@pytest.mark.parametrize("command", ["layers", "predict"])
+def test_a_reader_that_has_left_ends_the_program_without_a_word(backbone, probe, folder, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = started({"layers": ["layers", backbone], "predict": ["predict", probe, folder]}[command], writer)
+    os.close(writer)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (1, "")
+
+
+def test_a_tilde_that_names_no_user_is_a_name(run, probe, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder.rename("~old")
+    assert run("predict", probe, "~old").code == 0
+    done = run("predict", "~nosuch/probe", "~old")
+    assert done.code == 2 and done.err[-1].startswith("error: ~nosuch/probe is not a probe folder")
+
+
+def test_a_link_to_itself_is_told_in_one_line(run, folder, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    done = run("compare", folder, "--test", tmp_path / "loop", "--methods", "linear")
+    assert done.code == 2 and str(tmp_path / "loop") in done.err[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import zipfile
 
 import numpy as np
 import pytest
@@ -129,3 +130,22 @@ def test_an_npz_without_labels_tells_what_it_has(tmp_path):
     ):
         read_data(tmp_path / "a.npz").with_labels()
     assert read_data(tmp_path / "a.npz", label="targets").labels == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n \r\n", "\t\n\n\n"])
+def test_blank_lines_above_the_header_are_left_out_and_counted(blank):
+    (row,) = rows(f"{blank}path,label\na.png,cat\n")
+    assert (row.file, row.label, row.line) == ("a.png", "cat", blank.count("\n") + 2)
+    with pytest.raises(DataFormatError, match=f"line {blank.count(chr(10)) + 2}: more cells"):
+        rows(f"{blank}path,label\na.png,cat,x\n")
+
+
+@pytest.mark.parametrize("member", ["images", "labels"])
+@pytest.mark.parametrize("held", [b"", b"0 1 2\n"])
+def test_members_of_an_npz_that_are_no_arrays_are_refused(tmp_path, member, held):
+    np.savez(tmp_path / "whole.npz", images=PIXELS, labels=[0, 1, 0])
+    with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "a.npz", "w") as other:
+        for name in whole.namelist():
+            other.writestr(name, held if name == f"{member}.npy" else whole.read(name))
+    with pytest.raises(DataFormatError, match=rf"{member}( of .*)?: no array but {len(held)} other bytes"):
+        read_data(tmp_path / "a.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -154,3 +155,10 @@ def test_the_identity_of_a_member_is_its_checksum_and_size(tmp_path):
     data = read_data(zip_of(tmp_path / "a.zip", {"cat/a.png": png(7)}))
     assert data.identity(0) == f"{zlib.crc32(png(7)):08x} {len(png(7))}"
     assert np.asarray(data[0]).max() == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_no_image_that_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match=r"a\.png: a pipe, not a file"):
+        read_data(tmp_path).images[0]

@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -215,6 +216,8 @@ def test_numbers_that_a_table_holds_as_objects_are_numbers(kind):
     probe = FeatureProbe(**QUICK).fit(X, numbers.astype(object))
     assert probe.classes_.dtype == numbers.dtype
     np.testing.assert_array_equal(probe.predict(X), FeatureProbe(**QUICK).fit(X, numbers).predict(X))
+    for score in (probe.score, probe.linear_score):
+        assert score(X, numbers.astype(object)) == score(X, torch.from_numpy(numbers)) == score(X, numbers)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from head2toe.artifacts.saved_probe import SavedProbe
 from head2toe.errors import DiskFullError, OutputExistsError, ParameterError, ProbeFormatError
+from head2toe.paths import path_of, real_path
 
 DESCRIPTION, TENSORS = "probe.json", "probe.safetensors"
 _LONGEST_SAVE, _BETWEEN_TRIES = 10.0, 0.02  # seconds
@@ -48,7 +49,7 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
         Nothing but empty folders is left behind then, and a probe that was there is as it was.
     """
     description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
-    parent = _full(folder).parent
+    parent = real_path(folder).parent
     with suppress(OSError):  # told by `check_output`
         parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent, alone=True):  # another process may save here, or read
@@ -72,7 +73,7 @@ def check_output(folder: str | Path, *, overwrite: bool = False) -> Path:
     ParameterError
         The folder that it would stand in is none, or is not the user's to write.
     """
-    target = _full(folder)
+    target = real_path(folder)
     _check_free(target, folder, overwrite)
     check_writable(target)
     return target
@@ -85,7 +86,7 @@ def check_writable(folder: str | Path) -> None:
     ------
     ParameterError
     """
-    target = _full(folder)
+    target = real_path(folder)
     place = next(part for part in (target, *target.parents) if os.path.lexists(part))
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise ParameterError(f"{folder} cannot be written: {place} is no folder, or not yours to write")
@@ -101,7 +102,7 @@ def load_probe(folder: str | Path) -> SavedProbe:
     OSError
         A file may not be read.
     """
-    with _locked(_full(folder).parent, alone=False):
+    with _locked(real_path(folder).parent, alone=False):
         return _read(folder)
 
 
@@ -117,7 +118,7 @@ def probe_bytes(folder: Path) -> int:
 
 
 def _read(folder: str | Path) -> SavedProbe:
-    path = Path(folder).expanduser()
+    path = path_of(folder)
     missing = [name for name in (DESCRIPTION, TENSORS) if not (path / name).is_file()]
     if missing:
         raise ProbeFormatError(f"{folder} is not a probe folder: it has no {' and no '.join(missing)}")
@@ -129,14 +130,9 @@ def _read(folder: str | Path) -> SavedProbe:
         raise ProbeFormatError(f"{folder} cannot be read: {error}") from error
     except KeyError as error:
         raise ProbeFormatError(f"{folder} cannot be read: {error} is missing from it") from error
-    except (ValueError, TypeError, AttributeError, SafetensorError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, SafetensorError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ProbeFormatError(f"{folder} is damaged: {reason}") from error
-
-
-def _full(folder: str | Path) -> Path:
-    """The full path; of a link that leads to itself, its own, where `Path.resolve` raises."""
-    return Path(os.path.realpath(Path(folder).expanduser()))
 
 
 def _check_free(target: Path, folder: str | Path, overwrite: bool) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from head2toe.backbones.preprocessing import AnyPreprocessing
 from head2toe.backbones.running import write_count
+from head2toe.paths import path_of
 
 OWN_PREFIX = "module/"
 """What the specification of a user's own module begins with."""
@@ -123,8 +124,8 @@ def _place(spec: str) -> tuple[str, Path | None]:
     """What a specification begins with, and the path after it where that may be a folder's."""
     family, _, name = spec.partition("/")
     if name.startswith(LOCAL):
-        return f"{family}/{LOCAL}", Path(name.removeprefix(LOCAL)).expanduser()
-    return f"{family}/", Path(name).expanduser() if family in _OF_TRANSFORMERS else None
+        return f"{family}/{LOCAL}", path_of(name.removeprefix(LOCAL))
+    return f"{family}/", path_of(name) if family in _OF_TRANSFORMERS else None
 
 
 def pinned(description: dict[str, Any]) -> str:

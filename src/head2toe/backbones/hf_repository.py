@@ -20,6 +20,7 @@ from head2toe.errors import (
     WeightsMismatchError,
     one_line,
 )
+from head2toe.paths import path_of
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 """The files that describe how a model's input is made, older ones first."""
@@ -63,7 +64,7 @@ def find_repository(prefix: str, name: str, descriptions: Sequence[str]) -> Repo
     UnknownBackboneError, HubUnreachableError, MissingDependencyError
     """
     _import_transformers(prefix)
-    folder = Path(name).expanduser()
+    folder = path_of(name)
     if (folder / "config.json").is_file():
         return Repository(prefix + name, folder, None)
     repo, _, revision = name.partition("@")

@@ -15,6 +15,7 @@ from head2toe.backbones.hub import cached_commit, local_first
 from head2toe.backbones.preprocessing import Preprocessing
 from head2toe.backbones.weights_file import NOT_READ, load_strictly, reason_of
 from head2toe.errors import HubUnreachableError, UnknownBackboneError, WeightsMismatchError, one_line
+from head2toe.paths import path_of
 
 HUB = "hf-hub:"
 _NO_ARCHITECTURE = (
@@ -39,7 +40,7 @@ def load_timm(name: str, *, weights: str | Path | None = None, resize: str = "wh
     """
     name = name.replace("hf_hub:", HUB, 1) if name.startswith("hf_hub:") else name  # timm's older spelling
     if name.startswith(LOCAL):
-        name = f"{LOCAL}{Path(name.removeprefix(LOCAL)).expanduser()}"
+        name = f"{LOCAL}{path_of(name.removeprefix(LOCAL))}"
     _check_name(name)
     module = _create(name, pretrained=weights is None)
     if weights is not None:

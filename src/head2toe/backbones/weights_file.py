@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from head2toe.errors import WeightsMismatchError, one_line
+from head2toe.paths import path_of
 
 _BROKEN = (pickle.UnpicklingError, struct.error, EOFError)  # of files that are other than torch.save writes them
 NOT_READ = (RuntimeError, OSError, ValueError, KeyError, SafetensorError, *_BROKEN)
@@ -28,7 +29,7 @@ def load_strictly(module: torch.nn.Module, path: Path) -> None:
     WeightsMismatchError
         No such file, none that can be read safely, or its tensors are not the network's.
     """
-    state = _read(path.expanduser())
+    state = _read(path_of(path))
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)

@@ -25,6 +25,7 @@ from head2toe.cli.options import (
 )
 from head2toe.cli.output import check_file, emit, table, tell
 from head2toe.errors import DataFormatError, InterruptedComparisonError, ParameterError, UnfinishedComparisonError
+from head2toe.paths import real_path
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _test_images(test: DataOptions, groups: str | None) -> LabelledImages:
 def _check_parts(source: DataOptions, test: Path | None, test_split: str | None) -> None:
     if test is None and test_split is None:
         raise ParameterError("there are no test images: name them with --test DATA or --test-split NAME")
-    same = test is None or test.resolve() == source.data.resolve()
+    same = test is None or real_path(test) == real_path(source.data)
     if (test is None and source.split is None) or (same and source.split == test_split):
         raise ParameterError("training and test images would be the same: name --split and another --test-split")
 

@@ -140,7 +140,18 @@ def _any_name_on_standard_output() -> Iterator[None]:
     try:
         yield
     finally:
-        stream.reconfigure(errors=before)
+        try:
+            stream.reconfigure(errors=before)  # which writes what is left
+        except OSError:  # told already, or its reader has left
+            _let_be_lost(stream)
+            stream.reconfigure(errors=before)
+
+
+def _let_be_lost(stream: io.TextIOWrapper) -> None:
+    """What could not be written waits in the stream, and would fail once more when the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _complain(message: str, code: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from head2toe.errors import ParameterError
+from head2toe.paths import path_of
 
 if TYPE_CHECKING:
     from head2toe.backbones import Backbone
@@ -47,7 +47,7 @@ class UserPath(click.Path):
         """The path, with the home folder in it."""
         if not value:  # a variable of the shell that is not set; Path would take it as the folder one is in
             self.fail("an empty path.", param, ctx)
-        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - Path's raises where there is none
+        return super().convert(path_of(value), param, ctx)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def write_csv(path: Path | None, header: Sequence[str], rows: Iterable[Sequence[
     """Write a CSV, whole or not at all; None: to standard output."""
     if path is None:
         _write_rows(sys.stdout, header, rows)
+        sys.stdout.flush()  # so that it fails here, where that is told, or not at all
         return
     with replacing(path) as beside, beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         _write_rows(file, header, rows)  # names of files that are no text: as the bytes that they are

@@ -21,6 +21,7 @@ from head2toe.cli.options import (
 )
 from head2toe.cli.output import check_file, emit, resuming, table, tell
 from head2toe.errors import Head2ToeError, ParameterError
+from head2toe.paths import real_path
 from head2toe.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def print_table(
     """Print the table of a run: each task, each group, both averages, the median of its seeds, and published rows."""
     from head2toe.benchmark.vtab import PUBLISHED, read_cells, vtab_table
 
-    if csv_file is not None and markdown is not None and csv_file.resolve() == markdown.resolve():
+    if csv_file is not None and markdown is not None and real_path(csv_file) == real_path(markdown):
         raise ParameterError(f"--csv and --markdown are both {csv_file}: one would replace the other, name two files")
     for file in (csv_file, markdown):
         if file is not None:

@@ -33,7 +33,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
             labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
             lacking = lacking or missing or _none_yet(labels, list(arrays.files), path)
             together = None if groups is None else _groups(arrays, prefix, path, groups, len(images))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataFormatError(f"{path} cannot be read as .npz: {one_line(error)}") from error
@@ -46,6 +46,7 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
 
 
 def _array_images(array: Any, place: str) -> ArrayImages:
+    _refuse_no_array(array, place)
     try:
         return ArrayImages(array)
     except DataFormatError as error:
@@ -53,6 +54,11 @@ def _array_images(array: Any, place: str) -> ArrayImages:
         raise DataFormatError(
             f"{place} are {array.dtype}, {shape}: store uint8, (n, height, width) or (n, height, width, 3)"
         ) from error
+
+
+def _refuse_no_array(member: Any, place: str) -> None:
+    if not isinstance(member, np.ndarray):  # NumPy gives the bytes of whatever else a zip holds
+        raise DataFormatError(f"{place}: no array but {len(member)} other bytes: write the file by numpy.savez")
 
 
 def _array_prefix(keys: list[str], path: Path, split: str | None) -> str:
@@ -107,6 +113,7 @@ def _groups(arrays: Any, prefix: str, path: Path, name: str, n: int) -> list[str
 
 def _as_text(values: np.ndarray, place: str, what: str = "labels") -> tuple[list[str] | None, str]:
     """The labels (or groups), and what to say where some are missing: NaN, or empty."""
+    _refuse_no_array(values, place)
     values = flat(values)  # MedMNIST's are a column
     if values.dtype.kind not in "biufSU":
         raise DataFormatError(f"{place}: {what} are of {values.dtype}: store text or numbers")

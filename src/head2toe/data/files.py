@@ -19,6 +19,7 @@ from head2toe.data.lock import Lock
 from head2toe.data.recordings import Recordings
 from head2toe.data.suffixes import PICTURES, WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
+from head2toe.paths import real_path
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ class Folder:
         """All files; links to folders are followed, but not to one that the way down has come through."""
         for folder, below, files in os.walk(self._root, onerror=onerror, followlinks=True):
             within = Path(folder).relative_to(self._root)
-            above = {(self._root / part).resolve() for part in (within, *within.parents)}
-            below[:] = [name for name in below if not is_hidden(name) and (Path(folder) / name).resolve() not in above]
+            above = {real_path(self._root / part) for part in (within, *within.parents)}
+            below[:] = [name for name in below if not is_hidden(name) and real_path(Path(folder) / name) not in above]
             yield from ((within / name).as_posix() for name in files)
 
 

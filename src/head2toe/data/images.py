@@ -19,6 +19,7 @@ from head2toe.data.digest import digest
 from head2toe.data.lock import Lock
 from head2toe.data.suffixes import SOUNDS
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
+from head2toe.paths import bytes_of
 
 _TAKEN = (
     "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
@@ -207,7 +208,7 @@ class DatasetImages:
 
 def _read(path: str | os.PathLike[str]) -> Image.Image:
     try:
-        data = Path(path).read_bytes()
+        data = bytes_of(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UnreadableImageError(f"{os.fspath(path)[:200]}: {reason}{_hint(os.fspath(path))}") from error

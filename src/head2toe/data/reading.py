@@ -30,6 +30,7 @@ from head2toe.errors import (
     MissingLabelError,
     and_more,
 )
+from head2toe.paths import path_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def read_data(
     if not isinstance(path, str | PathLike):
         raise DataFormatError(f"a {type(path).__name__} is no path: pass that of a folder or a file")
     require(takes in ("images", "texts", "recordings"), "takes", takes, "'images', 'texts' or 'recordings'")
-    path = Path(path).expanduser()
+    path = path_of(path)
     if not is_there(path):
         raise DataFormatError(f"{_shortened(path)}: there is no such file or folder")
     choice = _Choice(split, label, groups)

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from head2toe.data.digest import digest
 from head2toe.data.images import file_identity
 from head2toe.data.suffixes import WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
+from head2toe.paths import bytes_of
 
 _TAKEN = (
     "a list of .wav files, of float arrays (samples,) at the network's sampling rate, or of pairs (array, rate in Hz); "
@@ -131,7 +131,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     from scipy.io import wavfile
 
     try:
-        data = Path(path).read_bytes()
+        data = bytes_of(path)
     except OSError as error:
         raise UnreadableImageError(f"{os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
     try:

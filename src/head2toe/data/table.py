@@ -15,6 +15,7 @@ TEXT_COLUMNS = ("text",)
 PREDICTED = ("path", "class", "probability")  # of a table of predictions of images
 _LONGEST = 2**24  # characters of a cell: csv's own limit is shorter than some texts
 _SURPLUS = "\0"  # no column has this name
+_BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)+")
 _LABEL_COLUMNS = ("class_name", "label")
 
 
@@ -112,6 +113,9 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
     line = 1  # where the next record begins
     try:
         text = data.decode("utf-8-sig")
+        blank = _BLANK_LINES.match(text)
+        above = text.count("\n", 0, blank.end()) if blank else 0
+        line, text = line + above, text[blank.end() :] if blank else text
         header = text.split("\n", 1)[0]
         delimiter = max(",;\t", key=header.count)
         reader = csv.DictReader(
@@ -122,15 +126,15 @@ def _records(data: bytes, place: str) -> list[tuple[int, dict[str, str]]]:
             strict=True,  # or a quote that is not closed would swallow rows unseen
         )
         _refuse_repeats(reader.fieldnames or (), place)
-        records, line = [], reader.line_num + 1
+        records, line = [], above + reader.line_num + 1
         for record in reader:
-            line = reader.line_num + 1
+            line = above + reader.line_num + 1
             if any(record.pop(_SURPLUS, ())):
-                where = f"{place}, line {reader.line_num}"
+                where = f"{place}, line {above + reader.line_num}"
                 raise DataFormatError(f"{where}: more cells than columns; put text with commas in quotes")
             cells = {name.strip(): (cell or "").strip() for name, cell in record.items() if name}
             if any(cells.values()):
-                records.append((reader.line_num, cells))
+                records.append((above + reader.line_num, cells))
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{place} is not in UTF-8: save it as CSV UTF-8") from error
     except csv.Error as error:

@@ -31,14 +31,15 @@ def labels_of_dataset(dataset: Any) -> list[Any]:
 
 
 def _targets(dataset: Any) -> list[Any] | None:
-    """Labels that are known without decoding an image: torchvision's way, and parts of such datasets."""
+    """Labels that are known without decoding an image: torchvision's two ways, and parts of such datasets."""
     if isinstance(dataset, Subset):
         whole = _targets(dataset.dataset)
         return None if whole is None else [whole[i] for i in dataset.indices]
-    targets = getattr(dataset, "targets", None)
-    if targets is None or getattr(dataset, "target_transform", None) is not None or len(targets) != len(dataset):
+    if getattr(dataset, "target_transform", None) is not None:
         return None
-    return [_plain(label) for label in targets]
+    named = (getattr(dataset, name, None) for name in ("targets", "labels"))
+    whole = (labels for labels in named if hasattr(labels, "__len__") and len(labels) == len(dataset))
+    return next(([_plain(label) for label in labels] for labels in whole), None)
 
 
 def _items(dataset: Any) -> Iterator[Any]:

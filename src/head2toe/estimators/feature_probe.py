@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from head2toe.checks import is_number, is_whole, require, require_whole
@@ -28,7 +27,7 @@ from head2toe.estimators.checks import (
 from head2toe.estimators.folds import check_folds
 from head2toe.estimators.groups import check_groups, group_numbers
 from head2toe.estimators.host import on_host
-from head2toe.estimators.labels import as_labels
+from head2toe.estimators.labels import accuracy, as_labels
 from head2toe.estimators.logits import FromLogits
 from head2toe.estimators.progress import search_bar
 from head2toe.estimators.target import Target
@@ -233,6 +232,10 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
             )
         return self.assume(found, target.classes, columns, rows.shape[1])
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy in [0, 1]. Raises as `predict`; `y` may be what `fit` takes."""
+        return accuracy(y, self.predict(X), sample_weight)
+
     def linear_predict(self, X: ArrayLike) -> np.ndarray:
         """The classes that the linear probe fitted beside it predicts, (n,). Raises as `predict`."""
         logits = self._logits(X, "linear_head_")
@@ -240,7 +243,7 @@ class FeatureProbe(FromLogits, ClassifierMixin, BaseEstimator):
 
     def linear_score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of the linear probe in [0, 1]. Raises as `predict`."""
-        return float(accuracy_score(y, self.linear_predict(X), sample_weight=sample_weight))
+        return accuracy(y, self.linear_predict(X), sample_weight)
 
     def assume(self, found: SearchResult, classes: np.ndarray, columns: Columns, d: int) -> Self:
         """Become the fitted probe that a search over d columns found; `fit` ends here, and so does loading."""

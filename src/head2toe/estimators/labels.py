@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score
 from torch.utils.data import Dataset
 
 from head2toe.data import LabelledImages
@@ -28,9 +29,7 @@ def labels_of(images: Any, labels: ArrayLike | None = None) -> ArrayLike:
         return labels
     if isinstance(images, LabelledImages):
         return images.known_labels()
-    brought = getattr(images, "labels", None)
-    if brought is None and isinstance(images, Dataset):
-        brought = labels_of_dataset(images)
+    brought = labels_of_dataset(images) if isinstance(images, Dataset) else getattr(images, "labels", None)
     if brought is None:
         table = advice(images)
         how = "pass them after the images, or a dataset of (image, label) pairs"
@@ -67,6 +66,17 @@ def as_labels(labels: ArrayLike) -> np.ndarray:
     if array.dtype.kind == "U":
         return np.asarray([str.__str__(one) if isinstance(one, str) else one for one in given]) if text else array
     return _as_numbers(array) if array.dtype.kind == "O" else array
+
+
+def accuracy(labels: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
+    """Share of the labels, as `as_labels` takes them, that are predicted, weighted, in [0, 1].
+
+    Raises
+    ------
+    MissingLabelError, DataFormatError
+    """
+    weight: Any = None if sample_weight is None else on_host(sample_weight)
+    return float(accuracy_score(as_labels(labels), predicted, sample_weight=weight))
 
 
 def _as_numbers(objects: np.ndarray) -> np.ndarray:

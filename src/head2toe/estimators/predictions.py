@@ -7,13 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from head2toe import features
 from head2toe.estimators.feature_probe import FeatureProbe
 from head2toe.estimators.frozen import FrozenNetworkEstimator, columns_of
-from head2toe.estimators.labels import labels_of
+from head2toe.estimators.labels import accuracy, labels_of
 from head2toe.estimators.outputs import Outputs
 from head2toe.estimators.streaming import Streaming, columns_read, stream_logits
 from head2toe.features.device import find_device
@@ -78,7 +77,7 @@ class ImagePredictions(ClassifierMixin, FrozenNetworkEstimator):
         self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
         """Accuracy in [0, 1]. Raises as `predict`, and `MissingLabelError` where there are no labels."""
-        return float(accuracy_score(labels_of(images, labels), self.predict(images), sample_weight=sample_weight))
+        return accuracy(labels_of(images, labels), self.predict(images), sample_weight)
 
     def linear_predict(self, images: Any) -> np.ndarray:
         """The classes that the linear probe on the penultimate features predicts, (n,). Raises as `predict`."""
@@ -89,8 +88,7 @@ class ImagePredictions(ClassifierMixin, FrozenNetworkEstimator):
         self, images: Any, labels: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
         """Accuracy of the linear probe in [0, 1]. Raises as `score`."""
-        truth, predicted = labels_of(images, labels), self.linear_predict(images)
-        return float(accuracy_score(truth, predicted, sample_weight=sample_weight))
+        return accuracy(labels_of(images, labels), self.linear_predict(images), sample_weight)
 
     def outputs(self, images: Any, *, linear: bool = False, strict: bool = True) -> Outputs:
         """Logits, with the images that could not be read. Raises as `predict`.

@@ -17,6 +17,7 @@ from head2toe.backbones import Preprocessing, pinned, with_absolute_path
 from head2toe.errors import ProbeFormatError
 from head2toe.estimators.networks import refuse_another_number
 from head2toe.estimators.predictions import ImagePredictions
+from head2toe.paths import path_of
 
 # The machine's and the moment's, not the probe's.
 _NOT_SAVED = ("backbone", "preprocessing", "cache", "device", "batch_size", "verbose")
@@ -122,7 +123,7 @@ def _absolute(files: Any) -> Any:
     """Paths of files that are found again from another working directory."""
     if isinstance(files, list | tuple):
         return [_absolute(file) for file in files]
-    return None if files is None else str(Path(files).expanduser().absolute())
+    return None if files is None else str(path_of(files).absolute())
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ import filelock
 import platformdirs
 
 from head2toe.errors import DiskFullError, ParameterError
+from head2toe.paths import path_of
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Cache:
 
     def __init__(self, folder: str | Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
         own = platformdirs.user_cache_path("head2toe") / "features"
-        self.folder = own if folder is None else Path(folder).expanduser()
+        self.folder = own if folder is None else path_of(folder)
         self.limit = limit
 
     def entries(self) -> list[Entry]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from head2toe.benchmark.vtab.definitions import TRAINING, VALIDATION, TaskDefinition
 from head2toe.benchmark.vtab.pool import Drawn, Part, labelled
 from head2toe.errors import DataFormatError, MissingDependencyError, MissingLabelError, one_line
+from head2toe.paths import path_of
 
 _TRAIN = ("train", "train800")  # the whole split first, VTAB's own part of it last
 _HELD = ("validation", "valid", "val", "val200")
@@ -86,7 +86,7 @@ def _load(name: str) -> Mapping[str, Any]:
         raise MissingDependencyError(
             "data sets of Hugging Face need the package datasets: pip install datasets"
         ) from error
-    folder = Path(name).expanduser()
+    folder = path_of(name)
     try:
         saved = folder.is_dir() and any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
         found = (

@@ -19,6 +19,7 @@ from head2toe.benchmark.vtab.sources import access
 from head2toe.data import LabelledImages
 from head2toe.data.views import picked
 from head2toe.errors import DataFormatError, Head2ToeError, ParameterError, one_line
+from head2toe.paths import path_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def load_task(
     if hub is not None:
         drawn, kind = read_hub(hub, task, label=label, seed=seed), "hub"
     else:
-        drawn, kind = _from_disk(task.name, Path(str(root)).expanduser(), layout, seed)
+        drawn, kind = _from_disk(task.name, path_of(str(root)), layout, seed)
     return loaded(task.name, task.group, drawn, kind, whole=len(task.test), classes=task.classes, test_limit=test_limit)
 
 

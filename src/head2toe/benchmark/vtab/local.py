@@ -11,6 +11,7 @@ from head2toe.benchmark.vtab.loading import LoadedTask, loaded
 from head2toe.benchmark.vtab.pool import Drawn
 from head2toe.data import read_data
 from head2toe.errors import ParameterError
+from head2toe.paths import path_of
 
 OWN = "own"  # the group of tasks without one
 
@@ -43,10 +44,10 @@ class LocalTask:
         if name in NAMES:
             raise ParameterError(f"{name} is one of VTAB's tasks: give your own another name, such as my-{name}")
         path, label = place, None
-        if not Path(place).expanduser().exists():
+        if not path_of(place).exists():
             before, colon, after = place.rpartition(":")
             path, label = (before, after) if colon and before and after else (place, None)
-        return cls(name, Path(path).expanduser(), label, group or OWN)
+        return cls(name, path_of(path), label, group or OWN)
 
     def load(self, *, test_limit: int | None = None) -> LoadedTask:
         """Read the labels; images are read when they are indexed.
