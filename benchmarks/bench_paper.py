@@ -64,6 +64,7 @@ def columns(backbone: str) -> tuple[str, ...]:
 def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     """Run the methods (of some, `only` those) that a cell's record lacks, and add them to it."""
     from head2toe.benchmark import Task, compare
+    from head2toe.errors import InterruptedComparisonError, UnfinishedComparisonError
 
     name, backbone = cell.split("--")
     record = _standing(records.read(f"paper/{cell}"))
@@ -74,9 +75,15 @@ def run_cell(cell: str, only: tuple[str, ...] = ()) -> None:
     task = Task(name, GROUPS[name], read(name, "train"), read(name, "test"))
     start = time.perf_counter()
     network, size = ("embedded", PIXELS) if backbone == SMALL else (spec(backbone), None)
-    outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_report)
+    unfinished = None
+    try:
+        outcomes = compare(task, network, missing, image_size=size, dtype=DTYPE, progress=_report)
+    except (UnfinishedComparisonError, InterruptedComparisonError) as error:  # what the others came to is kept
+        outcomes, unfinished = error.outcomes, error
     new = {one.method: {**one.to_dict(), "backbone": backbone} for one in outcomes}
     records.write(f"paper/{cell}", {**_standing(records.read(f"paper/{cell}"), new.keys()), **new})
+    if unfinished is not None:
+        raise unfinished
     print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
 
 

@@ -115,7 +115,7 @@ _WRITTEN = {
         "She serves harder than anybody else on the tour.",
         "The referee showed him a second yellow card.",
         "Nobody expected a marathon under two hours.",
-        "Their defence collapsed in the second learned_from.",
+        "Their defence collapsed in the second half.",
         "He swims forty lengths every day before breakfast.",
         "The relay team dropped the baton at the last exchange.",
         "Season tickets for the stadium are sold out.",

@@ -122,11 +122,13 @@ class InterruptedComparisonError(KeyboardInterrupt):
     ----------
     outcomes : list of Outcome
         What those came to.
+    failed : dict of (str, int) to Exception
+        What had stopped others before, by method and seed.
     """
 
-    def __init__(self, message: str, outcomes: list | None = None) -> None:
+    def __init__(self, message: str, outcomes: list | None = None, failed: dict | None = None) -> None:
         super().__init__(message)
-        self.outcomes = outcomes or []
+        self.outcomes, self.failed = outcomes or [], failed or {}
 
 
 class ProbeFormatError(Head2ToeError):

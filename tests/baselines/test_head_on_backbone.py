@@ -189,3 +189,35 @@ def test_a_layer_that_does_not_run_is_told():
     network.backbone.both = False
     with pytest.raises(NoLayerError, match="did not run"):
         network(given.batch(given.x))
+
+
+class ByWeights(torch.nn.Module):
+    """A transformer's block, and a layer that is used through its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.attention = torch.nn.Conv2d(3, 8, 8, 8), torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        self.unused, self.mlp, self.fc = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        tokens = self.mlp(torch.nn.functional.linear(tokens, self.unused.weight))
+        return self.fc(tokens.mean(1))
+
+
+def test_every_low_rank_update_has_a_gradient(backbone):
+    from dataclasses import replace
+
+    pytest.importorskip("peft")
+    torch.manual_seed(0)
+    own = replace(backbone, module=ByWeights().requires_grad_(False), classifier="fc")
+    network, given = low_rank(own, 3, rank=2), pixels(4)
+    with torch.no_grad():
+        for part in updates(network).values():  # B and the head are zero at first, and let no gradient pass
+            part.normal_()
+    network(given.batch(given.x)).square().sum().backward()
+    silent = [name for name, part in network.named_parameters() if part.requires_grad and not part.grad.any()]
+    assert not silent
+    kept = updates(network)
+    assert any("attention" in name for name in kept) and not any("unused" in name for name in kept)

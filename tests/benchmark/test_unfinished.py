@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import replace
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -53,6 +52,19 @@ def failing(monkeypatch, name, error, seed=None):
         return fit(cell)
 
     monkeypatch.setitem(METHODS, name, replace(METHODS[name], fit=fails))
+
+
+def second_pass_raises(monkeypatch, error):
+    """The pass over the test images fails of the error; that over the training images came before it."""
+    stream, passes = features.Extractor.stream, []
+
+    def watched(extractor, images):
+        passes.append(images)
+        if len(passes) == 2:
+            raise error
+        return stream(extractor, images)
+
+    monkeypatch.setattr(features.Extractor, "stream", watched)
 
 
 def test_the_others_finish_and_come_with_the_error(task, network, monkeypatch):
@@ -184,7 +196,7 @@ def test_after_ctrl_c_what_had_finished_is_judged(task, network, monkeypatch, ca
 
 def test_a_second_ctrl_c_gives_up(task, network, monkeypatch):
     failing(monkeypatch, "knn", KeyboardInterrupt())
-    monkeypatch.setattr(features.Extractor, "stream", MagicMock(side_effect=KeyboardInterrupt))
+    second_pass_raises(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as caught:
         compare(task, network, ["linear", "knn"], **OPTIONS)
     assert caught.type is KeyboardInterrupt
@@ -205,3 +217,21 @@ def test_the_command_prints_what_finished(network, tmp_path, monkeypatch, capsys
     assert [line.split()[0] for line in shown.out.splitlines()] == ["method", "linear"]
     assert shown.err.splitlines()[-1] == told
     assert '"linear"' in out.read_text() and '"knn"' not in out.read_text()
+
+
+def test_after_ctrl_c_it_is_told_what_had_failed_before(task, network, monkeypatch, caplog):
+    failing(monkeypatch, "knn", DataError("no neighbour"))
+    failing(monkeypatch, "last4", KeyboardInterrupt())
+    with pytest.raises(InterruptedComparisonError) as caught:
+        compare(task, network, ["linear", "knn", "last4"], **OPTIONS)
+    assert [one.method for one in caught.value.outcomes] == ["linear"]
+    assert list(caught.value.failed) == [("knn", 0)] and "knn: no neighbour" in caplog.text
+
+
+def test_after_ctrl_c_outcomes_of_nothing_are_none(task, network, monkeypatch):
+    """What was there in place of them, such as a file, stays."""
+    failing(monkeypatch, "last4", KeyboardInterrupt())
+    second_pass_raises(monkeypatch, DataError("the disk is gone"))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        compare(task, network, ["linear", "last4"], **OPTIONS)
+    assert caught.type is KeyboardInterrupt

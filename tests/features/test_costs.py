@@ -93,4 +93,9 @@ def test_padding_does_not_count():
 def test_recurrent_layers_count(directions):
     """Four gates a step, of the input and of the state; a second layer reads both directions of the first."""
     layer = nn.LSTM(8, 6, 2, batch_first=True, bidirectional=directions == 2)
-    assert flops(layer, X) == 2 * (2 * 5) * directions * 4 * 6 * ((8 + 6) + (directions * 6 + 6))
+    forward = 2 * (2 * 5) * directions * 4 * 6 * ((8 + 6) + (directions * 6 + 6))
+    assert flops(layer, X) == forward
+    layer.requires_grad_(True)
+    with counted() as spent:
+        layer(X)[0].sum().backward()
+    assert spent.total == 3 * forward

@@ -50,3 +50,10 @@ def test_classes_of_one_image_count_where_there_are_no_others() -> None:
     weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     assert weights_of_several(torch.tensor([0, 1, 1]), weight).tolist() == [0, 2, 3]
     assert weights_of_several(torch.tensor([0, 1, 2]), weight).tolist() == [1, 2, 3]
+
+
+def test_a_class_of_one_group_counts_no_more_than_one_of_one_image() -> None:
+    """No fold both learns and holds it out."""
+    y, weight, groups = torch.tensor([0, 0, 1, 1, 1]), ONES[:5], np.array([7, 7, 2, 2, 3])
+    assert weights_of_several(y, weight).tolist() == [1, 1, 1, 1, 1]
+    assert weights_of_several(y, weight, groups).tolist() == [0, 0, 1, 1, 1]

@@ -388,3 +388,38 @@ def test_a_cold_start_reaches_the_optimum_where_all_features_tell_the_classes_ap
         cold = group_lasso(X, y, along.strength)
         assert cold.gap < 1e-3
         assert cold.objective == pytest.approx(along.objective, rel=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_targets_far_from_zero_are_explained_as_those_about_it(dtype):
+    """Rounding of the targets' mean would be larger than all that is to be explained."""
+    X, _ = problem()
+    y = X[:, 0] + 0.1 * np.random.default_rng(1).normal(size=len(X))
+    near, far = (
+        group_lasso(X.astype(dtype), y + shift, 0.1, loss="squared", tolerance=1e-6) for shift in (0.0, 2.0**30)
+    )
+    assert near.status == far.status == "converged" and far.dual <= far.objective
+    assert far.objective == pytest.approx(near.objective, rel=1e-5)
+    torch.testing.assert_close(far.coef, near.coef, rtol=1e-3, atol=1e-4)
+    assert float(far.intercept - near.intercept) == pytest.approx(2.0**30)
+
+
+def test_a_path_needs_something_to_explain():
+    with pytest.raises(ParameterError, match="no path: X is constant, or y is"):
+        group_lasso_path(np.zeros((10, 3)), np.arange(10) % 2)
+    with pytest.raises(DataFormatError, match=r"\(10, 0\)"):
+        lambda_max(np.zeros((10, 0)), np.arange(10) % 2)
+
+
+def test_weights_in_half_precision_may_have_a_large_sum():
+    X, y = problem(n=70_000, d=4)
+    expected = lambda_max(X, y)
+    assert lambda_max(X, y, sample_weight=np.ones(len(X), np.float16)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("factor", [1e25, 1e-25])
+def test_features_whose_squares_are_no_numbers_are_refused_in_words(dtype, factor):
+    X, y = problem()
+    with pytest.raises(NotFiniteError, match="rescale them"):
+        group_lasso(factor * X, y, 0.1 * lambda_max(factor * X, y), dtype=dtype)

@@ -166,3 +166,17 @@ def test_few_features_tell_many_near_classes_apart_after_the_fit(d: int, classes
     X, new = (centres[y] + spread * rng.normal(size=(len(y), d)) for _ in range(2))
     probe = FeatureProbe(layer_weights="equal", cv=2, fractions=(1.0,), heads=("discriminant",)).fit(X, y)
     assert probe.score(new, y) > probe.cv_accuracy_ - 0.03
+
+
+def test_a_head_of_features_whose_unit_no_float32_holds_stays_as_it_is() -> None:
+    """Its coefficients would have become zero."""
+    coef = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 3000)).astype(np.float32))
+    scale = torch.full((3000,), 1e36)
+    one = LinearHead(torch.arange(3000), torch.zeros(3000), scale, coef, torch.zeros(3))
+    assert one.rounded() is one
+    coef[:, 2000:] *= 1e-9  # that says nothing beside the others
+    other = replace(one, scale=torch.ones(3000), coef=coef).rounded()
+    assert other.coef.abs().max() == 127
+    scale[:2000] = 1.0
+    few = replace(one, scale=scale, coef=coef).rounded()
+    assert not few.coef[:, 2000:].any() and few.coef[:, :2000].abs().max() == 127

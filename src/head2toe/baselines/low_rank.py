@@ -6,24 +6,29 @@ import copy
 import importlib.util
 import re
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from head2toe.backbones import Backbone
+from head2toe.backbones.running import run
 from head2toe.baselines.finetune import replace_head
 from head2toe.baselines.training import keep_statistics
 from head2toe.errors import MissingDependencyError, ParameterError, one_line
+from head2toe.features.hooks import watch
+from head2toe.features.noise import noise_batch
 
 RANK = 8
 
 
 def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 0) -> nn.Module:
-    """A copy of the backbone with a new head and low-rank updates of linear layers and ungrouped convolutions.
+    """A copy of the backbone with a new head, and low-rank updates of linear layers, attention, ungrouped convolutions.
 
     Hu et al., ICLR 2022: ``W + 2 B A`` of rank r, with B zero at first: training starts from the backbone itself.
-    Only A, B and the head have gradients, and nothing else changes: batch normalisation keeps its statistics.
+    Only A, B and the head have gradients, and nothing else changes: batch normalisation keeps its statistics. A layer
+    whose weights another module uses in its place stays as it is, for its updates would be used by nobody.
 
     Parameters
     ----------
@@ -44,7 +49,7 @@ def low_rank(backbone: Backbone, classes: int, *, rank: int = RANK, seed: int = 
         raise ParameterError(f"{backbone.spec} has no classifier to replace: use a backbone with one")
     network = copy.deepcopy(backbone.module)
     replace_head(network, backbone.classifier, classes)
-    names = [name for name, part in network.named_modules() if name != backbone.classifier and _takes(part)]
+    names = _updated(replace(backbone, module=network))
     if not names:
         raise ParameterError(f"{backbone.spec} has no linear layer or convolution for LoRA: use another backbone")
     peft = _peft()
@@ -79,7 +84,22 @@ def updates(network: nn.Module) -> dict[str, Tensor]:
     return {name: part.detach() for name, part in network.named_parameters() if part.requires_grad}
 
 
+def _updated(backbone: Backbone) -> list[str]:
+    """Names of the layers that get updates: those that are called, and not used through their weights."""
+    called: dict[str, None] = {}
+
+    def see(name: str, *_: Any) -> None:
+        called[name] = None
+
+    parts = [name for name, part in backbone.module.named_modules() if name != backbone.classifier and _takes(part)]
+    with watch(backbone.module, [(name, "output") for name in parts], see):
+        run(backbone.module, noise_batch(backbone, 2))
+    return list(called)
+
+
 def _takes(module: nn.Module) -> bool:
+    if isinstance(module, nn.MultiheadAttention):
+        return module._qkv_same_embed_dim  # noqa: SLF001 - peft knows no other
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
 
 

@@ -147,9 +147,7 @@ def compare(
         for method in chosen
         if method.name in trial.fitted
     ]
-    if not finished:
-        raise InterruptedComparisonError("interrupted, with outcomes of what had been trained", outcomes)
-    _raise_failed(trials, outcomes)
+    _raise_failed(trials, outcomes, finished=finished)
     return outcomes
 
 
@@ -237,15 +235,21 @@ def _fit(trial: Trial, chosen: list[Method]) -> None:
             trial.fitted[method.name] = replace(fitted, seconds=seconds)
 
 
-def _raise_failed(trials: list[Trial], outcomes: list[Outcome]) -> None:
-    """Raise what methods failed of, with what the others came to."""
+def _raise_failed(trials: list[Trial], outcomes: list[Outcome], *, finished: bool) -> None:
+    """Raise what methods failed of, or that the user did not let them finish, with what the others came to."""
     failed = {(name, trial.seed): error for trial in trials for name, error in trial.failed.items()}
+    texts = dict.fromkeys(_failure(name, error) for (name, _), error in failed.items())
+    if not finished:
+        for text in texts:
+            LOG.warning("%s", text)
+        if not outcomes:
+            raise KeyboardInterrupt
+        raise InterruptedComparisonError("interrupted, with outcomes of what had been trained", outcomes, failed)
     if not failed:
         return
     first = next(iter(failed.values()))
     if not outcomes:
         raise first
-    texts = dict.fromkeys(_failure(name, error) for (name, _), error in failed.items())
     raise UnfinishedComparisonError("; ".join(texts), outcomes, failed) from first
 
 

@@ -132,12 +132,18 @@ def _convolution_backward(grad: torch.Tensor, x: torch.Tensor, weight: torch.Ten
     return 2 * places.numel() * weight[0].numel() * (int(mask[0]) + int(mask[1]))
 
 
+def _recurrent_backward(steps: torch.Tensor, *weights: Any, **_: Any) -> int:
+    """Of an LSTM on a CPU: the forward pass's count for the gradient of what each matrix took, and for its own."""
+    return 2 * FORMULAS[aten.mkldnn_rnn_layer](steps, *weights)
+
+
 # Golub and Van Loan, Matrix Computations, 4th edition: Cholesky n^3 / 3 (4.2.5), eigenvectors of a symmetric matrix by
 # tridiagonalisation 9 n^3 (8.3.5).
 _FORMULAS: dict[Any, Callable[..., int]] = {
     **FORMULAS,
     aten.addmm_: FORMULAS[aten.addmm],
     aten.convolution_backward: _convolution_backward,
+    aten.mkldnn_rnn_layer_backward: _recurrent_backward,
     aten.mv: _matrix_vector,
     aten.linalg_cholesky_ex: _square(1 / 3),
     aten.cholesky_solve: _triangular,

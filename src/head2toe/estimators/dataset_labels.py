@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, cast
 
 from torch import Tensor
 from torch.utils.data import Subset
@@ -37,9 +37,10 @@ def _targets(dataset: Any) -> list[Any] | None:
         return None if whole is None else [whole[i] for i in dataset.indices]
     if getattr(dataset, "target_transform", None) is not None:
         return None
-    named = (getattr(dataset, name, None) for name in ("targets", "labels"))
-    whole = (labels for labels in named if hasattr(labels, "__len__") and len(labels) == len(dataset))
-    return next(([_plain(label) for label in labels] for labels in whole), None)
+    for labels in (getattr(dataset, name, None) for name in ("targets", "labels")):
+        if isinstance(labels, Sized) and len(labels) == len(dataset):
+            return [_plain(label) for label in cast("Iterable[Any]", labels)]
+    return None
 
 
 def _items(dataset: Any) -> Iterator[Any]:

@@ -91,10 +91,11 @@ def cross_entropies(logits: torch.Tensor, y: torch.Tensor, smoothing: float = 0.
     return each.clamp_max(MOST)
 
 
-def weights_of_several(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weights of rows in log losses: none for a class of one image, which no fold both learns and holds out.
+def weights_of_several(y: torch.Tensor, weight: torch.Tensor, groups: np.ndarray | None = None) -> torch.Tensor:
+    """Weights of rows in log losses: none for a class of one image or group, which no fold both learns and holds out.
 
     Such rows count in accuracy, as errors, but would flatten the probabilities of all others.
     """
-    several = torch.bincount(y)[y] > 1
+    classes = y if groups is None else torch.stack([y, torch.from_numpy(groups)]).unique(dim=1)[0]
+    several = torch.bincount(classes)[y] > 1
     return weight * several if bool(several.any()) else weight

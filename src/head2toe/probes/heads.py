@@ -25,6 +25,7 @@ from head2toe.probes.standardised import Standardised
 FILE_BYTES = 1024  # what the file of a head says besides its features and intercept: less than this
 LEAST_BYTES = 2**14  # nobody minds a head of this size, however small the network
 PAGE = 2**16  # columns that the lower half of an index tells apart
+_SILENT = 1e-6  # of the loudest coefficient: a feature that says less may be lost
 _CHUNK = 1024  # rows that are in memory in float64
 
 
@@ -81,7 +82,7 @@ class LinearHead:
         all logits stay what they are.
 
         A head that is small all the same (`LEAST_BYTES` in float32) stays as it is: of few features none makes good
-        what another lost, and near classes would become one.
+        what another lost, and near classes would become one. So does one of features whose unit no float32 holds.
 
         Parameters
         ----------
@@ -96,6 +97,9 @@ class LinearHead:
             unit, whole = nearest(self.coef, self.scale, most)
         else:
             unit, whole = compensated(self.coef, self.scale, most, rows, self.numbers(rows.d).numpy())
+        peak = self.coef.abs().amax(dim=0)
+        if bool((self.scale.isfinite() & ~unit.isfinite() & (peak > _SILENT * peak.max())).any()):
+            return self
         shift = whole.double() @ (self.mean.double() / unit)
         intercept = (self.intercept - shift).float()
         return replace(self, mean=torch.zeros_like(self.mean), scale=unit, coef=whole, intercept=intercept)

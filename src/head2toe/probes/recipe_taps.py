@@ -49,7 +49,7 @@ class RecipeTaps:
 
 
 def tap_spans(columns: Columns, view: str) -> tuple[Span, ...]:
-    """Where each layer's columns stand among the columns of a view (`Columns.indices`); one span a layer."""
+    """Where layers stand among the columns of a view (`Columns.indices`): one span for blocks that are side by side."""
     blocks = sorted((columns.blocks[b] for b in columns.views[view]), key=lambda block: block.start)
     spans: list[tuple[str, int, int]] = []
     at = 0

@@ -178,7 +178,8 @@ class _Search:
         left = going_on(hits, share, patience, most, effective_images(rows, share), groups)
         self.given_up |= hits.keys() - left
         accuracy = {one: hits[one] @ share for one in left}
-        self.kept_grams.only(sorted(left, key=lambda one: -accuracy[one])[: self.kept_grams.most])
+        best_first = sorted(left, key=lambda one: (-accuracy[one], one.way, one.fraction))
+        self.kept_grams.only(best_first[: self.kept_grams.most])
         best = {way: max((accuracy[one] for one in left if one.way == way), default=-1.0) for way in ways}
         ways = [way for way in ways if best[way] >= 0]
         return sorted(ways, key=lambda way: -best[way]) if self.clock.limited else ways

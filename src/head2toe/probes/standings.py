@@ -34,7 +34,7 @@ class Standings:
 
     def __init__(self, labels: Labels, columns: Columns, folds: int, unlabelled: int) -> None:
         self.labels, self.columns, self.folds, self.unlabelled = labels, columns, folds, unlabelled
-        self._told_apart = weights_of_several(labels.y, labels.weight)
+        self._told_apart = weights_of_several(labels.y, labels.weight, labels.groups)
         self._evidence: dict[Candidate, Evidence] = {}
         self._scales: dict[Candidate, float] = {}
 

@@ -54,6 +54,8 @@ class Multinomial:
         Of the products; values and intercepts are always float64.
     """
 
+    offset = 0.0  # what the intercept lacks
+
     def __init__(self, y: torch.Tensor, classes: int, share: torch.Tensor, dtype: torch.dtype) -> None:
         self.y, self.outputs, self.dtype = y, classes, dtype
         self.p64 = share.double()[None, :]
@@ -170,9 +172,15 @@ class Squared:
     share : Tensor (n,) float64
         Non-negative, summing to one.
     dtype : torch.dtype
+    centred : bool
+        Y less its mean is what is fitted: far from zero, rounding would drown what is to be explained. `offset` is
+        what the intercept lacks then.
     """
 
-    def __init__(self, Y: torch.Tensor, share: torch.Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, Y: torch.Tensor, share: torch.Tensor, dtype: torch.dtype, *, centred: bool = False) -> None:
+        Y = Y.double()
+        self.offset = share.double() @ Y if centred else torch.zeros(Y.shape[1], dtype=torch.float64, device=Y.device)
+        Y = Y - self.offset
         self.outputs, self.dtype = Y.shape[1], dtype
         self.p64 = share.double()[None, :]
         self.p = self.p64.to(dtype)

@@ -62,14 +62,15 @@ def problem_of(
 ) -> Problem:
     """Check the arguments of `group_lasso`, which says what they are and what is raised."""
     X, y = _numbers("X", X), _numbers("y", y)
-    if X.ndim != 2 or not X.shape[0]:
-        raise DataFormatError(f"X has shape {tuple(X.shape)}: the group lasso needs a matrix (n, d)")
+    if X.ndim != 2 or not all(X.shape):
+        raise DataFormatError(f"X has shape {tuple(X.shape)}: the group lasso needs a matrix (n, d), n and d not zero")
     if dtype not in (None, torch.float32, torch.float64):
         raise ParameterError(f"dtype is {dtype!r}: use torch.float32, torch.float64 or None")
     n, d = X.shape
     dtype = dtype or (torch.float64 if str(X.dtype).endswith("float64") else torch.float32)
     design = Design(X, dtype)
-    weight = torch.ones(n) if sample_weight is None else torch.as_tensor(_numbers("sample_weight", sample_weight)).cpu()
+    weight = torch.as_tensor(np.ones(n) if sample_weight is None else _numbers("sample_weight", sample_weight))
+    weight = weight.cpu().double()
     if weight.shape != (n,) or not bool((weight >= 0).all()) or not 0 < float(weight.sum()) < np.inf:
         raise ParameterError(f"sample_weight must be {n} finite numbers, none negative, not all zero")
     groups = torch.ones(d) if group_weights is None else torch.as_tensor(_numbers("group_weights", group_weights)).cpu()
@@ -78,7 +79,7 @@ def problem_of(
         raise ParameterError(f"group_weights must be {d} positive numbers")
     if not 0 <= ridge < np.inf:
         raise ParameterError(f"ridge is {ridge}: use a finite number that is not negative")
-    share = (weight.double() / weight.double().sum()).to(design.device)
+    share = (weight / weight.sum()).to(design.device)
     target = torch.as_tensor(y).to(design.device)
     if len(target) != n:
         raise DataFormatError(f"X has {n} rows, but y has {len(target)}")
@@ -106,7 +107,7 @@ def _datafit(
     loss: Loss, target: torch.Tensor, classes: int | None, share: torch.Tensor, dtype: torch.dtype, fit_intercept: bool
 ) -> Datafit:
     if loss == "squared":
-        return Squared(target.reshape(len(target), -1), share, dtype)
+        return Squared(target.reshape(len(target), -1), share, dtype, centred=fit_intercept)
     if loss != "multinomial":
         raise ParameterError(f"loss is {loss!r}: use 'multinomial' or 'squared'")
     target, classes = class_numbers(target, classes)

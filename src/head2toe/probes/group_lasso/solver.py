@@ -196,6 +196,8 @@ def group_lasso_path(
     if strengths is None and not (count >= 1 and 0 < eps < 1):
         raise ParameterError(f"count is {count}, eps {eps}: use at least 1, and a share below 1")
     problem = problem_of(X, y, loss, classes, fit_intercept, sample_weight, group_weights, ridge, dtype)
+    if strengths is None and not problem.largest > 0:
+        raise ParameterError("no feature tells anything of y, so there is no path: X is constant, or y is")
     if strengths is None:
         strengths = list(problem.largest * np.geomspace(1, eps, count))
     results: list[GroupLassoResult] = []
@@ -325,11 +327,12 @@ class _Descent:
         problem, working = self.problem, self.working
         working.prune()
         order = torch.argsort(working.indices)
+        intercept = (working.intercept + problem.datafit.offset).cpu()
         return GroupLassoResult(
             strength=self.strength,
             indices=working.indices[order],
             rows=working.W.T.cpu()[order].contiguous(),
-            intercept=working.intercept.cpu() - working.W.double().cpu() @ working.mean.cpu(),
+            intercept=intercept - working.W.double().cpu() @ working.mean.cpu(),
             objective=at.primal,
             dual=at.dual,
             gap=at.gap,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from head2toe.errors import NotFiniteError
 from head2toe.probes.group_lasso.datafits import Datafit
+
+_LARGEST = 1e17  # sums of squares stay within float32
 
 
 class WorkingSet:
@@ -33,7 +36,14 @@ class WorkingSet:
         self._solved = False
 
     def extend(self, indices: torch.Tensor, columns: torch.Tensor, W: torch.Tensor | None = None) -> None:
-        """Add columns (n, k) with coefficients W (c, k), zero where None."""
+        """Add columns (n, k) with coefficients W (c, k), zero where None.
+
+        Raises
+        ------
+        NotFiniteError
+            The products of their squares are beyond float32, in which the Newton systems are set up.
+        """
+        _check_size(columns)
         mean = torch.zeros(columns.shape[1], dtype=torch.float64, device=columns.device)
         if self.fit_intercept:
             mean = (self.datafit.p64 @ columns.double())[0]
@@ -66,3 +76,10 @@ class WorkingSet:
     def support(self) -> torch.Tensor:
         """Which coefficients are not zero, bool (k,)."""
         return self.W.abs().amax(dim=0) > 0 if self.W.shape[1] else torch.empty(0, dtype=torch.bool)
+
+
+def _check_size(columns: torch.Tensor) -> None:
+    largest = float(columns.abs().max()) if columns.numel() else 1.0
+    fits = 1 / _LARGEST < largest < _LARGEST
+    if not fits and largest > 0:
+        raise NotFiniteError(f"X holds features up to {largest:.0e}, whose squares overflow or vanish: rescale them")
