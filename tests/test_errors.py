@@ -13,7 +13,9 @@ import pytest
 from head2toe import errors
 
 SOURCE, TESTS = Path(errors.__file__).parent, Path(__file__).parent
-CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
+CLASSES = [
+    value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)
+]  # Ctrl-C is no mistake: as a KeyboardInterrupt it is caught by those alone who ask for it
 BASES = {base for value in CLASSES for base in value.__bases__}
 LEAVES = [value for value in CLASSES if value not in BASES]
 

@@ -27,7 +27,6 @@ from head2toe.benchmark.trial import Trial
 from head2toe.data import LabelledImages, as_images
 from head2toe.errors import TooFewImagesError, UnknownBackboneError, UnreadableImageError
 from head2toe.features import Layer
-from head2toe.progress import silent
 
 
 def labelled(labels, groups=None):
@@ -210,7 +209,7 @@ def test_test_images_of_methods_that_train_networks_are_looked_at_too(tmp_path):
 @pytest.mark.parametrize("given", [0.0, 5.0, None])
 def test_the_time_that_a_method_tells_counts_and_else_what_passed(given):
     cell = cell_of([0, 1] * 5)
-    comparison._fit(cell, [method(fit=lambda cell: Fitted(0, {}, {}, seconds=given))], silent)
+    comparison._fit(cell, [method(fit=lambda cell: Fitted(0, {}, {}, seconds=given))])
     seconds = cell.fitted["mine"].seconds
     assert seconds is not None and (0 < seconds < 1 if given is None else seconds == given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import errno
 import json
@@ -91,8 +92,8 @@ def test_a_store_of_something_else_is_refused(small, pictures, plan, tmp_path):
     folder = tmp_path / "rows"
     extract(small, pictures(5), plan, store=folder, **QUIET)
     other_transform = dataclasses.replace(small, preprocessing=dataclasses.replace(small.preprocessing, mean=(0, 0, 0)))
-    other_weights = dataclasses.replace(small)
-    other_weights.__dict__["weights_sha256"] = "0" * 64
+    other_weights = dataclasses.replace(small, module=copy.deepcopy(small.module))
+    other_weights.module.get_parameter("fc.bias").data += 1
     for backbone, images, asked, dtype, words in [
         (other_transform, pictures(5), plan, "float32", "different: the preprocessing"),
         (other_weights, pictures(5), plan, "float32", "different: the backbone's weights"),
