@@ -82,6 +82,17 @@ def test_weights_that_were_written_to_have_another_hash(folder: Path) -> None:
     assert backbone.weights_sha256 == before
 
 
+def test_sparse_weights_have_a_hash_too() -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    backbone = load(network, preprocessing=Preprocessing((2, 2), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+    before, linear = backbone.weights_sha256, backbone.module.get_submodule("1")
+    dense = linear.weight.detach()
+    linear.weight = torch.nn.Parameter(dense.to_sparse(), requires_grad=False)
+    assert backbone.weights_sha256 == backbone.weights_sha256 == before
+    linear.weight = torch.nn.Parameter((2 * dense).to_sparse(), requires_grad=False)
+    assert backbone.weights_sha256 != before
+
+
 def test_two_threads_that_load_leave_the_hub_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     inside, other, left = threading.Event(), threading.Event(), threading.Event()

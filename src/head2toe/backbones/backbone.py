@@ -58,9 +58,12 @@ class Backbone:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order; made anew once one was written to."""
+        """SHA-256 of the state dict: names, dtypes, shapes and bytes, in order.
+
+        Made anew once one was written to or replaced; writes through `tensor.data` are not counted.
+        """
         held = self.module.state_dict()
-        written = [(name, tensor.data_ptr(), write_count(tensor)) for name, tensor in held.items()]
+        written = [(name, _place_in_memory(tensor), write_count(tensor)) for name, tensor in held.items()]
         if self._hashed[:1] != [written]:
             self._hashed[:] = written, _hash(held)
         return self._hashed[1]
@@ -80,6 +83,11 @@ class Backbone:
             "classifier": self.classifier,
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def _place_in_memory(tensor: torch.Tensor) -> Any:
+    """Where its numbers lie; of a sparse tensor, which has no such place, what equals nothing seen before."""
+    return tensor.data_ptr() if tensor.layout == torch.strided else object()
 
 
 def _hash(state: dict[str, torch.Tensor]) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+T = TypeVar("T")
 # What networks say of a format or a layout that they do not take.
 REFUSALS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, IndexError)
 # A lock for each network, made under the guard.
@@ -28,6 +29,14 @@ def run(module: nn.Module, batch: Tensor) -> Any:
     """
     with lock_of(module), _without_gradients(module), _in_eval_mode(module), _uncompiled(module), _restored(module):
         return module(batch)
+
+
+def on_one_or_two(make: Callable[[int], T]) -> T:
+    """What `make` makes of one image; of two, where the network takes none alone: its forward may squeeze, or norm."""
+    try:
+        return make(1)
+    except REFUSALS:  # if it is for another reason, it comes again
+        return make(2)
 
 
 def runs(module: nn.Module, batch: Tensor) -> bool:

@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import nn
 
-from head2toe.backbones.running import REFUSALS, run
+from head2toe.backbones.running import on_one_or_two, run
 from head2toe.checks import is_whole, require
 from head2toe.features.candidates import is_leaf
 from head2toe.features.hooks import watch
@@ -61,12 +61,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _largest_tensor(prepared: Prepared, image: torch.Tensor) -> int:
-    try:
-        return _largest_of(prepared, image)
-    except REFUSALS as error:  # a forward that squeezes, say; what fails for another reason fails again
-        if isinstance(error, RuntimeError) and is_out_of_memory(error):
-            raise
-        return _largest_of(prepared, torch.cat([image, image])) // 2
+    return on_one_or_two(lambda count: _largest_of(prepared, torch.cat([image] * count)) // count)
 
 
 def _largest_of(prepared: Prepared, images: torch.Tensor) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from head2toe.backbones.running import REFUSALS, run
+from head2toe.backbones.running import on_one_or_two, run
 from head2toe.checks import is_number, require
 from head2toe.errors import ParameterError
 from head2toe.features.axes import Key
@@ -52,10 +52,7 @@ def costs(backbone: Backbone, layers: Sequence[Layer]) -> Costs:
         From `features.layers(backbone)`.
     """
     names = {layer.key: layer.name for layer in layers}
-    try:
-        return _counted(backbone, names, 1)
-    except REFUSALS:  # a forward that squeezes, say; what fails for another reason fails again
-        return _counted(backbone, names, 2)
+    return on_one_or_two(lambda images: _counted(backbone, names, images))
 
 
 def _counted(backbone: Backbone, names: dict[Key, str], images: int) -> Costs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -54,9 +53,9 @@ def penultimate_of(sightings: Sequence[Sighting], backbone: Backbone) -> Sightin
 
 def reads_first_token(entry: Sighting, output: Sighting) -> bool:
     """Tell whether the classifier reads the first of its tokens, a pooled one that the network has put there."""
-    if entry.layer.kind != "tokens" or len(entry.outputs) != 2:
+    if entry.layer.kind != "tokens" or len(entry.outputs) != 2 or not output.outputs:
         return False
-    mean, first = (_predicts(replace(entry, outputs=(one,)), output) for one in entry.outputs)
+    mean, first = (_is_monotone_in(made, output.outputs[0]) for made in entry.outputs)
     return first and not mean
 
 

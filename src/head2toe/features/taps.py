@@ -77,9 +77,9 @@ def _usable(backbone: Backbone) -> list[Sighting]:
 def _marked(layer: Layer, prefix: PrefixTokens, size: tuple[int, int], *, penultimate: bool, pooled: bool) -> Layer:
     """With its class and register tokens; the first that the classifier reads may be one that the network `pooled`."""
     count, of_class = prefix.count_for(layer, size), prefix.class_token
+    suffix = prefix.suffix if layer.kind == "tokens" and count else 0
     if penultimate and pooled and not count:
         count, of_class = 1, True
-    suffix = prefix.suffix if layer.kind == "tokens" and prefix.count_for(layer, size) else 0
     layer = replace(layer, prefix=count, class_token=of_class, suffix=suffix, penultimate=penultimate)
     return replace(layer, grid=prefix.grid(layer, size))
 

@@ -41,7 +41,7 @@ class WorkingSet:
         Raises
         ------
         NotFiniteError
-            The products of their squares are beyond float32, in which the Newton systems are set up.
+            Their squares are beyond float32, in which the Newton systems are set up.
         """
         _check_size(columns)
         mean = torch.zeros(columns.shape[1], dtype=torch.float64, device=columns.device)
