@@ -93,7 +93,7 @@ def gradient(grams: Any, rows: torch.Tensor, y: torch.Tensor, logs: torch.Tensor
     by_matrix = by_matrix - by_matrix.mean(dim=0) - by_matrix.mean(dim=1, keepdim=True) + by_matrix.mean()
     full = torch.zeros(grams.n, grams.n)
     full[rows[:, None], rows[None, :]] = by_matrix.float()
-    return torch.cat([weights * grams.inner(full), (strength * by_strength)[None]])
+    return torch.cat([weights * grams.inner(full[None])[0], (strength * by_strength)[None]])
 
 
 def _inverse(grams: Any, rows: torch.Tensor, weights: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:

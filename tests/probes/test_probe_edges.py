@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from head2toe.errors import ParameterError
-from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, gram_bank, search
+from head2toe.probes import LINEAR_VIEW, Block, Columns, SearchSettings, search
 from head2toe.probes.evidence import Evidence
 from head2toe.probes.folds import stratified_folds
-from head2toe.probes.gram_bank import GramBank
 from head2toe.probes.group_lasso import group_lasso
 from head2toe.probes.group_lasso.penalty import GroupPenalty, column_norms
 from head2toe.probes.group_lasso.preconditioner import Dense, Diagonal
@@ -43,16 +42,6 @@ def test_a_difference_that_is_the_same_in_every_row_is_sure() -> None:
     groups, share = np.repeat(np.arange(4), [1, 2, 3, 6]), np.full(12, 1 / 12)
     gap, spread = paired_difference(np.zeros((1, 12), bool), np.ones(12, bool), share, 12, groups)
     assert (gap[0], spread[0]) == pytest.approx((1, 0), abs=1e-6)
-
-
-def test_a_bank_of_many_rows_holds_a_sample_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks times rows squared would fill memory."""
-    monkeypatch.setattr(gram_bank, "MOST_ROWS", 10)
-    columns = Columns((Block("a", "mean", 0, 4), Block("b", "mean", 4, 6)), {"all": (0, 1), LINEAR_VIEW: (1,)})
-    rows = Standardised(np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32), None, columns.spans())
-    held = GramBank(rows, columns, random_state=1)
-    assert held.grams.n == len(held.anchors) == 10 and (np.diff(held.anchors) > 0).all()
-    assert held.anchors.tolist() != GramBank(rows, columns, random_state=2).anchors.tolist()
 
 
 def test_a_ridge_is_in_both_approximate_inverses() -> None:

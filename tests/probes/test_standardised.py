@@ -172,7 +172,7 @@ def test_a_disk_that_fills_up_costs_nothing_but_memory(
     def full(folder: Path, tiles: object, n: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("head2toe.probes.standardised.Scratch", full)
+    monkeypatch.setattr("head2toe.probes.scratch.Scratch", full)
     np.save(tmp_path / "rows.npy", X)
     found = Standardised(np.load(tmp_path / "rows.npy", mmap_mode="r"))
     assert torch.equal(found.tile(np.arange(D)), Standardised(X).tile(np.arange(D)))

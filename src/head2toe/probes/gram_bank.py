@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from head2toe.probes.columns import Columns
 from head2toe.probes.grams import Grams
+from head2toe.probes.scratch import SMALL_BYTES, folder_of
 from head2toe.probes.standardised import Standardised
 
 MOST_ROWS = 1200  # the bank holds blocks x rows^2 / 2 numbers: of more rows than this it keeps a sample
@@ -30,11 +33,19 @@ class GramBank:
         numbers = sorted({number for view in columns.views.values() for number in view})
         self.place = {number: i for i, number in enumerate(numbers)}
         self.equal: dict[str, torch.Tensor] = {}
-        self.grams = Grams(len(numbers), len(self.anchors))
-        for number, i in self.place.items():
-            block = columns.blocks[number]
-            subset = None if self.complete else self.anchors
-            self.grams.put(i, rows.gram(np.arange(block.start, block.stop), subset=subset))
+        self.grams = self._made()
+
+    def _made(self) -> Grams:
+        """Beside the copy of the features on disk, if there are many."""
+        count, n = len(self.place), len(self.anchors)
+        large = 4 * count * n * (n + 1) // 2 >= SMALL_BYTES
+        return Grams(self._matrices, count, n, folder_of(self.rows.X) if large else None)
+
+    def _matrices(self) -> Iterator[torch.Tensor]:
+        subset = None if self.complete else self.anchors
+        for number in self.place:
+            block = self.columns.blocks[number]
+            yield self.rows.gram(np.arange(block.start, block.stop), subset=subset)
 
     def view(self, name: str, importance: torch.Tensor | None = None) -> torch.Tensor:
         """``sum_b eta_b G_b`` over the blocks of a view and all n rows, float32 (n, n); eta is one where it is None.

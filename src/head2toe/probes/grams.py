@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
+from pathlib import Path
 
 import torch
+
+from head2toe.probes.scratch import Scratch, scratch_file
+
+PART_BYTES = 64 * 2**20  # of the matrices that are worked on at a time: of a scratch file memory holds no more
 
 
 class Grams:
@@ -13,34 +18,50 @@ class Grams:
 
     Parameters
     ----------
+    matrices : callable() -> iterable of Tensor (n, n)
+        All of them, in order; called again where a disk turns out to be full.
     count : int
         L.
     n : int
+    folder : path, optional
+        Of the scratch file that keeps them; None: memory does.
     """
 
-    def __init__(self, count: int, n: int) -> None:
+    def __init__(
+        self, matrices: Callable[[], Iterable[torch.Tensor]], count: int, n: int, folder: Path | None = None
+    ) -> None:
         self.n = n
         row, column = torch.triu_indices(n, n)
         self._place = row * n + column
         self._diagonal = torch.arange(n) * n - torch.arange(n) * (torch.arange(n) - 1) // 2
-        self._packed = torch.zeros(count, len(self._place))
+        self._packed = self._kept(matrices, count, folder)
         self._spans = [(0, count)]
 
     @classmethod
     def of(cls, matrices: Iterable[torch.Tensor]) -> Grams:
         """Pack matrices (n, n)."""
         found = list(matrices)
-        grams = cls(len(found), len(found[0]))
-        for i, matrix in enumerate(found):
-            grams.put(i, matrix)
-        return grams
+        return cls(lambda: found, len(found), len(found[0]))
 
     def __len__(self) -> int:
         return sum(stop - start for start, stop in self._spans)
 
-    def put(self, i: int, matrix: torch.Tensor) -> None:
-        """Set one matrix (n, n)."""
-        torch.index_select(matrix.float().flatten(), 0, self._place, out=self._packed[i])
+    def _kept(
+        self, matrices: Callable[[], Iterable[torch.Tensor]], count: int, folder: Path | None
+    ) -> Scratch | torch.Tensor:
+        """All packed, (L, n (n + 1) / 2)."""
+
+        def packed() -> Iterator[torch.Tensor]:
+            return (matrix.float().flatten()[self._place] for matrix in matrices())
+
+        width = len(self._place)
+        on_disk = scratch_file(folder, packed, count, width)
+        if on_disk is not None:
+            return on_disk
+        held = torch.empty(count, width)
+        for one, found in zip(held, packed(), strict=True):
+            one.copy_(found)
+        return held
 
     def select(self, places: Sequence[int]) -> Grams:
         """Some of the matrices, in this order; shares their memory."""
@@ -50,28 +71,35 @@ class Grams:
 
     def weighted(self, weights: torch.Tensor) -> torch.Tensor:
         """``sum_b w_b G_b``, float32 (n, n)."""
-        parts = weights.float().split([stop - start for start, stop in self._spans])
-        packed = torch.zeros(self._packed.shape[1])
-        for (start, stop), part in zip(self._spans, parts, strict=True):
-            packed.addmv_(self._packed[start:stop].T, part)
+        packed, left = torch.zeros(len(self._place)), weights.float()
+        for part in self._parts():
+            packed.addmv_(part.T, left[: len(part)])
+            left = left[len(part) :]
         return self._unpacked(packed)
 
-    def inner(self, matrix: torch.Tensor) -> torch.Tensor:
-        """``tr(G_b M)`` for a symmetric M (n, n), float64 (L,)."""
-        packed = 2 * matrix.float().flatten()[self._place]
-        packed[self._diagonal] /= 2
-        return torch.cat([self._packed[start:stop].mv(packed) for start, stop in self._spans]).double()
+    def inner(self, matrices: torch.Tensor) -> torch.Tensor:
+        """``tr(G_b M_k)`` for symmetric M_k, (k, n, n): float64 (k, L)."""
+        packed = 2 * matrices.float().flatten(1)[:, self._place]
+        packed[:, self._diagonal] /= 2
+        return torch.cat([packed @ part.T for part in self._parts()], dim=1).double()
 
     def diagonals(self) -> torch.Tensor:
         """Diagonals, float32 (L, n)."""
-        return torch.cat([self._packed[start:stop][:, self._diagonal] for start, stop in self._spans])
+        return torch.cat([part[:, self._diagonal] for part in self._parts()])
 
     def row(self, i: int) -> torch.Tensor:
         """Row i of each, float32 (L, n)."""
         other = torch.arange(self.n)
         above, below = other.clamp_max(i), other.clamp_min(i)
         places = self._diagonal[above] + below - above
-        return torch.cat([self._packed[start:stop][:, places] for start, stop in self._spans])
+        return torch.cat([part[:, places] for part in self._parts()])
+
+    def _parts(self) -> Iterator[torch.Tensor]:
+        """The matrices in order, packed (some, n (n + 1) / 2); each part may be gone when the next is there."""
+        most = max(1, PART_BYTES // (4 * len(self._place)))
+        for start, stop in self._spans:
+            for first in range(start, stop, most):
+                yield self._packed[first : min(first + most, stop)]
 
     def _unpacked(self, packed: torch.Tensor) -> torch.Tensor:
         out = torch.zeros(self.n, self.n)

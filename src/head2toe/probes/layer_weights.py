@@ -82,7 +82,7 @@ def learn_layer_weights(
             break
         outer = _scatter(_projected(alpha @ alpha.T / y.shape[1], p), rows, n)
         spread = _scatter(_projected(inverse, p), rows, n)
-        explained, expected = grams.inner(outer), grams.inner(spread)
+        explained, expected = grams.inner(torch.stack([outer, spread]))
         ratio = explained.clamp_min(0) / expected.clamp_min(1e-30)
         w = w * (ratio if turn < BOLD else ratio.sqrt())
         noise = (noise_shape @ alpha.square().mean(dim=1)) / (noise_shape @ inverse.diagonal())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 from head2toe.probes.memory import let_go
 
 FREE_SHARE = 0.5  # of the free disk that a scratch file may take
-SMALL_BYTES = 64 * 2**20  # an array in memory below this has no scratch file
+SMALL_BYTES = 64 * 2**20  # what is smaller may as well lie in memory
+
+log = logging.getLogger(__name__)
 
 
 class Scratch:
@@ -50,6 +53,16 @@ class Scratch:
         let_go(self._mapped, *(self._feature_bytes * at for at in self._last))
         self._last = wanted.start, wanted.stop
         return self._features[wanted]
+
+
+def scratch_file(folder: Path | None, tiles: Callable[[], Iterable[torch.Tensor]], d: int, n: int) -> Scratch | None:
+    """A scratch file of d features of n rows; None where there is no folder, or its disk has no room."""
+    try:
+        if folder is not None and room_for(folder, 4 * n * d):
+            return Scratch(folder, tiles(), n)
+    except OSError as error:
+        log.debug("no scratch file: %s", error)
+    return None
 
 
 def room_for(folder: Path, needed: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -12,7 +11,7 @@ import torch
 
 from head2toe.probes.kernels import widened
 from head2toe.probes.memory import let_go_of
-from head2toe.probes.scratch import Scratch, folder_of, room_for
+from head2toe.probes.scratch import Scratch, folder_of, scratch_file
 
 STRIPS = 5
 TILE_BYTES = 8 * 2**20
@@ -21,8 +20,6 @@ MEASURED_BYTES = 4 * 2**20  # measured at a time: what a processor's cache holds
 HELD_SHARE = 0.4  # of the free memory that the standardised copy may take
 CONSTANT = 1e-6  # a spread below this share of the largest magnitude is rounding, not signal
 SQUARED = 1e15  # float32 holds the squares of spreads from its inverse to this; others, and zero, take float64
-
-log = logging.getLogger(__name__)
 
 
 class Standardised:
@@ -107,19 +104,18 @@ class Standardised:
 
     def _copied(self) -> Scratch | torch.Tensor | None:
         """All features standardised (d, n), where there is room for them."""
-        needed = 4 * self.n * self.d
-        try:
-            folder = folder_of(self.X)
-            if folder is not None and room_for(folder, needed):
-                return Scratch(folder, (self._standardise(tile, columns) for columns, tile in self._chunks()), self.n)
-        except OSError as error:
-            log.debug("no scratch file: %s", error)
-        if needed > HELD_SHARE * psutil.virtual_memory().available:
+        on_disk = scratch_file(folder_of(self.X), self._tiles, self.d, self.n)
+        if on_disk is not None:
+            return on_disk
+        if 4 * self.n * self.d > HELD_SHARE * psutil.virtual_memory().available:
             return None
         held = torch.from_numpy(np.empty((self.d, self.n), np.float32))  # numpy asks for large pages: faster to fill
         for columns, tile in self._chunks():
             held[columns] = self._standardise(tile, columns)
         return held
+
+    def _tiles(self) -> Iterator[torch.Tensor]:
+        return (self._standardise(tile, columns) for columns, tile in self._chunks())
 
     def _standardise(self, tile: torch.Tensor, columns: slice | np.ndarray) -> torch.Tensor:
         """Features (k, n) of some columns, standardised in place."""
