@@ -7,6 +7,15 @@ import os
 import stat
 from pathlib import Path
 
+_PASSING = frozenset(
+    code
+    for name in (
+        *("EIO", "EREMOTEIO", "ESTALE", "ENODEV", "ENXIO", "EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ETIMEDOUT"),
+        *("ENETDOWN", "ENETUNREACH", "ENOTCONN", "ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH"),
+    )
+    if (code := getattr(errno, name, None)) is not None  # not every system knows all
+)
+
 
 def path_of(place: str | os.PathLike[str]) -> Path:
     """A path with the home folder in place of a leading ~; as it is where ~ names no user, where Path's way raises."""
@@ -16,6 +25,11 @@ def path_of(place: str | os.PathLike[str]) -> Path:
 def real_path(place: str | os.PathLike[str]) -> Path:
     """The full path behind all links; of a link that leads to itself its own, where `Path.resolve` raises."""
     return Path(os.path.realpath(path_of(place)))
+
+
+def is_passing(error: OSError) -> bool:
+    """Whether a file may well be read the next time: a network or a disk failed, or the system had no more to give."""
+    return error.errno in _PASSING
 
 
 def bytes_of(place: str | os.PathLike[str]) -> bytes:

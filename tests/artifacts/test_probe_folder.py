@@ -122,6 +122,14 @@ def test_only_two_files_and_no_pickle(place):
     assert [path.name for path in place.parent.iterdir()] == ["probe"]
 
 
+def test_a_path_that_is_no_text_comes_back(place):
+    """As file systems may have it; it would be found only after the whole fit."""
+    one = probe()
+    described = replace(one, backbone={**one.backbone, "spec": os.fsdecode(b"timm/local-dir:/home/m\xfcller")})
+    save_probe(place, described)
+    assert load_probe(place).backbone == described.backbone
+
+
 def test_labels_json_cannot_hold_are_refused_before_anything_is_written(place):
     with pytest.raises(DataFormatError):
         save_probe(place, replace(probe(), classes=np.array([b"a", b"b", b"c"])))

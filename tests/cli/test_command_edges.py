@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import logging
 import os
@@ -15,7 +17,7 @@ from PIL import Image
 from cli.conftest import write_folder
 from head2toe import Head2ToeClassifier
 from head2toe.benchmark.outcome import Outcome
-from head2toe.cli.output import check_file, emit, resuming, table, warn_skipped
+from head2toe.cli.output import check_file, emit, resuming, table, warn_skipped, write_csv
 from head2toe.errors import OutputExistsError, ParameterError
 from head2toe.features import Skipped
 from head2toe.features.cache import Cache
@@ -287,3 +289,18 @@ def test_predictions_replace_no_file_unasked(run, probe, folder, tmp_path):
     assert done.code == 2 and "is there already" in done.err[0] and (tmp_path / "a.csv").read_text() == "mine"
     assert run("predict", probe, folder, "--out", tmp_path / "a.csv", "--overwrite").code == 0
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+
+
+def test_a_text_of_two_lines_is_one_row_however_they_end(tmp_path):
+    texts = ["a\rb", "a\nb", "a\r\nb", "plain"]
+    write_csv(tmp_path / "a.csv", ("path", "class"), [(text, "x") for text in texts])
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [row[0] for row in csv.reader(file)] == ["path", *texts]
+
+
+def test_json_is_json_on_an_output_that_lacks_letters(monkeypatch):
+    held = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(held, encoding="cp1252", errors="backslashreplace"))
+    emit({"class": "ü \U0001f600"}, "", as_json=True)
+    sys.stdout.flush()
+    assert json.loads(held.getvalue()) == {"class": "ü \U0001f600"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import zipfile
 
 import numpy as np
@@ -21,9 +22,15 @@ def rows(text, **options):
     return read_table(text.encode(), "a.csv", **options)
 
 
-def test_a_row_without_a_group_is_refused():
+def test_a_row_without_a_group_is_refused_if_it_is_read(tmp_path):
+    """Of test images nobody needs to know what belongs together."""
+    table = tmp_path / "a.csv"
+    table.write_text("path,film,split\na.png,1,train\nb.png,,test\n")
+    for name in ("a.png", "b.png"):
+        Image.new("L", (3, 2)).save(tmp_path / name)
+    assert read_data(table, split="train", groups="film").groups == ["1"]
     with pytest.raises(DataFormatError, match=r"a\.csv, line 3: no film"):
-        rows("path,film\na.png,1\nb.png,\n", groups="film")
+        read_data(table, split="test", groups="film")
 
 
 @pytest.mark.parametrize("text", ["path,label\na.png,cat\n", "nothing,of use\na,b\n", "path\n"])
@@ -148,4 +155,23 @@ def test_members_of_an_npz_that_are_no_arrays_are_refused(tmp_path, member, held
         for name in whole.namelist():
             other.writestr(name, held if name == f"{member}.npy" else whole.read(name))
     with pytest.raises(DataFormatError, match=rf"{member}( of .*)?: no array but {len(held)} other bytes"):
+        read_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("written", ["img\\Ka\u0308se.png", "img/K\u00e4se.png"], ids=["windows", "composed"])
+@pytest.mark.parametrize("there", ["K\u00e4se.png", "Ka\u0308se.png"], ids=["composed", "decomposed"])
+def test_a_name_may_be_spelled_as_another_system_does(tmp_path, written, there):
+    (tmp_path / "img").mkdir()
+    Image.new("L", (3, 2)).save(tmp_path / "img" / there)
+    (tmp_path / "a.csv").write_text(f"path,label\n{written},x\n", encoding="utf-8")
+    assert read_data(tmp_path / "a.csv").images[0].size == (3, 2)
+
+
+def test_an_npz_beyond_memory_is_told(tmp_path):
+    """Its header says how much it would take."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 5, 5)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(DataFormatError, match="does not fit into memory"):
         read_data(tmp_path / "a.npz")

@@ -97,3 +97,23 @@ def test_a_recording_knows_its_name(tmp_path):
     wavfile.write(tmp_path / "a.wav", 8000, np.ones(9, np.int16))
     found = as_recordings([np.ones(3), tmp_path / "a.wav"])
     assert [found[0].name, found[1].name] == ["recording 0", str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4000, 4001])
+def test_a_recording_that_was_cut_off_is_damaged(tmp_path, cut):
+    path = tmp_path / "a.wav"
+    wavfile.write(path, 8000, np.arange(3200, dtype=np.int16))
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(UnreadableImageError, match=r"a\.wav"):
+        as_recordings([path])[0]
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0xFFFFFFFF])
+def test_a_recording_from_a_pipe_does_not_know_its_size(tmp_path, size):
+    path = tmp_path / "a.wav"
+    wavfile.write(path, 8000, np.arange(3200, dtype=np.int16))
+    held = bytearray(path.read_bytes())
+    at = held.index(b"data")
+    held[at + 4 : at + 8] = size.to_bytes(4, "little")
+    path.write_bytes(held)
+    assert len(as_recordings([path])[0].samples) == 3200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zipfile
@@ -162,3 +163,65 @@ def test_a_named_pipe_is_no_image_that_is_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UnreadableImageError, match=r"a\.png: a pipe, not a file"):
         read_data(tmp_path).images[0]
+
+
+@pytest.mark.parametrize(("stored", "read"), [("Käse".encode(), "Käse"), (b"K\x84se", "Käse")], ids=["utf-8", "cp437"])
+def test_names_in_a_zip_that_does_not_say_their_encoding(tmp_path, stored, read):
+    """As `zip` on Linux and macOS writes them, and as old programs did."""
+    plain = zip_of(tmp_path / "a.zip", {"x" * len(stored) + "/1.png": png(), "dog/1.png": png()}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(plain.replace(b"x" * len(stored) + b"/", stored + b"/"))
+    data = read_data(tmp_path / "a.zip")
+    assert sorted(data.labels or []) == [read, "dog"] and data.images[0].size == (3, 2)
+
+
+def test_a_zip_of_impossible_names_is_damaged(tmp_path):
+    whole = zip_of(tmp_path / "a.zip", {"ä/1.png": png()}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole.replace("ä".encode(), b"\xff\xfe"))
+    with pytest.raises(DataFormatError, match="damaged"):
+        read_data(tmp_path / "a.zip")
+
+
+def test_a_damaged_member_of_any_compression_is_one_image_less(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("cat/1.png", png())
+        archive.writestr("dog/1.png", png(9))
+        info = archive.getinfo("cat/1.png")
+    held = bytearray((tmp_path / "a.zip").read_bytes())
+    start = info.header_offset + 30 + len("cat/1.png") + 9  # behind the header and LZMA's own
+    held[start : start + 20] = b"\xff" * 20
+    (tmp_path / "a.zip").write_bytes(held)
+    data = read_data(tmp_path / "a.zip")
+    with pytest.raises(UnreadableImageError, match=r"cat/1\.png"):
+        data.images[0]
+    assert data.images[1].size == (3, 2)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_pictures_that_are_not_read_are_counted(tmp_path, caplog, labelled):
+    where = tmp_path / "cats" if labelled else tmp_path
+    folder_of(where, "1.png")
+    for name in ("2.HEIC", "3.heic", "4.txt"):
+        (where / name).write_bytes(b"x")
+    assert len(read_data(tmp_path).images) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 2 files end in .heic, which is not read: convert them to .jpg or .png"
+    ]
+
+
+def test_a_single_picture_has_no_split(tmp_path):
+    with pytest.raises(DataFormatError, match="no split test"):
+        read_data(folder_of(tmp_path, "1.png") / "1.png", split="test")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_disk_that_fails_for_a_while_leaves_no_image_out(tmp_path, monkeypatch, code):
+    """The rows of the others would be kept as if it were damaged, and it never looked at again."""
+
+    def failing(place):
+        raise OSError(code, os.strerror(code), str(place))
+
+    data = read_data(folder_of(tmp_path, "1.png"))
+    monkeypatch.setattr("head2toe.data.images.bytes_of", failing)
+    with pytest.raises(OSError, match=r"1\.png") as found:
+        data.images[0]
+    assert not isinstance(found.value, UnreadableImageError)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from head2toe.artifacts.saved_probe import SavedProbe
 from head2toe.errors import DiskFullError, OutputExistsError, ParameterError, ProbeFormatError
+from head2toe.json_text import json_text
 from head2toe.paths import path_of, real_path
 
 DESCRIPTION, TENSORS = "probe.json", "probe.safetensors"
@@ -48,7 +49,7 @@ def save_probe(folder: str | Path, probe: SavedProbe, *, overwrite: bool = False
     DiskFullError
         Nothing but empty folders is left behind then, and a probe that was there is as it was.
     """
-    description = json.dumps(probe.description(), indent=2, ensure_ascii=False)
+    description = json_text(probe.description(), indent=2)
     parent = real_path(folder).parent
     with suppress(OSError):  # told by `check_output`
         parent.mkdir(parents=True, exist_ok=True)

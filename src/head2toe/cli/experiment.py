@@ -68,7 +68,11 @@ _KEPT = "it reads the rows of images from the cache as far as they were made, an
     "--cv", type=click.IntRange(min=2), default=Settings.folds, show_default=True, help="Folds of cross-validation."
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=Settings.seed, show_default=True, help="Of folds, draws, networks."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=Settings.seed,
+    show_default=True,
+    help="Of folds, draws, networks.",
 )
 @click.option(
     "--steps",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from head2toe.errors import OutputExistsError, ParameterError
+from head2toe.json_text import json_text
 from head2toe.whole_files import replacing
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _MOST_SHOWN = 20
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
@@ -31,9 +30,9 @@ def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def _json(result: dict[str, Any]) -> str:
-    """One line of JSON; bytes of file names that are no text stand as escapes, so that the line is UTF-8."""
-    line = json.dumps(result, ensure_ascii=False, allow_nan=False)
-    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    """One line of JSON; what standard output cannot hold, and bytes of file names that are no text, as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return json_text(result, ensure_ascii=codecs.lookup(encoding).name != "utf-8", allow_nan=False)
 
 
 def table(rows: Sequence[Sequence[Any]], *, right: Iterable[int] = ()) -> str:
@@ -113,5 +112,7 @@ def write_csv(path: Path | None, header: Sequence[str], rows: Iterable[Sequence[
 
 def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer = csv.writer(file, lineterminator="\n")
+    in_quotes = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(header)
-    writer.writerows(rows)
+    for row in rows:  # csv itself lets a lone "\r" stand bare, where readers see the end of the row
+        (in_quotes if any("\r" in cell for cell in row if isinstance(cell, str)) else writer).writerow(row)

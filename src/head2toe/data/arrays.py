@@ -33,6 +33,8 @@ def read_arrays(path: Path, split: str | None, label: str | None, groups: str | 
             labels, missing = (None, "") if key is None else _as_text(arrays[key], f"{key} of {path}")
             lacking = lacking or missing or _none_yet(labels, list(arrays.files), path)
             together = None if groups is None else _groups(arrays, prefix, path, groups, len(images))
+    except MemoryError as error:
+        raise DataFormatError(f"{path} does not fit into memory ({one_line(error)}): store images as files") from error
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import os
 import posixpath
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -19,11 +22,12 @@ from head2toe.data.lock import Lock
 from head2toe.data.recordings import Recordings
 from head2toe.data.suffixes import PICTURES, WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.paths import real_path
+from head2toe.paths import is_passing, real_path
 
 log = logging.getLogger(__name__)
 
 _MOST_BYTES = 2**30  # of one image file in a zip; a larger one is an attack or a mistake
+_UTF8 = 0x800  # the flag of a zip's member whose name is in UTF-8
 
 
 class Tree(Protocol):
@@ -90,9 +94,12 @@ class Folder:
             raise DataFormatError(f"{self._root / name} cannot be read: {error.strerror}") from error
 
     def resolve(self, table: str, name: str) -> str | None:
-        path = Path(table).parent / name
-        full = self._root / path
-        return str(path) if is_there(full) and full.is_file() else None
+        for spelled in _spellings(name):
+            path = Path(table).parent / spelled
+            full = self._root / path
+            if is_there(full) and full.is_file():
+                return str(path)
+        return None
 
     def images(self, files: list[str], names: list[str]) -> Images:
         return ItemImages([self._root / name for name in files], names)
@@ -132,6 +139,9 @@ class SoundFolder(Folder):
         return Recordings([self._root / name for name in files], names)
 
 
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
+
+
 class Archive:
     """A zip file.
 
@@ -148,8 +158,8 @@ class Archive:
         self._lock = Lock()
         try:
             self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise DataFormatError(f"{path} is no zip file, or a damaged one: {error}") from error
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise DataFormatError(f"{path} is no zip file, or a damaged one: {one_line(error)}") from error
         members = ((_inside_of(info), info) for info in self._zip.infolist())
         self._members = {name: info for name, info in members if name and not name.endswith("/")}
         if any(info.flag_bits & 1 for info in self._members.values()):
@@ -173,7 +183,7 @@ class Archive:
         return self.read(name)
 
     def resolve(self, table: str, name: str) -> str | None:
-        for spelled in (name, name.replace("\\", "/")):  # as programs on Windows may write it
+        for spelled in _spellings(name):
             path = _relative(posixpath.join(posixpath.dirname(table), spelled))
             if path in self._members:
                 return path
@@ -202,7 +212,9 @@ class Archive:
         try:
             with self._lock:
                 return self._zip.read(info)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError) as error:
+        except (*_DAMAGE, OSError, EOFError, ValueError) as error:
+            if isinstance(error, OSError) and is_passing(error):
+                raise
             raise UnreadableImageError(f"{name} in {self.place}: {one_line(error)}") from error
 
     def identity(self, name: str) -> str:
@@ -229,8 +241,20 @@ class Archive:
 
 def _inside_of(info: zipfile.ZipInfo) -> str:
     """A member's path; some programs on Windows write backslashes into it, and others a root. A folder ends in "/"."""
-    name = info.filename.replace("\\", "/") if info.create_system == 0 else info.filename
+    name = info.filename
+    if not info.flag_bits & _UTF8:  # Linux and macOS write UTF-8 and do not say so; Python takes it for cp437
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    name = name.replace("\\", "/") if info.create_system == 0 else name
     return _relative(name) + ("/" if name.endswith("/") else "")
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Of a name in a table: as programs on Windows write it too, and with accents as other systems do."""
+    for slashed in (name, name.replace("\\", "/")):
+        yield slashed
+        yield unicodedata.normalize("NFC", slashed)
+        yield unicodedata.normalize("NFD", slashed)
 
 
 def _relative(path: str) -> str:

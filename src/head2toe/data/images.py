@@ -19,7 +19,7 @@ from head2toe.data.digest import digest
 from head2toe.data.lock import Lock
 from head2toe.data.suffixes import SOUNDS
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.paths import bytes_of
+from head2toe.paths import bytes_of, is_passing
 
 _TAKEN = (
     "a list of paths, PIL images or uint8 arrays; a uint8 array (n, h, w[, 3]); "
@@ -210,6 +210,8 @@ def _read(path: str | os.PathLike[str]) -> Image.Image:
     try:
         data = bytes_of(path)
     except OSError as error:
+        if is_passing(error):
+            raise
         reason = (error.strerror or str(error)).lower()
         raise UnreadableImageError(f"{os.fspath(path)[:200]}: {reason}{_hint(os.fspath(path))}") from error
     return decode(data, os.fspath(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from head2toe.data.images import ItemImages
 from head2toe.data.labelled import LabelledImages, nfc
 from head2toe.data.recordings import Recordings
 from head2toe.data.splits import need_no_choice, no_split
+from head2toe.data.suffixes import OTHER_PICTURES
 from head2toe.data.table import (
     FILE_COLUMNS,
     PREDICTED,
@@ -107,7 +109,7 @@ def read_data(
     if suffix == ".npz":
         return read_arrays(path, split, label, groups)
     if is_image(path.name):
-        _refuse(choice, str(path))
+        _refuse_choice(choice, str(path))
         return LabelledImages(ItemImages([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: data are a folder, .csv, .zip or .npz, or one image")
 
@@ -131,7 +133,7 @@ def _recordings(path: Path, choice: _Choice) -> LabelledImages:
     if path.suffix.lower() == ".csv":
         return _from_table(SoundFolder(path.parent), path.name, choice)
     if is_sound(path.name):
-        _refuse(choice, str(path))
+        _refuse_choice(choice, str(path))
         return LabelledImages(Recordings([path]), None, [str(path)], str(path))
     raise DataFormatError(f"{path}: recordings are a folder or a CSV of .wav files (unpack a zip), or one of them")
 
@@ -149,10 +151,13 @@ def _from_tree(tree: Tree, choice: _Choice) -> LabelledImages:
             f"{tree.place}: no {tree.what} found{unread}; put the {tree.what}s of each class into a folder of its own"
         )
     files, depth = _chosen_folder(tree, files, choice.split)
+    others = [name for name in tree.others_below() if _is_in(tree, name, choice.split, depth)]
     folders = [tree.parts(name)[depth:-1] for name in files]
     labels = [below[0] for below in folders] if all(folders) else None
     if labels is not None:
-        _tell_empty(tree, set(labels), choice.split, depth)
+        _tell_empty(tree, others, set(labels), depth)
+        others = [name for name in others if set(tree.parts(name)[depth:-1][:1]) <= set(labels)]
+    _tell_unread(tree, others)
     names = [tree.shown(name) for name in files]
     stray = [name for name, below in zip(names, folders, strict=True) if not below] if any(folders) else []
     lacking = (
@@ -161,14 +166,27 @@ def _from_tree(tree: Tree, choice: _Choice) -> LabelledImages:
     return LabelledImages(tree.images(files, names), labels and nfc(labels), names, tree.place, lacking)
 
 
-def _tell_empty(tree: Tree, classes: set[str], split: str | None, depth: int) -> None:
+def _is_in(tree: Tree, name: str, split: str | None, depth: int) -> bool:
+    """Whether a file belongs to the split, where there are folders of splits."""
+    return split is None or not depth or tree.parts(name)[0] == split
+
+
+def _tell_empty(tree: Tree, others: list[str], classes: set[str], depth: int) -> None:
     """Name the folders beside those of the classes in which no file is read: a class may be missing."""
-    for name in tree.others_below():
+    for name in others:
         above = tree.parts(name)[:-1]
-        if len(above) > depth and (split is None or not depth or above[0] == split) and above[depth] not in classes:
+        if len(above) > depth and above[depth] not in classes:
             classes.add(above[depth])  # told once
             what = "%s: no file in the folder %s can be read as %s (%s cannot): it is no class"
             log.warning(what, tree.place, above[depth], tree.what, name)
+
+
+def _tell_unread(tree: Tree, others: list[str]) -> None:
+    """Count the pictures of a kind that is not read: they would be missed."""
+    endings = Counter(PurePosixPath(name).suffix.lower() for name in others)
+    for ending in sorted(endings.keys() & OTHER_PICTURES):
+        what = "%s: %d files end in %s, which is not read: convert them to .jpg or .png"
+        log.warning(what, tree.place, endings[ending], ending)
 
 
 def _table_of(tree: Tree) -> str | None:
@@ -216,6 +234,9 @@ def _chosen_rows(table: bytes, place: str, choice: _Choice, wanted: tuple[str, .
         if split not in splits:
             no_split(place, split, splits)
         rows = [row for row in rows if row.split == split]
+    alone = [row.line for row in rows if row.group == ""]
+    if alone:
+        raise DataFormatError(f"{place}, line {alone[0]}{and_more(len(alone))}: no {choice.groups}")
     return rows
 
 
@@ -243,6 +264,13 @@ def _files(tree: Tree, table: str, rows: list[Row]) -> list[str]:
             f"{_shortened(missing[0].file)}; paths are relative to the CSV"
         )
     return [file for file in found if file is not None]
+
+
+def _refuse_choice(choice: _Choice, place: str) -> None:
+    """Of a single file there is nothing to choose."""
+    _refuse(choice, place)
+    if choice.split is not None:
+        no_split(place, choice.split, ())
 
 
 def _refuse(choice: _Choice, place: str) -> None:

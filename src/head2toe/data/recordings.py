@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ from head2toe.data.digest import digest
 from head2toe.data.images import file_identity
 from head2toe.data.suffixes import WAV
 from head2toe.errors import DataFormatError, UnreadableImageError, one_line
-from head2toe.paths import bytes_of
+from head2toe.paths import bytes_of, is_passing
 
 _TAKEN = (
     "a list of .wav files, of float arrays (samples,) at the network's sampling rate, or of pairs (array, rate in Hz); "
     "or an array (n, samples)"
 )
+_UNKNOWN_SIZE = 0x7FFF0000  # bytes of samples: so many stand in the header of a stream
 _MOST_HERTZ = 1_000_000  # more is no sound, and to resample it would take all memory
 
 
@@ -133,6 +134,8 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     try:
         data = bytes_of(path)
     except OSError as error:
+        if is_passing(error):
+            raise
         raise UnreadableImageError(f"{os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
     try:
         with warnings.catch_warnings():
@@ -141,9 +144,26 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     except Exception as error:  # SciPy's reader raises nearly anything on a damaged file
         reason = one_line(error)
         raise UnreadableImageError(f"{os.fspath(path)}: no .wav file that can be read ({reason})") from error
+    if _is_cut_off(data):
+        raise UnreadableImageError(f"{os.fspath(path)}: damaged, the end of the recording is missing")
     if not 1 <= rate <= _MOST_HERTZ:
         raise UnreadableImageError(f"{os.fspath(path)}: a damaged header, with a rate of {rate} Hz")
     return Recording(_scaled(samples if samples.ndim == 1 else _scaled(samples).mean(axis=1)), int(rate))
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether the samples of a .wav file are fewer than its header says. SciPy reads what there is.
+
+    Programs that write to a pipe know no size, and write zero or about the largest that there is.
+    """
+    order: Literal["big", "little"] = "big" if data[:4] == b"RIFX" else "little"
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], order)
+        if data[at : at + 4] == b"data":
+            return len(data) - at - 8 < size < _UNKNOWN_SIZE
+        at += 8 + size + size % 2
+    return False
 
 
 def _checked(given: Any, i: int) -> Recording | str:

@@ -8,6 +8,13 @@ PICTURES = frozenset(
         *(".bmp", ".dib", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
     }
 )
+OTHER_PICTURES = frozenset(
+    {
+        *(".heic", ".heif", ".jxl", ".jxr", ".ico", ".psd", ".svg", ".exr", ".hdr", ".dcm"),
+        *(".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dng"),
+    }
+)
+"""Pictures that are not read."""
 WAV = ".wav"
 """The recordings that are read."""
 SOUNDS = frozenset({WAV, ".flac", ".mp3", ".ogg"})

@@ -23,7 +23,7 @@ _LABEL_COLUMNS = ("class_name", "label")
 class Row:
     """One item: its line in the file (the header is line 1), label (None without a label column), split and group.
 
-    `file` is the image's or recording's, or the text itself.
+    `file` is the image's or recording's, or the text itself. Label and group are "" where their cell is empty.
     """
 
     line: int
@@ -62,7 +62,7 @@ def read_table(
     EmptyDataError
         No rows.
     DataFormatError
-        No column of that name or for groups, a row without a file or group, no UTF-8 or no CSV.
+        No column of that name or for groups, a row without a file, no UTF-8 or no CSV.
     MissingLabelError
         The label column asked for is not there.
     """
@@ -79,9 +79,8 @@ def read_table(
         raise DataFormatError(f"{place} has no column {groups} of groups: its columns are {', '.join(columns)}")
     rows = []
     for line, record in records:
-        empty = next((column for column in (file_column, groups) if column and not record[column]), None)
-        if empty is not None:
-            raise DataFormatError(f"{place}, line {line}: no {empty}")
+        if not record[file_column]:
+            raise DataFormatError(f"{place}, line {line}: no {file_column}")
         split = record[split_column] or None if split_column else None
         label_text, group = (record[column] if column else None for column in (label_column, groups))
         rows.append(Row(line, record[file_column], label_text, split, group))
