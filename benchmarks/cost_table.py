@@ -175,7 +175,7 @@ def official_grid(outcomes: list[Any]) -> list[str]:
         (
             "Extrapolated from the seconds of a step, the scores of the official grid would take "
             f"{_span(whole)} times the training seconds of {OURS}, those at its smallest target size alone "
-            f"{_span(smallest)}; {GRID_GOAL} times as long, the goal of this package, is reached in "
+            f"{_span(smallest)}; {GRID_GOAL} times as long, a goal set beforehand, is reached in "
             f"{_reached(whole)} of {len(whole)} tasks, and by the smallest size alone in {_reached(smallest)}."
         )
     ]

@@ -12,7 +12,9 @@ from head2toe.benchmark.experiments import NAMES, find
 LEAD = """\
 # The paper's experiments, done again
 
-This page is made by a program from the records of the experiments: no figure in it is typed by hand. `make reproduce`
+This page is made by a program from the records of the experiments: no figure in it is typed by hand. The records are
+part of the checkout: whoever wants to measure anew deletes those in `benchmarks/results/experiments` and
+`benchmarks/results/paper` (of the latter `finetune-official` takes a GPU). `make reproduce`
 runs what is missing and writes the page again. It needs the folder `shared` beside the checkout, with the tasks below
 in `shared/data` and backbones in `shared/weights`, which are not handed out with the package (licences differ). On
 your own data, a folder, CSV, zip or npz with a training and a test split, the command under each heading runs one

@@ -46,7 +46,11 @@ _OF_A_HEAD = "view", "layer_weights", "fraction", "head", "strength"
 )
 @click.option("--unlabelled-split", metavar="NAME", help="Which split of --unlabelled, where it has several.")
 @groups_option
-@click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
+@click.option(
+    "--class-weight",
+    type=click.Choice(["balanced"]),
+    help="Give all classes the same weight, in the accuracies that are told too.",
+)
 @click.option(
     "--budget", type=float, metavar="SHARE", help="End the network within this share of its FLOPs, above 0, at most 1."
 )
