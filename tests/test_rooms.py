@@ -43,7 +43,7 @@ def test_a_room_imports_only_rooms_above_it(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["errors.py", "checks.py", "paths.py", "whole_files.py", "progress.py", "plain_torch.py"]
+    "file", ["errors.py", "checks.py", "paths.py", "json_text.py", "whole_files.py", "progress.py", "plain_torch.py"]
 )
 def test_what_all_rooms_may_import_imports_none(file: str) -> None:
     assert not set(imported(PACKAGE / file)) & set(ROOMS)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from head2toe.benchmark.experiments import NAMES, find, style
 from head2toe.benchmark.experiments.running import run_experiment
+from head2toe.benchmark.experiments.task_study import TaskStudy
 from head2toe.errors import MissingDependencyError, ParameterError
 
 TASKS = ("affinity", "other-task")  # need two tasks
@@ -89,3 +90,12 @@ def test_a_figure_that_cannot_be_drawn_is_told_before_anything_is_measured(labor
     with pytest.raises(MissingDependencyError):
         run_experiment("offset", replace(laboratory, progress=told.append, memory={}), tmp_path)
     assert not told and not list(tmp_path.iterdir())
+
+
+def test_studies_of_further_sizes_do_not_fill_memory(laboratory, tmp_path):
+    """Of nine tasks and a size of 2048 they would take ten gigabytes."""
+    other = replace(laboratory, memory={})
+    run_experiment("target-size", other, tmp_path)
+    studies = [one for one in other.memory.values() if isinstance(one, TaskStudy)]
+    assert {tuple(study.columns.candidate_views()) for study in studies} == {(laboratory.settings.view,)}
+    assert len(studies) == len(laboratory.tasks)

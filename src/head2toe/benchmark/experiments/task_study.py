@@ -177,12 +177,19 @@ class TaskStudy:
 
 
 def study_of(laboratory: Laboratory, task: Task, label: str | None = None, view: str | None = None) -> TaskStudy:
-    """The study of a task, a backbone (the first) and a view (the first), set up once."""
-    view = view or laboratory.settings.view
-    key = ("study", task.name, label or laboratory.backbone, view)
-    return laboratory.once(
-        key, lambda: TaskStudy(laboratory.rows(task, label).restricted_to([view]), laboratory.settings)
-    )
+    """The study of a task, a backbone (the first) and a view (the first).
+
+    Those of the first view are set up once for all experiments; of the others, which few experiments look at, all
+    together would fill memory.
+    """
+    wanted = view or laboratory.settings.view
+
+    def study() -> TaskStudy:
+        return TaskStudy(laboratory.rows(task, label).restricted_to([wanted]), laboratory.settings)
+
+    if wanted != laboratory.settings.view:
+        return study()
+    return laboratory.once(("study", task.name, label or laboratory.backbone), study)
 
 
 def best(judged: Mapping[Option, Judged]) -> Option:
