@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch.utils.data import Dataset
 
-from head2toe.data import files, read_data
+from head2toe.data import as_images, files, read_data
 from head2toe.errors import DataFormatError, EmptyDataError, MissingLabelError, UnreadableImageError
 
 
@@ -213,6 +214,19 @@ def test_a_single_picture_has_no_split(tmp_path):
         read_data(folder_of(tmp_path, "1.png") / "1.png", split="test")
 
 
+class FailingDataset(Dataset):
+    """As those of folders are: an item is read when it is asked for."""
+
+    def __init__(self, readers):
+        self.readers = readers
+
+    def __len__(self):
+        return len(self.readers)
+
+    def __getitem__(self, i):
+        return self.readers[i](f"{i + 1}.png"), 0
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE])
 def test_a_disk_that_fails_for_a_while_leaves_no_image_out(tmp_path, monkeypatch, code):
     """The rows of the others would be kept as if it were damaged, and it never looked at again."""
@@ -222,6 +236,8 @@ def test_a_disk_that_fails_for_a_while_leaves_no_image_out(tmp_path, monkeypatch
 
     data = read_data(folder_of(tmp_path, "1.png"))
     monkeypatch.setattr("head2toe.data.images.bytes_of", failing)
-    with pytest.raises(OSError, match=r"1\.png") as found:
-        data.images[0]
-    assert not isinstance(found.value, UnreadableImageError)
+    dataset = FailingDataset([failing])
+    for images in (data.images, as_images(dataset)):
+        with pytest.raises(OSError, match=r"1\.png") as found:
+            images[0]
+        assert not isinstance(found.value, UnreadableImageError)

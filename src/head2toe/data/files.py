@@ -27,6 +27,7 @@ from head2toe.paths import is_passing, real_path
 log = logging.getLogger(__name__)
 
 _MOST_BYTES = 2**30  # of one image file in a zip; a larger one is an attack or a mistake
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
 _UTF8 = 0x800  # the flag of a zip's member whose name is in UTF-8
 
 
@@ -137,9 +138,6 @@ class SoundFolder(Folder):
 
     def images(self, files: list[str], names: list[str]) -> Any:
         return Recordings([self._root / name for name in files], names)
-
-
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
 
 
 class Archive:

@@ -202,6 +202,8 @@ class DatasetImages:
             if isinstance(item, Image.Image):
                 load(item)  # Pillow reads the file only now, which the dataset's other items may share
         except (OSError, SyntaxError) as error:  # what Pillow raises inside most datasets
+            if isinstance(error, OSError) and is_passing(error):
+                raise
             raise UnreadableImageError(f"image {i}: {one_line(error)}") from error
         return item
 

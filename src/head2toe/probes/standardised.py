@@ -115,6 +115,7 @@ class Standardised:
         return held
 
     def _tiles(self) -> Iterator[torch.Tensor]:
+        """All features standardised, in order, float32 (k, n) each."""
         return (self._standardise(tile, columns) for columns, tile in self._chunks())
 
     def _standardise(self, tile: torch.Tensor, columns: slice | np.ndarray) -> torch.Tensor:

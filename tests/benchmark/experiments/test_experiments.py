@@ -93,7 +93,7 @@ def test_a_figure_that_cannot_be_drawn_is_told_before_anything_is_measured(labor
 
 
 def test_studies_of_further_sizes_do_not_fill_memory(laboratory, tmp_path):
-    """Of nine tasks and a size of 2048 they would take ten gigabytes."""
+    """Of nine tasks and a size of 2048 they would take many gigabytes."""
     other = replace(laboratory, memory={})
     run_experiment("target-size", other, tmp_path)
     studies = [one for one in other.memory.values() if isinstance(one, TaskStudy)]
